@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rates with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+Z_95 = 1.959963984540054
+"""The 97.5 % quantile of the normal distribution: two-sided 95 %."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share with its interval; all three are fractions from 0 to 1."""
+
+    rate: float
+    low: float
+    high: float
+    count: int
+    """Items it was measured on."""
+
+    def percent(self) -> str:
+        """`67 % (55–77)`."""
+        return f"{100 * self.rate:.0f} % ({100 * self.low:.0f}–{100 * self.high:.0f})"
+
+
+def wilson(successes: int, count: int, z: float = Z_95) -> Rate:
+    """Wilson's score interval for a share of `successes` in `count` independent items.
+
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927):
+    (p + z²/2n ± z·sqrt(p(1−p)/n + z²/4n²)) / (1 + z²/n). Unlike p ± z·sqrt(p(1−p)/n) it stays within 0 and 1 and
+    has a width at 0 of n. It knows nothing of dependence between items. Raises ValueError for an empty sample.
+    """
+    if not 0 <= successes <= count or count == 0:
+        raise ValueError(f"{successes} successes in {count} items: need 0 <= successes <= count and count > 0")
+    share = successes / count
+    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    middle, scale = share + z * z / (2 * count), 1 + z * z / count
+    return Rate(share, max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale), count)
+
+
+def rate(outcomes: Iterable[bool]) -> Rate:
+    """The share of true outcomes with Wilson's 95 % interval."""
+    listed = list(outcomes)
+    return wilson(sum(listed), len(listed))

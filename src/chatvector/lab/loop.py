@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop of the lab: small batches of whole documents, AdamW, one process, no framework."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import LlamaForCausalLM
+
+    from chatvector.lab.recipe import Stage
+
+Example = tuple[list[int], list[bool]]
+"""Token ids of one document, and for each whether predicting it counts in the loss."""
+
+_POOL_BATCHES = 32
+IGNORED = -100
+
+
+def batches(examples: Iterator[Example], batch_tokens: int, rng: Random) -> Iterator[list[Example]]:
+    """Batches of about `batch_tokens` tokens with padding: documents of like length together, batches shuffled."""
+    while True:
+        size, pool = 0, []
+        while size < _POOL_BATCHES * batch_tokens:
+            pool.append(next(examples))
+            size += len(pool[-1][0])
+        pool.sort(key=lambda example: len(example[0]))
+        ready, batch = [], []
+        for example in pool:
+            if batch and (len(batch) + 1) * len(example[0]) > batch_tokens:
+                ready.append(batch)
+                batch = []
+            batch.append(example)
+        ready.append(batch)
+        rng.shuffle(ready)
+        yield from ready
+
+
+def collate(batch: Sequence[Example], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Right-padded ids and labels, both int64 (documents, longest); labels hold IGNORED where nothing is learned."""
+    import torch
+
+    width = max(len(ids) for ids, _ in batch)
+    ids = torch.full((len(batch), width), pad)
+    labels = torch.full((len(batch), width), IGNORED)
+    for row, (tokens, counted) in enumerate(batch):
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+        labels[row, : len(tokens)] = torch.tensor(
+            [token if counts else IGNORED for token, counts in zip(tokens, counted, strict=True)]
+        )
+    return ids, labels
+
+
+def train(
+    model: LlamaForCausalLM,
+    stage: Stage,
+    examples: Iterator[Example],
+    *,
+    pad: int,
+    frozen_rows: Sequence[int],
+    rng: Random,
+    report: Callable[[str], None],
+) -> None:
+    """Train in place for `stage.steps` steps.
+
+    `frozen_rows` of the tied embedding are put back after every step, so that neither the softmax, which pushes
+    down what it never sees, nor weight decay moves a row that is meant to stay untrained. Padding is on the right
+    and attention is causal, so no attention mask is needed.
+    """
+    import torch
+
+    embedding = model.get_input_embeddings().weight
+    frozen = torch.tensor(list(frozen_rows))
+    kept = embedding.detach()[frozen].clone()
+    body = [p for p in model.parameters() if p is not embedding]
+    groups = [
+        {"params": [p for p in body if p.ndim > 1], "weight_decay": stage.weight_decay, "factor": 1.0},
+        {"params": [p for p in body if p.ndim == 1], "weight_decay": 0.0, "factor": 1.0},
+        {"params": [embedding], "weight_decay": 0.0, "factor": stage.embedding_factor, "eps": stage.embedding_epsilon},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=stage.learning_rate, betas=(0.9, 0.95), fused=True)
+    model.train()
+    started, tokens, smooth = time.monotonic(), 0, 0.0
+    for step, batch in enumerate(islice(batches(examples, stage.batch_tokens, rng), stage.steps)):
+        warm = min(1.0, (step + 1) / stage.warmup)
+        cosine = 0.55 + 0.45 * math.cos(math.pi * step / stage.steps)
+        for group in optimizer.param_groups:
+            group["lr"] = stage.learning_rate * warm * cosine * group["factor"]
+        ids, labels = collate(batch, pad)
+        logits = model(input_ids=ids, use_cache=False).logits
+        loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        with torch.no_grad():
+            embedding[frozen] = kept
+        tokens += ids.numel()
+        smooth = loss.item() if step == 0 else 0.98 * smooth + 0.02 * loss.item()
+        if (step + 1) % 100 == 0 or step + 1 == stage.steps:
+            rate = tokens / (time.monotonic() - started)
+            report(f"step {step + 1}/{stage.steps}  loss {smooth:.3f}  {rate:.0f} tokens/s")
+    model.eval()
