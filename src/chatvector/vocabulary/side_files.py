@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this room needs of a model: a name, its file names, and their bytes. And strict readers on top of that.
+
+A checkpoint offers it, and so does a chat vector on disk for its chat model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from chatvector.errors import DamagedFile, MissingInput
+
+
+class SideFiles(Protocol):
+    """The side files of a model (everything but weights), read on demand."""
+
+    @property
+    def name(self) -> str:
+        """The model as the user wrote it, for messages."""
+        ...
+
+    @property
+    def files(self) -> Collection[str]:
+        """Relative POSIX names, such as `tokenizer.json` or `additional_chat_templates/tool_use.jinja`."""
+        ...
+
+    def read_file(self, name: str) -> bytes:
+        """Bytes of one of `files`. Raises `MissingInput`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The side files of a directory as they lie there; no choice is made between them."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The directory as it was given."""
+        return str(self.path)
+
+    @property
+    def files(self) -> Collection[str]:
+        """Files at the top, and those one level below."""
+        found = [*self.path.glob("*"), *self.path.glob("*/*")]
+        return {entry.relative_to(self.path).as_posix() for entry in found if entry.is_file()}
+
+    def read_file(self, name: str) -> bytes:
+        """Bytes of a file. Raises `MissingInput`."""
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError as problem:
+            raise MissingInput(f"{self.path}: {name} is missing") from problem
+
+
+def read_text(model: SideFiles, name: str) -> str:
+    """Text of a UTF-8 file, line ends untouched. Raises `DamagedFile` when it is no UTF-8."""
+    try:
+        return model.read_file(name).decode("utf-8")
+    except UnicodeDecodeError as problem:
+        raise DamagedFile(f"{model.name}/{name}: byte {problem.start} is no UTF-8; fetch the file again") from problem
+
+
+def parse_json(text: str, where: str) -> Any:
+    """Parse JSON; `where` names the file in the message. Raises `DamagedFile`."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as problem:
+        raise DamagedFile(
+            f"{where}: line {problem.lineno}, column {problem.colno} is no JSON ({problem.msg}); fetch the file again"
+        ) from problem
+    except RecursionError as problem:
+        raise DamagedFile(f"{where}: JSON nested too deeply to be one of ours; fetch the file again") from problem
+
+
+def read_json_object(model: SideFiles, name: str) -> dict[str, Any]:
+    """The JSON object in a file, `{}` when the model has no such file. Raises `DamagedFile`."""
+    if name not in model.files:
+        return {}
+    value = parse_json(read_text(model, name), f"{model.name}/{name}")
+    if not isinstance(value, dict):
+        raise DamagedFile(f"{model.name}/{name}: a JSON object is expected, found {type(value).__name__}")
+    return value
+
+
+def token_text(value: object) -> str | None:
+    """The string of a token as configurations spell it: `"<s>"` or `{"content": "<s>", ...}`; else None."""
+    if isinstance(value, Mapping):
+        value = value.get("content")
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The words that a template puts before a conversation by itself ("You are Qwen …", "Today Date: …").
+
+They make the merged model introduce itself by another's name, so they are found, shown, and replaced when asked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from chatvector.errors import InputError, UsageError
+from chatvector.vocabulary.template import (
+    ASSISTANT,
+    PROBES,
+    SYSTEM,
+    USER,
+    USER_2,
+    Message,
+    Template,
+    compile_template,
+)
+from chatvector.vocabulary.tokens import TokenTable
+
+# Format words that stand before a message and say nothing themselves.
+MARKUP = re.compile(r"<<[^<>\n]*>>|</?[^<>\s]*>|\[/?[A-Z_]+\]|<\|[^|\n]*\|>|^#+[^\n]*$|\b[A-Z]{2,}:", re.MULTILINE)
+ROLES = {"system", "developer", "user", "human", "assistant", "model", "instruction"}
+
+# One word is a label ("System:"); a sentence has more.
+FEWEST_WORDS = 2
+
+
+def injected_text(template: Template, tokens: TokenTable) -> str | None:
+    """The words a template writes before a user's message when there is no system message; None without any.
+
+    What a later user turn also has before it (the turn's own header), added tokens, bracketed markers and role
+    names are no words. `tokens` is the table of the template's own model.
+    """
+    before = _before_user(template)
+    markers = re.compile("|".join(map(re.escape, sorted(tokens.added, key=len, reverse=True))) or r"(?!)")
+    words = []
+    for segment in markers.split(before):
+        lines = MARKUP.sub("", segment).strip().split("\n")
+        while lines and lines[0].strip().strip(":#* ").lower() in ROLES | {""}:
+            lines.pop(0)
+        words.append("\n".join(lines).strip())
+    text = "\n".join(word for word in words if word)
+    return text if len(re.findall(r"\w+", text)) >= FEWEST_WORDS else None
+
+
+def replace_system_prompt(source: str, where: str, special: Mapping[str, str], tokens: TokenTable, wish: str) -> str:
+    """A template's source with its injected words kept, taken out, or replaced by others.
+
+    Args:
+        source: the template.
+        where: its file, for messages.
+        special: special token variables and their strings.
+        tokens: the table of the model that the template was written for.
+        wish: `keep`, `none`, or the text that stands in for a system message when a conversation has none.
+
+    The result is rendered again: conversations with a system message must come out as before; those without one
+    must come out without injected words (`none`), or as if the user had given the text (TEXT).
+
+    Raises `UsageError` when no edit does that: the template takes no system message, or writes a date whatever
+    the system message says.
+    """
+    if wish == "keep":
+        return source
+    template = compile_template(source, where, special)
+    template.render(PROBES[0].messages, add_generation_prompt=True)
+    if wish == "none":
+        if injected_text(template, tokens) is None:
+            return source
+        candidates, good = _without(template, tokens), lambda new: injected_text(new, tokens) is None
+    else:
+        candidates, good = iter([_prologue(wish) + source]), _says(template, wish)
+    for candidate in candidates:
+        try:
+            new = compile_template(candidate, where, special)
+            if good(new) and _same_with_system(template, new):
+                return candidate
+        except InputError:
+            continue
+    raise UsageError(_why_not(template, tokens, wish))
+
+
+def _before_user(template: Template) -> str:
+    """Text before the first user message, without the header that a later user turn has as well."""
+    first = template.render([{"role": "user", "content": USER}], add_generation_prompt=True).partition(USER)[0]
+    turns: list[Message] = [
+        {"role": "user", "content": USER},
+        {"role": "assistant", "content": ASSISTANT},
+        {"role": "user", "content": USER_2},
+    ]
+    later = (template.try_render(turns) or "").partition(ASSISTANT)[2].partition(USER_2)[0]
+    shared = 0
+    while shared < min(len(first), len(later)) and first[-1 - shared] == later[-1 - shared]:
+        shared += 1
+    return first[: len(first) - shared]
+
+
+def _prologue(text: str) -> str:
+    """Jinja that puts a system message before a conversation that has none."""
+    message = f"[{{'role': 'system', 'content': {json.dumps(text, ensure_ascii=False)}}}]"
+    return (
+        "{%- if not messages or messages[0]['role'] not in ['system', 'developer'] %}"
+        f"{{%- set messages = {message} + messages %}}{{%- endif %}}"
+    )
+
+
+def _without(template: Template, tokens: TokenTable) -> Iterator[str]:
+    """Sources that may lack the injected words, the cleanest first.
+
+    The whole block with its turn tokens; the words alone, wherever the source has them; an empty system message.
+    """
+    words = injected_text(template, tokens) or ""
+    block = _before_user(template)
+    header = _system_header(template)
+    if header is not None and block.startswith(header):
+        block = block[len(_leading(header, tokens)) :]
+    # The block as rendered ends where the user's header begins, which eats a shared end-of-turn token: try longer.
+    first = template.render([{"role": "user", "content": USER}]).partition(USER)[0]
+    start = first.find(block)
+    whole = [first[start:end] for end in range(len(first), start + len(block) - 1, -1)] if start >= 0 and block else []
+    for text in [*whole, words]:
+        for spelt in _spellings(text):
+            if spelt and spelt in template.source:
+                source = template.source.replace(spelt, "")
+                for rest in _spellings(words):
+                    source = source.replace(rest, "")
+                yield source
+    yield _prologue("") + template.source
+
+
+def _spellings(text: str) -> list[str]:
+    """How a text may stand in a source: as it is, or escaped in a string constant."""
+    escaped = text.replace("\\", "\\\\").replace("\n", "\\n")
+    return list(dict.fromkeys([text, escaped, escaped.replace("'", "\\'"), escaped.replace('"', '\\"')]))
+
+
+def _system_header(template: Template) -> str | None:
+    text = template.try_render([{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}])
+    return text.partition(SYSTEM)[0] if text is not None and SYSTEM in text else None
+
+
+def _leading(header: str, tokens: TokenTable) -> str:
+    """What of a system header belongs to the sequence, not to the turn: a beginning-of-sequence token."""
+    markers = re.compile("|".join(map(re.escape, sorted(tokens.added, key=len, reverse=True))) or r"(?!)")
+    found = list(markers.finditer(header))
+    return header[: found[1].start()] if len(found) > 1 and found[0].end() == found[1].start() else ""
+
+
+def _says(template: Template, wish: str) -> Callable[[Template], bool]:
+    """Whether a new template renders a bare conversation as the old one does with the wish as system message."""
+    given: Message = {"role": "system", "content": wish}
+    bare = [probe for probe in PROBES if probe.messages[0]["role"] != "system"]
+
+    def good(new: Template) -> bool:
+        for probe in bare:
+            with_wish = template.try_render(
+                (given, *probe.messages),
+                tools=probe.tools,
+                add_generation_prompt=probe.prompt,
+                **(probe.variables or {}),
+            )
+            if with_wish is None and probe is not bare[0]:
+                continue
+            if with_wish is None or wish.strip() not in with_wish or probe.render(new) != with_wish:
+                return False
+        return True
+
+    return good
+
+
+def _same_with_system(old: Template, new: Template) -> bool:
+    return all(probe.render(old) == probe.render(new) for probe in PROBES if probe.messages[0]["role"] == "system")
+
+
+def _why_not(template: Template, tokens: TokenTable, wish: str) -> str:
+    if wish != "none" and _system_header(template) is None:
+        return (
+            f"--system-prompt: the template {template.where} takes no system message; "
+            "edit it and give it by --chat-format FILE"
+        )
+    words = (injected_text(template, tokens) or "").replace("\n", " ")
+    return (
+        f"--system-prompt: the template {template.where} writes {words[:80]!r} in a way that cannot be taken out "
+        "safely; edit it and give it by --chat-format FILE"
+    )

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chat templates: compile and render them in a sandbox, with what loaders offer a template.
+
+A template comes from a stranger, so it runs in Jinja's immutable sandbox and sees plain data only. The environment
+offers what model authors rely on: trimmed blocks, `break` and `continue`, `tojson` without HTML escapes,
+`raise_exception`, `strftime_now` and the `{% generation %}` block.
+
+One thing is stricter than in loaders: a special token (`bos_token`, …) that is written out but not defined is an
+error. Loaders render it as nothing, and the model then reads a prompt that it has never seen.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn
+
+import jinja2
+import jinja2.ext
+import jinja2.meta
+import jinja2.nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from chatvector.errors import DamagedFile, InputError
+
+# Probes must not depend on the day they run: outputs carry no time.
+PROBE_CLOCK = datetime(2024, 7, 26, 12, 0, 0)
+
+Message = Mapping[str, Any]
+
+# What can go wrong inside a template that is no bug of ours: Jinja's own errors and those of Python operations.
+RENDER_ERRORS = (
+    jinja2.TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+class Refusal(jinja2.TemplateError):
+    """The template called `raise_exception`: it does not take such a conversation."""
+
+
+class UndefinedToken(jinja2.UndefinedError):
+    """The template writes a special token that nothing defines."""
+
+
+class _Undefined(jinja2.Undefined):
+    """Undefined as usual, but writing out an undefined `*_token` is an error; asking `is defined` is not."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        name = self._undefined_name
+        if isinstance(name, str) and name.endswith("_token") and self._undefined_obj is jinja2.utils.missing:
+            raise UndefinedToken(name)
+        return super().__str__()
+
+    def _concatenated(self, *_: object) -> NoReturn:
+        str(self)
+        self._fail_with_undefined_error()
+
+    __add__ = __radd__ = _concatenated  # pyright: ignore[reportAssignmentType]
+
+
+class _GenerationBlock(jinja2.ext.Extension):
+    """`{% generation %}…{% endgeneration %}` marks the assistant's words for training masks; it renders its body."""
+
+    tags = {"generation"}  # noqa: RUF012
+
+    def parse(self, parser: Any) -> Any:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+@dataclass(frozen=True)
+class Template:
+    """A compiled chat template. `where` names its file in messages."""
+
+    source: str
+    where: str
+    special_tokens: Mapping[str, str]
+    """Variables such as `bos_token` that the template can write, and their strings."""
+    compiled: jinja2.Template
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        add_generation_prompt: bool = False,
+        **variables: Any,
+    ) -> str:
+        """The prompt text for a conversation.
+
+        Raises `InputError` with file and line when the template raises, or writes an undefined special token.
+        """
+        try:
+            return self._render(messages, tools, add_generation_prompt, variables)
+        except RENDER_ERRORS as problem:
+            raise InputError(self._explain(problem)) from problem
+
+    def try_render(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        add_generation_prompt: bool = False,
+        **variables: Any,
+    ) -> str | None:
+        """As `render`, but None when the template does not take such a conversation.
+
+        An undefined special token is an `InputError` here too: it is never meant.
+        """
+        try:
+            return self._render(messages, tools, add_generation_prompt, variables)
+        except UndefinedToken as problem:
+            raise InputError(self._explain(problem)) from problem
+        except RENDER_ERRORS:
+            return None
+
+    def _render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None,
+        add_generation_prompt: bool,
+        variables: Mapping[str, Any],
+    ) -> str:
+        return self.compiled.render(
+            **{
+                "messages": [dict(message) for message in messages],
+                "tools": None if tools is None else [dict(tool) for tool in tools],
+                "documents": None,
+                "add_generation_prompt": add_generation_prompt,
+                **self.special_tokens,
+                **variables,
+            }
+        )
+
+    def _explain(self, problem: BaseException) -> str:
+        where = f"{self.where}, line {_line(problem)}"
+        if isinstance(problem, UndefinedToken):
+            name = problem.message
+            return f"{where}: writes {name}, which no tokenizer file defines; add {name} to tokenizer_config.json"
+        if isinstance(problem, Refusal):
+            return f"{where}: the chat template refuses a plain conversation: {problem.message}"
+        what = str(problem).strip().splitlines()
+        return (
+            f"{where}: the chat template fails on a plain conversation: {what[0] if what else type(problem).__name__}"
+        )
+
+    def literals(self) -> list[str]:
+        """Every piece of text in the source, in all branches: plain text and string constants."""
+        tree = self.compiled.environment.parse(self.source)
+        texts = [node.data for node in tree.find_all(jinja2.nodes.TemplateData)]
+        texts += [node.value for node in tree.find_all(jinja2.nodes.Const) if isinstance(node.value, str)]
+        return texts
+
+    def variables(self) -> frozenset[str]:
+        """Names that the source expects from outside."""
+        return frozenset(jinja2.meta.find_undeclared_variables(self.compiled.environment.parse(self.source)))
+
+
+def compile_template(
+    source: str, where: str, special_tokens: Mapping[str, str], *, clock: datetime = PROBE_CLOCK
+) -> Template:
+    """Compile a template. `clock` is what `strftime_now` tells. Raises `DamagedFile` when it is no Jinja."""
+    environment = _environment(clock)
+    try:
+        compiled = environment.from_string(source)
+    except jinja2.TemplateSyntaxError as problem:
+        raise DamagedFile(
+            f"{where}, line {problem.lineno}: the chat template is no Jinja: {problem.message}"
+        ) from problem
+    except RecursionError as problem:
+        raise DamagedFile(f"{where}: the chat template is nested too deeply to be compiled") from problem
+    return Template(source=source, where=where, special_tokens=dict(special_tokens), compiled=compiled)
+
+
+def _environment(clock: datetime) -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=_Undefined,
+        extensions=[jinja2.ext.loopcontrols, _GenerationBlock],
+    )
+
+    def raise_exception(message: object) -> NoReturn:
+        raise Refusal(str(message))
+
+    def to_json(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
+        return json.dumps(value, ensure_ascii=ensure_ascii, **options)
+
+    environment.filters["tojson"] = to_json
+    environment.globals["raise_exception"] = raise_exception
+    environment.globals["strftime_now"] = clock.strftime
+    return environment
+
+
+def _line(problem: BaseException) -> int | str:
+    """The template line an error came from: Jinja rewrites its tracebacks to template lines."""
+    lines = [frame.lineno for frame in traceback.extract_tb(problem.__traceback__) if frame.filename == "<template>"]
+    return lines[-1] if lines and lines[-1] is not None else "?"
+
+
+# ---- probes ---------------------------------------------------------------------------------------------------
+
+# Words that no template writes and no tokenizer cuts: letters only, nothing to trim or split.
+SYSTEM, USER, USER_2, ASSISTANT, REASONING = (
+    "Qsystemwordq",
+    "Quserwordq",
+    "Qsecondwordq",
+    "Qassistantwordq",
+    "Qthoughtq",
+)
+
+TOOL: Mapping[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "look_up",
+        "description": "Look up a word.",
+        "parameters": {
+            "type": "object",
+            "properties": {"word": {"type": "string", "description": "The word."}},
+            "required": ["word"],
+        },
+    },
+}
+
+_system: Message = {"role": "system", "content": SYSTEM}
+_user: Message = {"role": "user", "content": USER}
+_assistant: Message = {"role": "assistant", "content": ASSISTANT}
+_second: Message = {"role": "user", "content": USER_2}
+_call: Message = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [
+        {"id": "abcdefghi", "type": "function", "function": {"name": "look_up", "arguments": {"word": "a"}}}
+    ],
+}
+_result: Message = {"role": "tool", "name": "look_up", "tool_call_id": "abcdefghi", "content": "b"}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A conversation that tests one ability of a template."""
+
+    name: str
+    messages: tuple[Message, ...]
+    tools: tuple[Mapping[str, Any], ...] | None = None
+    prompt: bool = False
+    variables: Mapping[str, Any] | None = None
+
+    def render(self, template: Template) -> str | None:
+        """The rendered text; None when the template does not take it."""
+        return template.try_render(
+            self.messages, tools=self.tools, add_generation_prompt=self.prompt, **(self.variables or {})
+        )
+
+
+PROBES = (
+    Probe("user", (_user,), prompt=True),
+    Probe("user, no prompt", (_user,)),
+    Probe("system", (_system, _user), prompt=True),
+    Probe("answered", (_user, _assistant)),
+    Probe("three turns", (_user, _assistant, _second), prompt=True),
+    Probe("system, three turns", (_system, _user, _assistant, _second), prompt=True),
+    Probe("tools", (_user,), tools=(TOOL,), prompt=True),
+    Probe("system, tools", (_system, _user), tools=(TOOL,), prompt=True),
+    Probe("tool call", (_user, _call, _result), tools=(TOOL,), prompt=True),
+    Probe("thinking on", (_user,), prompt=True, variables={"enable_thinking": True, "thinking": True}),
+    Probe("thinking off", (_user,), prompt=True, variables={"enable_thinking": False, "thinking": False}),
+    Probe("reasoning", (_user, {**_assistant, "reasoning_content": REASONING, "thinking": REASONING})),
+)
+
+
+def probe(template: Template) -> dict[str, str]:
+    """Renderings by probe name; a probe the template refuses (system role, tools) is absent.
+
+    Raises `InputError` when the template fails on a plain user message, or writes an undefined special token.
+    """
+    template.render(PROBES[0].messages, add_generation_prompt=True)
+    return dict(_renderings(template))
+
+
+def _renderings(template: Template) -> Iterator[tuple[str, str]]:
+    for each in PROBES:
+        text = each.render(template)
+        if text is not None:
+            yield each.name, text

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows that training never touched: the criterion, written down.
+
+A base model often holds the chat tokens of its family as reserved, untrained rows. Adding `chat − base` to such a
+row in the target adds to noise, so the chat model's row is copied instead. A row counts as untrained when one of
+four measures says so; each is a distance with a unit-free figure, and each is blind to the token's name:
+
+| reason         | figure                                                                        | untrained if |
+|----------------|-------------------------------------------------------------------------------|--------------|
+| near zero      | norm ÷ median norm of ordinary rows                                           | < 0.1        |
+| at the mean    | distance to the mean row ÷ median distance of ordinary rows                   | < 0.1        |
+| duplicate      | distance to the nearest other row ÷ own norm                                  | < 0.01       |
+| reserved       | share of ordinary rows that look like the reserved ones, if this row does too | ≤ 0.02       |
+
+"Reserved" rows are those of placeholder tokens (`<|reserved_special_token_7|>`, `<unused3>`, `[control_12]`, …) and
+the padding rows behind the last token: nobody can have trained them. A row looks like them when its norm and its
+cosine to their centroid fall into the range of theirs. The measure abstains where more than 2 % of ordinary rows
+do so too: then reserved rows cannot be told from trained ones. Untrained rows move together under a softmax, which
+pushes every unseen token the same way; see "Fishing for Magikarp" (arXiv 2405.05417, §3), whose indicators these
+are, with the ranges measured on each model instead of fixed.
+
+Not covered: a row trained a little and badly, and untied heads, whose unseen rows are pushed far from zero.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatvector.vocabulary.tokens import TokenTable
+
+NEAR_ZERO = 0.1
+"""Trained rows, even of rare tokens, keep more than a third of the median norm; rows left at zero or decayed to it
+have a hundredth or less. A tenth lies between."""
+AT_MEAN = 0.1
+"""Enlarging a vocabulary by its mean gives 0 up to rounding. The mean itself is estimated from the sample, with an
+error of 1/√2048 ≈ 0.02 of the typical distance, well below this."""
+DUPLICATE = 0.01
+"""Two copies in BF16 differ by at most 2⁻⁸ = 0.004 of their norm. Two trained rows differ by about their norm."""
+LIKE_RESERVED = 0.02
+"""At most this share of ordinary rows may look reserved: the false-alarm rate that the measure accepts, checked on
+each model. Some ordinary rows are in truth untrained, so the share is not zero in good models."""
+FEWEST_RESERVED = 4
+"""A range of norms and cosines needs a few rows."""
+
+SAMPLE = 2048
+"""Ordinary rows that are read: 16 MiB at 4096 × BF16, and enough to measure a share of 0.02."""
+MOST_SPECIAL = 1024
+"""Added tokens, and padding rows, that are read for the search of duplicates and the reserved cluster."""
+SEED = 20231004
+
+RESERVED_NAME = re.compile(
+    r"^[<\[]?\|?_?(?:reserved|unused|control|extra|placeholder|dummy|special|pad_token)[A-Za-z_ ]*[_ ]*\d+_?\|?[>\]]?$",
+    re.IGNORECASE,
+)
+
+
+class RowReader(Protocol):
+    """An embedding of which single rows can be read: V rows of D values."""
+
+    @property
+    def rows(self) -> int:
+        """V, padding included."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        ...
+
+    def read_rows(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Rows by number: [n] → [n, D]."""
+        ...
+
+
+@dataclass(frozen=True)
+class RowHealth:
+    """What the criterion says of one row, and the figure that decided."""
+
+    token: str
+    row: int
+    untrained: bool
+    reason: str
+    """`near zero`, `at the mean`, `duplicate of ROW`, `reserved`, or `trained`."""
+    figure: float
+    """Of the measure named in `reason`; for a trained row its norm ÷ the median norm."""
+
+
+@dataclass(frozen=True)
+class _Surroundings:
+    """What a row is compared with; N ordinary rows, R reserved ones, O others of special tokens and padding."""
+
+    ordinary: NDArray[np.float32]  # [N, D]
+    other_rows: NDArray[np.int64]  # [O]
+    others: NDArray[np.float32]  # [O, D]
+    reserved: NDArray[np.bool_]  # [O]
+    mean: NDArray[np.float32]  # [D]
+    median_norm: float
+    median_distance: float
+
+
+def assess_rows(embedding: RowReader, tokens: Mapping[str, int], table: TokenTable) -> dict[str, RowHealth]:
+    """Apply the criterion to some tokens of a model.
+
+    Args:
+        embedding: the model's input embedding, [V, D].
+        tokens: token string → row, the tokens in question.
+        table: the model's token table, which tells ordinary, added and reserved tokens apart.
+
+    Reads at most 2048 + 2 · 1024 + len(tokens) rows. The same input gives the same answer: the sample is seeded.
+    """
+    if not tokens:
+        return {}
+    around = _surroundings(embedding, tokens, table)
+    rows = np.fromiter(tokens.values(), np.int64, len(tokens))
+    values = embedding.read_rows(rows)
+    return {
+        token: _assess(token, int(row), value, around) for token, row, value in zip(tokens, rows, values, strict=True)
+    }
+
+
+def _surroundings(embedding: RowReader, tokens: Mapping[str, int], table: TokenTable) -> _Surroundings:
+    asked = set(tokens.values())
+    added = {row for token in table.added if (row := table.ids[token]) < embedding.rows}
+    named = {row for token, row in table.ids.items() if row < embedding.rows and RESERVED_NAME.match(token)}
+    padding = np.arange(min(table.size, embedding.rows), embedding.rows)
+    random = np.random.default_rng(SEED)
+    plain = np.ones(embedding.rows, bool)
+    plain[padding] = False
+    plain[list(added | named | asked)] = False
+    ordinary = _some(np.flatnonzero(plain), SAMPLE, random)
+    special = _some(np.array(sorted(added | named), np.int64), MOST_SPECIAL, random)
+    other_rows = np.union1d(special, _some(padding, MOST_SPECIAL, random)).astype(np.int64)
+    reserved = np.isin(other_rows, list(named)) | (other_rows >= table.size)
+    sample = embedding.read_rows(ordinary)
+    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32) if len(sample) else np.zeros(embedding.dim, "f4")
+    return _Surroundings(
+        ordinary=sample,
+        other_rows=other_rows,
+        others=embedding.read_rows(other_rows),
+        reserved=reserved,
+        mean=mean,
+        median_norm=_median(np.linalg.norm(sample, axis=1)),
+        median_distance=_median(np.linalg.norm(sample - mean, axis=1)),
+    )
+
+
+def _assess(token: str, row: int, value: NDArray[np.float32], around: _Surroundings) -> RowHealth:
+    norm = float(np.linalg.norm(value))
+    relative = norm / around.median_norm if around.median_norm else 0.0
+    if relative < NEAR_ZERO:
+        return RowHealth(token, row, True, "near zero", relative)
+    spread = float(np.linalg.norm(value - around.mean)) / around.median_distance
+    if spread < AT_MEAN:
+        return RowHealth(token, row, True, "at the mean", spread)
+    others = around.others[around.other_rows != row]
+    rows = around.other_rows[around.other_rows != row]
+    if len(others):
+        distances = np.linalg.norm(others - value, axis=1) / norm
+        nearest = int(distances.argmin())
+        if distances[nearest] < DUPLICATE:
+            return RowHealth(token, row, True, f"duplicate of row {rows[nearest]}", float(distances[nearest]))
+    reserved = around.others[around.reserved & (around.other_rows != row)]
+    share = _share_like(value, reserved, around.ordinary)
+    if share is not None and share <= LIKE_RESERVED:
+        return RowHealth(token, row, True, "reserved", share)
+    return RowHealth(token, row, False, "trained", relative)
+
+
+def _share_like(
+    value: NDArray[np.float32], reserved: NDArray[np.float32], ordinary: NDArray[np.float32]
+) -> float | None:
+    """Share of ordinary rows [N, D] that look like the reserved ones [R, D]; None if `value` [D] does not.
+
+    The ranges are those of the reserved rows themselves, each against the centroid of the others, widened by a
+    tenth: norms by factors, cosines by a tenth of their distance to 1 and at least 0.02.
+    """
+    count = len(reserved)
+    norms = np.linalg.norm(reserved, axis=1)
+    if count < FEWEST_RESERVED or not norms.all():
+        return None
+    centroid = reserved.mean(axis=0)
+    left_out = (centroid * count - reserved) / (count - 1)  # [R, D]: the centroid without each row
+    cosines = np.einsum("rd,rd->r", reserved, left_out) / (norms * np.linalg.norm(left_out, axis=1) + 1e-30)
+    lowest = cosines.min() - max(0.1 * (1 - cosines.min()), 0.02)
+    shortest, longest = norms.min() / 1.1, norms.max() * 1.1
+
+    def alike(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+        lengths = np.linalg.norm(rows, axis=1)
+        towards = rows @ centroid / (lengths * np.linalg.norm(centroid) + 1e-30)
+        return (lengths >= shortest) & (lengths <= longest) & (towards >= lowest)
+
+    if not alike(value[None])[0] or not len(ordinary):
+        return None
+    return float(alike(ordinary).mean())
+
+
+def _some(rows: NDArray[np.int64], most: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """At most `most` of the rows, ascending."""
+    if len(rows) <= most:
+        return rows.astype(np.int64)
+    return np.sort(random.choice(rows, most, replace=False)).astype(np.int64)
+
+
+def _median(values: NDArray[np.float32]) -> float:
+    return float(np.median(values)) if len(values) else 0.0
