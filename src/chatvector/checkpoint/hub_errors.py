@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What failed between here and the hub, in one line: what, where, what to do.
+
+huggingface_hub changed its HTTP library from httpx (1.x) to httpx2 (2.x); both have the same classes. They are
+told apart here by class name, so that neither is imported.
+"""
+
+from __future__ import annotations
+
+import errno
+from urllib.parse import urlsplit
+
+from chatvector.errors import HubError, NotEnoughSpace
+
+_LOGIN = "log in with `hf auth login` or set HF_TOKEN"
+
+# Status -> what it means and what to do. `{endpoint}` is the host that answered.
+_STATUS = {
+    400: "the request was refused as malformed (400); check the name and the revision",
+    401: "there is no such model, or it is private (401); check the name, or " + _LOGIN,
+    403: "access is forbidden (403); your token lacks the right to read it, " + _LOGIN + " as someone who has it",
+    404: "there is no such model or file (404); check the name and the revision",
+    408: "the hub timed out (408); the same command goes on",
+    416: "the hub refused to resume a download (416); delete the *.incomplete files in the cache and repeat",
+    429: "too many requests (429); wait some minutes, or " + _LOGIN + " for a higher limit; the same command goes on",
+}
+
+
+def explain_http(error: BaseException, where: str) -> HubError:
+    """A HubError for what huggingface_hub raised about a request, `where` being the model's name."""
+    cause = _root(error)
+    kinds = {kind.__name__ for kind in type(cause).__mro__}
+    place = _place(cause)
+    repo_id = where.partition("@")[0]
+    if "GatedRepoError" in kinds:
+        return HubError(f"{where}: the model is gated; accept its terms at {place}/{repo_id}, then {_LOGIN}")
+    if "DisabledRepoError" in kinds:
+        return HubError(f"{where}: the hub has disabled access to this model")
+    if "RevisionNotFoundError" in kinds:
+        return HubError(f"{where}: the model has no such branch, tag or commit (404); check what follows the @")
+    status = getattr(getattr(cause, "response", None), "status_code", None)
+    if isinstance(status, int):
+        text = _STATUS.get(status) or f"the hub has trouble ({status}); try again later, the same command goes on"
+        return HubError(f"{where}: {text} [{place}]")
+    if "OfflineModeIsEnabled" in kinds:
+        return HubError(f"{where}: HF_HUB_OFFLINE is set and the cache lacks it; unset it to download")
+    if "HFValidationError" in kinds:
+        return HubError(f"{where}: is no valid hub name; write org/name or org/name@revision")
+    if "TimeoutException" in kinds:
+        return HubError(f"{where}: {place} does not answer in time; check the network, the same command goes on")
+    if "ProxyError" in kinds:
+        return HubError(f"{where}: the proxy refuses the connection to {place} ({_short(cause)}); check HTTPS_PROXY")
+    if "ConnectError" in kinds:
+        return HubError(
+            f"{where}: {place} cannot be reached ({_short(cause)}); check the network and HF_ENDPOINT, or set "
+            f"HF_HUB_OFFLINE=1 to use what is cached"
+        )
+    return HubError(f"{where}: the connection to {place} broke off ({_short(cause)}); the same command goes on")
+
+
+def explain_os(error: OSError, where: str) -> HubError | NotEnoughSpace:
+    """The same for an OSError that is no answer of the hub: the disk, or a download that came out short."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NotEnoughSpace(
+            f"{where}: the disk is full ({error.filename or 'the hub cache'}); free some or set HF_HUB_CACHE to a "
+            f"larger disk, the same command goes on"
+        )
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return HubError(
+            f"{where}: the cache cannot be written ({error.filename}: {error.strerror}); set HF_HUB_CACHE to a "
+            f"directory of yours"
+        )
+    if any(kind.__name__ == "HTTPError" for kind in type(_root(error)).__mro__):
+        return explain_http(error, where)
+    return HubError(f"{where}: the download failed ({_short(error)}); the same command goes on")
+
+
+def _root(error: BaseException) -> BaseException:
+    """The error below the wrappers that huggingface_hub puts around what really happened."""
+    wrappers = {"LocalEntryNotFoundError", "IncompleteSnapshotError", "RevisionResolutionError", "FileMetadataError"}
+    while type(error).__name__ in wrappers and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _place(error: BaseException) -> str:
+    """The host that was asked, as `https://host`; the endpoint where the error does not tell."""
+    from huggingface_hub import constants
+
+    request = getattr(getattr(error, "response", None), "request", None)
+    if request is None:
+        request = getattr(error, "_request", None)  # set by the HTTP library once a request was made
+    parts = urlsplit(constants.ENDPOINT if request is None else str(request.url))
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 160 else text[:157] + "…"
