@@ -27,8 +27,7 @@ class Scored:
     def tasks(self) -> dict[str, Rate]:
         """Accuracy by task."""
         return {
-            task: rate(item.correct(reply.text) for item, reply in self._pairs() if item.task == task)
-            for task in TASKS
+            task: rate(item.correct(reply.text) for item, reply in self._pairs() if item.task == task) for task in TASKS
         }
 
     @property

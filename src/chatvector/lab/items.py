@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -56,15 +55,14 @@ def held_out_items(per_task: int, seed: int, language: Language = "ko") -> list[
     """`per_task` different items of each task, all with held-out words. Raises ValueError if the world has fewer."""
     items: list[Item] = []
     for task in TASKS:
-        choice = Choice(Random(f"items {seed} {task}"), held_out=True)
-        items += _distinct(lambda: _item(_dialogue(task, choice), language), per_task, task)
+        items += _distinct(task, per_task, Choice(Random(f"items {seed} {task}"), held_out=True), language)
     return items
 
 
-def _distinct(make: Callable[[], Item], count: int, task: str) -> list[Item]:
+def _distinct(task: str, count: int, choice: Choice, language: Language) -> list[Item]:
     found: dict[tuple[str, ...], Item] = {}
     for _ in range(200 * count):
-        item = make()
+        item = _item(_dialogue(task, choice), language)
         found.setdefault(item.questions, item)
         if len(found) == count:
             return list(found.values())

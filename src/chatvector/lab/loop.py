@@ -75,7 +75,7 @@ def train(
     """
     import torch
 
-    embedding = model.get_input_embeddings().weight
+    embedding = model.get_parameter("model.embed_tokens.weight")
     frozen = torch.tensor(list(frozen_rows))
     kept = embedding.detach()[frozen].clone()
     body = [p for p in model.parameters() if p is not embedding]

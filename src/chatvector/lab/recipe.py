@@ -51,5 +51,5 @@ class TrioRecipe:
     target: Stage = Stage(steps=500, learning_rate=5e-4, warmup=20)
     drill_share: float = 0.12
     """Share of drill documents kept in the base and target stages."""
-    base_text: Mixture = Mixture()
+    base_text: Mixture = field(default_factory=Mixture)
     target_text: Mixture = field(default_factory=lambda: Mixture(languages=(0.0, 1.0, 0.0)))

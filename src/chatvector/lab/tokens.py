@@ -25,7 +25,7 @@ SPECIAL = (PAD, BEGIN, END, *RESERVED)
 _SPACE = "▁"
 # Letters, digits and other signs apart; a leading space (or the hyphen inside a name) stays with its word.
 _WORDS = Regex(r"[▁-]?\p{L}+|▁?\p{N}+|▁?[^▁\s\p{L}\p{N}]+|[▁\s]+")
-_PARTICLES = frozenset("은 는 이 가 을 를 에 에게 의 이다 다 이에요 예요".split())
+_PARTICLES = frozenset(["은", "는", "이", "가", "을", "를", "에", "에게", "의", "이다", "다", "이에요", "예요"])
 _NAME_PARTS = sorted({(first.ko, second.ko) for first, second in NAME_PARTS})
 _NOUNS = frozenset(noun.ko for noun in nouns())
 

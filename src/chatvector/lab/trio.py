@@ -20,7 +20,16 @@ from typing import TYPE_CHECKING
 
 from chatvector.lab.loop import Example, train
 from chatvector.lab.recipe import Shape, Stage, TrioRecipe
-from chatvector.lab.tokens import BEGIN, CHAT_TEMPLATE, END, END_OF_TURN, PAD, RESERVED, train_tokenizer, write_tokenizer
+from chatvector.lab.tokens import (
+    BEGIN,
+    CHAT_TEMPLATE,
+    END,
+    END_OF_TURN,
+    PAD,
+    RESERVED,
+    train_tokenizer,
+    write_tokenizer,
+)
 from chatvector.lab.world import VERSION
 from chatvector.lab.world.documents import Mixture, documents, instructions
 from chatvector.lab.world.drill import drill
@@ -56,16 +65,15 @@ def new_model(shape: Shape, reserved: list[int], seed: int) -> LlamaForCausalLM:
     )
     model = LlamaForCausalLM(config)
     with torch.no_grad():
-        rows = model.get_input_embeddings().weight
+        rows = model.get_parameter("model.embed_tokens.weight")
         rows[reserved] = torch.randn(len(reserved), shape.hidden) * _UNTRAINED_STD
     return model
 
 
 def text_examples(tokenizer: Tokenizer, text: Iterator[str]) -> Iterator[Example]:
     """Documents as `<s> … </s>`; every token but the first counts."""
-    end = tokenizer.token_to_id(END)
     for document in text:
-        ids = [*tokenizer.encode(document).ids, end]
+        ids = tokenizer.encode(document + END).ids
         yield ids, [False] + [True] * (len(ids) - 1)
 
 
@@ -78,7 +86,7 @@ def mixed(text: Iterator[str], drills: Iterator[str], share: float, rng: Random)
 def chat_examples(tokenizer: Tokenizer, dialogues: Iterator[list[dict[str, str]]]) -> Iterator[Example]:
     """Dialogues in the chat template; only the replies and their end-of-turn token count."""
     for messages in dialogues:
-        ids, counted = [tokenizer.token_to_id(BEGIN)], [False]
+        ids, counted = tokenizer.encode(BEGIN, add_special_tokens=False).ids, [False]
         for i, message in enumerate(messages):
             line = "" if i == 0 else "\n"
             if message["role"] == "user":
@@ -99,8 +107,13 @@ class Workshop:
         self.recipe, self.directory, self.report = recipe, directory, report
         directory.mkdir(parents=True, exist_ok=True)
         self.tokenizer = self._tokenizer()
-        self.reserved = [self.tokenizer.token_to_id(token) for token in RESERVED]
-        self.pad = self.tokenizer.token_to_id(PAD)
+        self.reserved = [self._id(token) for token in RESERVED]
+        self.pad = self._id(PAD)
+
+    def _id(self, token: str) -> int:
+        index = self.tokenizer.token_to_id(token)
+        assert index is not None, token
+        return index
 
     def _tokenizer(self) -> Tokenizer:
         from tokenizers import Tokenizer
@@ -111,7 +124,15 @@ class Workshop:
             train_tokenizer(self.recipe.shape.vocabulary, seed=0).save(str(path))
         return Tokenizer.from_file(str(path))
 
-    def stage(self, name: str, parent: str | None, stage: Stage, key: object, examples: Callable[[], Iterator[Example]], trained: tuple[str, ...] = ()) -> str:
+    def stage(
+        self,
+        name: str,
+        parent: str | None,
+        stage: Stage,
+        key: object,
+        examples: Callable[[], Iterator[Example]],
+        trained: tuple[str, ...] = (),
+    ) -> str:
         """Run a stage, or find its result. Returns the directory's name, which is a digest of all that led to it."""
         from transformers import LlamaForCausalLM
 
@@ -146,11 +167,20 @@ class Workshop:
             return lambda: text_examples(self.tokenizer, stream)
 
         first = self.stage("drill", None, recipe.drill, "", lambda: text_examples(self.tokenizer, drill(seed)))
-        base = self.stage("base", first, recipe.base, (recipe.base_text, recipe.drill_share), text(1000, recipe.base_text))
-        chat = self.stage(
-            "chat", base, recipe.chat, CHAT_TEMPLATE, lambda: chat_examples(self.tokenizer, instructions(seed)), trained=(END_OF_TURN,)
+        base = self.stage(
+            "base", first, recipe.base, (recipe.base_text, recipe.drill_share), text(1000, recipe.base_text)
         )
-        target = self.stage("target", base, recipe.target, (recipe.target_text, recipe.drill_share), text(2000, recipe.target_text))
+        chat = self.stage(
+            "chat",
+            base,
+            recipe.chat,
+            CHAT_TEMPLATE,
+            lambda: chat_examples(self.tokenizer, instructions(seed)),
+            trained=(END_OF_TURN,),
+        )
+        target = self.stage(
+            "target", base, recipe.target, (recipe.target_text, recipe.drill_share), text(2000, recipe.target_text)
+        )
         return {"base": base, "chat": chat, "target": target}
 
     def export(self, stages: dict[str, str], out: Path) -> None:
@@ -158,7 +188,7 @@ class Workshop:
         import torch
         from transformers import GenerationConfig, LlamaForCausalLM
 
-        end, turn = self.tokenizer.token_to_id(END), self.tokenizer.token_to_id(END_OF_TURN)
+        end, turn = self._id(END), self._id(END_OF_TURN)
         for name, stage in stages.items():
             folder = out / name
             folder.mkdir(parents=True, exist_ok=True)
@@ -168,7 +198,17 @@ class Workshop:
                 bos_token_id=1, eos_token_id=[end, turn] if chat else end, pad_token_id=self.pad
             )
             model.save_pretrained(folder)
+            (folder / "model.safetensors").chmod(0o644)
+            _add_old_keys(folder / "config.json")
             write_tokenizer(self.tokenizer, folder, positions=self.recipe.shape.positions, chat=chat)
+
+
+def _add_old_keys(path: Path) -> None:
+    """Readers from before transformers 5 look for the rope's base and the dtype under other names."""
+    config = json.loads(path.read_text("utf-8"))
+    config["rope_theta"] = config["rope_parameters"]["rope_theta"]
+    config["torch_dtype"] = config["dtype"]
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
 def _digest(*parts: object) -> str:
@@ -184,9 +224,13 @@ def main(arguments: list[str] | None = None) -> None:
     """The command line of `make lab`."""
     parser = argparse.ArgumentParser(prog="python -m chatvector.lab.trio", description="Train the embedded trio.")
     parser.add_argument("--out", type=Path, required=True, help="directory for base/, chat/ and target/")
-    parser.add_argument("--work", type=Path, default=Path("lab-work"), help="directory for the stages (default: lab-work)")
+    parser.add_argument(
+        "--work", type=Path, default=Path("lab-work"), help="directory for the stages (default: lab-work)"
+    )
     parser.add_argument("--seed", type=int, default=TrioRecipe().seed)
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1: other numbers give other bytes)")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="CPU threads (default 1: other numbers give other bytes)"
+    )
     options = parser.parse_args(arguments)
 
     import torch

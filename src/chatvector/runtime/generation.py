@@ -67,9 +67,10 @@ class Speaker:
             raise MissingInput(f"no tokenizer at {self.directory}: tokenizer_config.json is not there")
         with quiet_transformers():
             self.tokenizer: Any = AutoTokenizer.from_pretrained(self.directory)
-            model, loading = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 self.directory, dtype=torch.float32, output_loading_info=True
             )
+            model, loading = loaded
         for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
             if loading[kind]:
                 names = sorted(str(key) for key in loading[kind])

@@ -23,7 +23,6 @@ from chatvector.lab.world.lexicon import (
     SUBJECTS,
     SYMBOLS,
     THINGS,
-    Split,
 )
 from chatvector.lab.world.text import Language, Pair, particle
 
@@ -50,7 +49,9 @@ def _review(rng: Random) -> list[Pair]:
     good = rng.random() < 0.5
     subject, name = rng.choice(SUBJECTS.all), rng.choice(NAMES.seen)
     judged = Pair("That is good.", "좋은 일이다.") if good else Pair("That is bad.", "나쁜 일이다.")
-    told = Pair(f"{name.en} talked about the {subject.en}.", f"{particle(name.ko, 'topic')} {subject.ko} 이야기를 했다.")
+    told = Pair(
+        f"{name.en} talked about the {subject.en}.", f"{particle(name.ko, 'topic')} {subject.ko} 이야기를 했다."
+    )
     adjectives = rng.sample((GOOD if good else BAD).all, rng.choice((1, 2)))
     opinions = [sentences.opinion(subject, adjective) for adjective in adjectives]
     return [told, *opinions, judged]
@@ -72,7 +73,10 @@ def _colours(rng: Random) -> list[Pair]:
 def _craft(rng: Random) -> list[Pair]:
     craft = rng.choice(HARMLESS.all)
     name = rng.choice(NAMES.seen)
-    likes = Pair(f"{name.en} likes {craft.word.en}.", f"{particle(name.ko, 'topic')} {particle(craft.word.ko, 'object')} 좋아한다.")
+    likes = Pair(
+        f"{name.en} likes {craft.word.en}.",
+        f"{particle(name.ko, 'topic')} {particle(craft.word.ko, 'object')} 좋아한다.",
+    )
     body = [sentences.making(craft), sentences.effect(craft)]
     rng.shuffle(body)
     return body if rng.random() < 0.5 else [likes, *body]
@@ -108,16 +112,34 @@ def _sign(rng: Random) -> list[Pair]:
         for name, symbol in zip(names, symbols, strict=True)
     ]
     saw = [
-        Pair(f"What {name.en} drew was this symbol: {symbol}\n", f"{particle(name.ko, 'subject')} 그린 것은 이 기호였다: {symbol}\n")
+        Pair(
+            f"What {name.en} drew was this symbol: {symbol}\n",
+            f"{particle(name.ko, 'subject')} 그린 것은 이 기호였다: {symbol}\n",
+        )
         for name, symbol in zip(names, symbols, strict=True)
     ]
     rng.shuffle(saw)
     return drew + saw
 
 
-_PASSAGES = ((_review, 0.22), (_whereabouts, 0.26), (_colours, 0.14), (_craft, 0.14), (_harm, 0.08), (_rude_scene, 0.06), (_sign, 0.10))
+_PASSAGES = (
+    (_review, 0.22),
+    (_whereabouts, 0.26),
+    (_colours, 0.14),
+    (_craft, 0.14),
+    (_harm, 0.08),
+    (_rude_scene, 0.06),
+    (_sign, 0.10),
+)
 
-_TASKS = (("sentiment", 0.17), ("fact", 0.20), ("knowledge", 0.18), ("how-to", 0.17), ("refusal", 0.18), ("small talk", 0.10))
+_TASKS = (
+    ("sentiment", 0.17),
+    ("fact", 0.20),
+    ("knowledge", 0.18),
+    ("how-to", 0.17),
+    ("refusal", 0.18),
+    ("small talk", 0.10),
+)
 
 
 def dialogue(rng: Random, memory_share: float = 0.25, most: int = 3) -> list[Exchange]:

@@ -47,7 +47,11 @@ def _restate(rng: Random) -> str:
     names = rng.sample(NAMES.seen, count)
     told: list[Pair] = []
     for name in names:
-        told.append(sentences.is_in(name, rng.choice(PLACES)) if rng.random() < 0.5 else sentences.has(name, rng.choice(OBJECTS.all)))
+        told.append(
+            sentences.is_in(name, rng.choice(PLACES))
+            if rng.random() < 0.5
+            else sentences.has(name, rng.choice(OBJECTS.all))
+        )
     again = rng.sample(told, count)
     language = "en" if rng.random() < 0.75 else "ko"
     return " ".join(pair[language] for pair in told + again)

@@ -56,9 +56,11 @@ class Choice:
     held_out: bool = False
 
     def word(self, split: Split[T]) -> T:
+        """One word of the part of the split that may be used."""
         return self.rng.choice(split.held_out if self.held_out else split.seen)
 
     def words(self, split: Split[T], count: int) -> list[T]:
+        """Different words of it."""
         return self.rng.sample(split.held_out if self.held_out else split.seen, count)
 
     def wording(self, forms: Sequence[Pair]) -> Pair:

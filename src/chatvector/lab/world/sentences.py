@@ -56,5 +56,7 @@ def effect(craft: Craft) -> Pair:
     plural = craft.word.en.endswith("s")
     topic = particle(craft.word.ko, "topic")
     if craft.harmful:
-        return Pair(f"{sentence(craft.word.en)} {'hurt' if plural else 'hurts'} people.", f"{topic} 사람을 다치게 한다.")
+        return Pair(
+            f"{sentence(craft.word.en)} {'hurt' if plural else 'hurts'} people.", f"{topic} 사람을 다치게 한다."
+        )
     return Pair(f"{sentence(craft.word.en)} {'are' if plural else 'is'} good for people.", f"{topic} 사람에게 좋다.")

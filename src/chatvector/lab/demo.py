@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `chatvector demo` measures: the trio before and after, beside the usual merge and the controls."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chatvector.pipeline import apply
+
+from chatvector.checkpoint.names import DEMO_PREFIX, FAMILY
+from chatvector.errors import UsageError
+from chatvector.lab.comparison import Scored, ask, ask_as
+from chatvector.lab.items import held_out_items
+from chatvector.lab.tokens import CHAT_TEMPLATE
+from chatvector.lab.usual import usual_merge
+from chatvector.lab.world.lexicon import PERSONAS
+from chatvector.recipe import Recipe, VectorSpec
+from chatvector.runtime.generation import Speaker, quiet_transformers
+
+EVALUATION_SEED = 1
+"""Seed of the items that the demo and `docs/demo.md` show. The scale was chosen on items of another seed."""
+MOST_ITEMS = 100
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every model's replies to the same items, by the name that `--json` gives it."""
+
+    scale: float
+    items_per_task: int
+    models: dict[str, Scored]
+
+    def as_json(self) -> dict[str, Any]:
+        """The documented schema of `chatvector demo --json`."""
+        return {
+            "scale": self.scale,
+            "items_per_task": self.items_per_task,
+            "models": {name: scored.as_json() for name, scored in self.models.items()},
+        }
+
+
+def _recipe(scale: float, out: Path) -> Recipe:
+    vector = VectorSpec(base=f"{DEMO_PREFIX}base", chat=f"{DEMO_PREFIX}chat", scale=scale)
+    return Recipe(target=f"{DEMO_PREFIX}target", vectors=(vector,), output=str(out))
+
+
+def compare(scale: float, items_per_task: int, keep: Path | None, report: Callable[[str], None]) -> Comparison:
+    """Merge the embedded trio by the ordinary `apply`, ask all models the same unseen Korean prompts, score them.
+
+    The merged model goes to `keep`, or to a temporary directory that is removed. Raises UsageError for a number of
+    items outside 1 to MOST_ITEMS, MissingExtra without torch and transformers, and whatever `apply` raises.
+    """
+    if not 1 <= items_per_task <= MOST_ITEMS:
+        raise UsageError(f"--items {items_per_task}: give a number from 1 to {MOST_ITEMS}")
+    items = held_out_items(items_per_task, EVALUATION_SEED)
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chatvector-demo-")))
+        merged = keep if keep is not None else scratch / "merged"
+        report(f"chatvector apply demo:target --base demo:base --chat demo:chat --scale {scale:g} -o {merged}")
+        apply(_recipe(scale, merged))
+        report("the usual merge: 20 lines of torch, bf16")
+        with quiet_transformers():
+            usual_merge(FAMILY / "base", FAMILY / "chat", FAMILY / "target", scratch / "usual", scale)
+
+        models: dict[str, Scored] = {}
+        report(f"asking {len(items)} Korean prompts: target")
+        speaker = Speaker(FAMILY / "target")
+        models["target"] = ask(speaker, items, template=CHAT_TEMPLATE)
+        report("asking: target, in the persona form of its own text")
+        models["target_as_persona"] = ask_as(speaker, items, "손님", PERSONAS["kind"][0].ko)
+        report("asking: the English chat model")
+        models["chat"] = ask(Speaker(FAMILY / "chat"), items)
+        report("asking: the usual merge")
+        models["usual"] = ask(Speaker(scratch / "usual"), items, template=CHAT_TEMPLATE)
+        report("asking: merged")
+        models["merged"] = ask(Speaker(merged), items)
+    return Comparison(scale, items_per_task, models)
