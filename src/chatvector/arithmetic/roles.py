@@ -193,8 +193,7 @@ def find_vocabulary(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]
     named_heads = [
         n
         for n in outside
-        if (module := _module(n.split("."))) in _HEADS
-        and (module in _SURE_HEADS or tensors[n].shape[0] in rows)
+        if (module := _module(n.split("."))) in _HEADS and (module in _SURE_HEADS or tensors[n].shape[0] in rows)
     ]
     unnamed = [
         n
@@ -210,16 +209,11 @@ def find_vocabulary(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]
     head = _main(heads, tensors, vocabulary)
     rows = tensors[embedding].shape[0] if embedding else vocabulary
     others = [n for n in (*embeddings, *heads) if n not in (embedding, head) and tensors[n].shape[0] == rows]
-    others += [
-        n for n in inside if tensors[n].shape[0] == rows and _module(n.split(".")) in _EMBEDDINGS | _HEADS
-    ]
+    others += [n for n in inside if tensors[n].shape[0] == rows and _module(n.split(".")) in _EMBEDDINGS | _HEADS]
     bias = (
         n
         for n, tensor in tensors.items()
-        if n.endswith(".bias")
-        and len(tensor.shape) == 1
-        and layer_of(n) is None
-        and _module(n.split(".")) in _HEADS
+        if n.endswith(".bias") and len(tensor.shape) == 1 and layer_of(n) is None and _module(n.split(".")) in _HEADS
     )
     return VocabularyTensors(embedding, head, next(bias, None), tuple(sorted(others)))
 
@@ -250,8 +244,7 @@ class _Structure:
     def __init__(self, tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> None:
         text = text_config(config)
         counts = (
-            text.get(key)
-            for key in ("num_experts", "num_local_experts", "n_routed_experts", "num_experts_per_layer")
+            text.get(key) for key in ("num_experts", "num_local_experts", "n_routed_experts", "num_experts_per_layer")
         )
         self.experts: int | None = next((n for n in counts if isinstance(n, int) and n > 1), None)
         self.extents = {name: len(tensor.shape) for name, tensor in tensors.items()}

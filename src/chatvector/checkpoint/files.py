@@ -176,9 +176,7 @@ def _indexed(listing: Mapping[str, int], text: bytes, where: str) -> tuple[str, 
         raise DamagedFile(f"{where}: {INDEX} is no index ({_reason(error)}): download it again") from error
     if not named:
         raise DamagedFile(f"{where}: {INDEX} names no file: download it again")
-    unsafe = [
-        n for n in named if not isinstance(n, str) or not _is_inside(n) or not n.endswith(".safetensors")
-    ]
+    unsafe = [n for n in named if not isinstance(n, str) or not _is_inside(n) or not n.endswith(".safetensors")]
     if unsafe:
         raise DamagedFile(
             f"{where}: {INDEX} names {len(unsafe)} files that are no safetensors file inside the directory: "
@@ -201,22 +199,12 @@ def _indexed(listing: Mapping[str, int], text: bytes, where: str) -> tuple[str, 
 def _reason(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"no key {error.args[0]!r}"
-    return (
-        "not JSON"
-        if isinstance(error, ValueError | RecursionError)
-        else "weight_map is no table of file names"
-    )
+    return "not JSON" if isinstance(error, ValueError | RecursionError) else "weight_map is no table of file names"
 
 
 def _is_inside(name: str) -> bool:
     path = PurePosixPath(name)
-    return (
-        bool(name)
-        and not path.is_absolute()
-        and ".." not in path.parts
-        and "\\" not in name
-        and "\0" not in name
-    )
+    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name and "\0" not in name
 
 
 def _numbered(listing: Mapping[str, int], where: str) -> tuple[str, ...]:
@@ -229,17 +217,14 @@ def _numbered(listing: Mapping[str, int], where: str) -> tuple[str, ...]:
         return ()
     if len(sets) > 1:
         kinds = first_five(f"{len(files)} of {total}" for total, files in sorted(sets.items()))
-        raise DamagedFile(
-            f"{where}: {len(sets)} sets of shards and no index ({kinds}): keep the one that is meant"
-        )
+        raise DamagedFile(f"{where}: {len(sets)} sets of shards and no index ({kinds}): keep the one that is meant")
     ((total, files),) = sets.items()
     start = 0 if 0 in files else 1
     wanted = range(start, start + int(total))
     gaps = [f"model-{i:0{len(total)}d}-of-{total}.safetensors" for i in wanted if i not in files]
     if gaps:
         raise MissingInput(
-            f"{where}: {len(gaps)} of {int(total)} shards are not there: {first_five(gaps)}: "
-            f"download them again"
+            f"{where}: {len(gaps)} of {int(total)} shards are not there: {first_five(gaps)}: download them again"
         )
     extra = [name for number, name in files.items() if number not in wanted]
     if extra:
@@ -274,9 +259,7 @@ def _no_weights(listing: Mapping[str, int], read: Callable[[str], bytes], where:
             return UnsupportedFormat(
                 f"{where}: the only weights are {kind} ({len(found)}: {first_five(found)}): {advice}"
             )
-    inside = sorted(
-        {str(PurePosixPath(n).parent) for n in listing if "/" in n and n.endswith(".safetensors")}
-    )
+    inside = sorted({str(PurePosixPath(n).parent) for n in listing if "/" in n and n.endswith(".safetensors")})
     if inside:
         return MissingInput(f"{where}: holds no weights itself, but these folders do: {first_five(inside)}")
     there = f"it holds {first_five(top)}" if top else "it is empty"

@@ -80,11 +80,7 @@ def classify(name: str) -> Location:
         return _family_member(name)
     if _URL.match(name):
         return Location("url", name)
-    if (
-        not _looks_local(name, path)
-        and (match := _HUB.fullmatch(name))
-        and not match["repo"].endswith(".git")
-    ):
+    if not _looks_local(name, path) and (match := _HUB.fullmatch(name)) and not match["repo"].endswith(".git"):
         return Location("hub", name, repo_id=match["repo"], revision=match["revision"])
     raise MissingInput(_missing(name, path))
 
@@ -125,9 +121,7 @@ def _missing(name: str, path: Path) -> str:
     if not path.parent.is_dir():
         known = next((p for p in path.parent.parents if p.is_dir()), None)
         if known is None or name.count("/") < 2:
-            return (
-                f"{name}: there is no such directory, and it is no hub name (org/name or org/name@revision)"
-            )
+            return f"{name}: there is no such directory, and it is no hub name (org/name or org/name@revision)"
         gap = next(p for p in (path.parent, *path.parent.parents) if p.parent == known)
         return f"{name}: there is no such directory: {known} has no {gap.name}{_like(gap)}"
     hub = "" if "/" in name or "\\" in name else " (a hub name has two parts: org/name)"
@@ -145,6 +139,4 @@ def _url_refused(name: str) -> UnsupportedFormat:
         return UnsupportedFormat(f"{name}: URLs are not read; write the hub name: {match[1]}")
     if name.startswith("file://"):
         return UnsupportedFormat(f"{name}: URLs are not read; write the path: {name.removeprefix('file://')}")
-    return UnsupportedFormat(
-        f"{name}: remote stores are not read yet; copy the model to a local directory first"
-    )
+    return UnsupportedFormat(f"{name}: remote stores are not read yet; copy the model to a local directory first")

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Do the parents fit together: configurations by a table of keys, tensors by name and shape.
+
+Headers and configurations only; nothing is read of the weights. What the weights say about the parents' descent
+is another check.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chatvector.arithmetic.roles import find_vocabulary, is_derived, text_config
+from chatvector.checkpoint.tensor_info import TensorInfo
+from chatvector.checks.config_rules import (
+    ACTIVATIONS,
+    LEGACY_GELU,
+    MISSING,
+    TEXT_RULES,
+    TOP_RULES,
+    VISION_RULES,
+    Rule,
+)
+from chatvector.checks.layouts import layout_hint
+from chatvector.checks.rope import rope_of
+from chatvector.errors import IncompatibleParents, first_five
+
+Config = Mapping[str, Any]
+Tensors = Mapping[str, TensorInfo]
+
+# "LlamaForCausalLM" -> "Llama" and "ForCausalLM".
+_ARCHITECTURE = re.compile(r"(.+?)(For[A-Z]\w*|LMHeadModel|DoubleHeadsModel|Model)?")
+_VISION_SECTIONS = ("vision_config", "visual", "vision_tower_config")
+
+
+@dataclass(frozen=True)
+class Compatibility:
+    """What the configurations say about each other; one line for each difference."""
+
+    refusals: tuple[str, ...]
+    """The parents do not fit."""
+    warnings: tuple[str, ...]
+    """They may fit; the user should know."""
+
+    def raise_if_refused(self) -> None:
+        """Raise IncompatibleParents with all refusals in one line, if there are any."""
+        if self.refusals:
+            raise IncompatibleParents(f"the parents do not fit together: {'; '.join(self.refusals)}")
+
+
+@dataclass(frozen=True)
+class TensorComparison:
+    """How the tensors of the three models correspond. Names are sorted."""
+
+    shared: tuple[str, ...]
+    """In all three with one shape."""
+    vocabulary: Mapping[str, Mapping[str, int | None]]
+    """Tensors with the vocabulary axis -> role -> rows; None where the role's file lacks it (a tied head)."""
+    derived: Mapping[str, tuple[str, ...]]
+    """Derived buffers that not all of the three have -> the roles that have them."""
+
+
+def compare_configs(target: Config, parents: Mapping[str, Config]) -> Compatibility:
+    """Compare parsed config.json of the target with those of its parents, by role ("base", "chat", …).
+
+    Nested configurations of language and image model are compared each by its own table, and rotary positions in
+    either spelling (transformers 4 and 5).
+    """
+    models = {"target": target, **parents}
+    refusals: list[str] = []
+    warnings: list[str] = []
+    _compare_architectures(models, refusals, warnings)
+    texts = {role: text_config(config) for role, config in models.items()}
+    visions = {role: vision for role, config in models.items() if (vision := _vision_config(config)) is not None}
+    if visions and len(visions) < len(models):
+        without = [role for role in models if role not in visions]
+        refusals.append(f"{_and(visions)} have an image encoder, {_and(without)} not")
+    for section, rules, configs in (
+        ("", TOP_RULES, models),
+        ("", TEXT_RULES, texts),
+        ("vision_config.", VISION_RULES, visions),
+    ):
+        for rule in rules:
+            if difference := _difference(rule, configs):
+                line = f"{section}{rule.keys[0]}: {difference} ({rule.reason})"
+                (refusals if rule.verdict == "refuse" else warnings).append(line)
+    warnings.extend(_compare_rope(texts))
+    return Compatibility(tuple(refusals), tuple(warnings))
+
+
+def compare_tensors(
+    target: Tensors, base: Tensors, chat: Tensors, configs: Mapping[str, Config] | None = None
+) -> TensorComparison:
+    """Compare names and shapes of the three models.
+
+    `configs`: role -> parsed config.json, to find the vocabulary axis where names do not tell. Raises
+    IncompatibleParents, in one line: which tensors one model has and another lacks, which differ in shape, how
+    many, the first five, and whether a difference of layout explains it.
+    """
+    models = {"target": target, "base": base, "chat": chat}
+    with_rows = _vocabulary_names(models, configs or {})
+    derived: dict[str, tuple[str, ...]] = {}
+    vocabulary: dict[str, dict[str, int | None]] = {}
+    shared: list[str] = []
+    lacking: dict[tuple[str, str], list[str]] = {}
+    reshaped: list[str] = []
+    for name in sorted(target.keys() | base.keys() | chat.keys()):
+        having = {role: tensors[name] for role, tensors in models.items() if name in tensors}
+        if name in with_rows:
+            vocabulary[name] = {role: having[role].shape[0] if role in having else None for role in models}
+            if len({tensor.shape[1:] for tensor in having.values()}) > 1:
+                reshaped.append(_shapes(name, having))
+        elif len(having) < len(models):
+            if all(is_derived(name, tensor) for tensor in having.values()):
+                derived[name] = tuple(having)
+            else:
+                for role in models.keys() - having.keys():
+                    lacking.setdefault((_and(having), role), []).append(name)
+        elif len({tensor.shape for tensor in having.values()}) > 1:
+            if all(is_derived(name, tensor) for tensor in having.values()):
+                derived[name] = tuple(having)
+            else:
+                reshaped.append(_shapes(name, having))
+        else:
+            shared.append(name)
+    if lacking or reshaped:
+        raise IncompatibleParents("; ".join(_problems(models, lacking, reshaped)))
+    return TensorComparison(tuple(shared), vocabulary, derived)
+
+
+def _compare_architectures(models: Mapping[str, Config], refusals: list[str], warnings: list[str]) -> None:
+    """The class named in `architectures`: another family is refused, another head on the same family is not."""
+    families: dict[str, str] = {}
+    heads: dict[str, str] = {}
+    for role, config in models.items():
+        names = config.get("architectures")
+        if isinstance(names, list) and names and isinstance(names[0], str):
+            match = _ARCHITECTURE.fullmatch(names[0])
+            assert match is not None  # the first group takes any text
+            families[role], heads[role] = match[1], names[0]
+    if len(set(families.values())) > 1:
+        refusals.append(f"architectures: {_values(heads)} (the parents are different architectures)")
+    elif len(set(heads.values())) > 1:
+        warnings.append(f"architectures: {_values(heads)} (the heads differ; the target's is kept)")
+
+
+def _difference(rule: Rule, configs: Mapping[str, Config]) -> str | None:
+    """The values by role where they differ; None where they agree or too few are known."""
+    values = {role: value for role, config in configs.items() if (value := _value(rule, config)) is not MISSING}
+    if len(values) < 2 or all(value == next(iter(values.values())) for value in values.values()):
+        return None
+    return _values(values)
+
+
+def _value(rule: Rule, config: Config) -> Any:
+    for key in rule.keys:
+        value = config.get(key)
+        if value is not None:
+            if "hidden_act" in rule.keys:
+                return _activation(key, value, config)
+            return value
+    return rule.default
+
+
+def _activation(key: str, value: Any, config: Config) -> Any:
+    if key == "hidden_act" and value == "gelu" and config.get("model_type") in LEGACY_GELU:
+        return "gelu_pytorch_tanh"
+    return ACTIVATIONS.get(value, value) if isinstance(value, str) else value
+
+
+def _compare_rope(texts: Mapping[str, Config]) -> Iterator[str]:
+    tables = {role: table for role, config in texts.items() if (table := rope_of(config))}
+    for key in sorted({key for table in tables.values() for key in table}):
+        values = {role: table.get(key) for role, table in tables.items()}
+        if any(value != next(iter(values.values())) for value in values.values()):
+            yield f"rope {key}: {_values(values)} (positions are turned otherwise; the target's is kept)"
+
+
+def _vision_config(config: Config) -> Config | None:
+    return next((config[key] for key in _VISION_SECTIONS if isinstance(config.get(key), Mapping)), None)
+
+
+def _vocabulary_names(models: Mapping[str, Tensors], configs: Mapping[str, Config]) -> set[str]:
+    """Names with the vocabulary axis in any of the models.
+
+    The embedding must be in all; a head may be absent where it is tied, so only heads, their biases and tensors
+    present in all three count.
+    """
+    names: set[str] = set()
+    for role, tensors in models.items():
+        found = find_vocabulary(tensors, configs.get(role, {}))
+        tied_elsewhere = {found.head} - {None}
+        everywhere = {name for name in found.names if all(name in other for other in models.values())}
+        names |= everywhere | {name for name in tied_elsewhere if name is not None}
+    return names
+
+
+def _problems(
+    models: Mapping[str, Tensors], lacking: Mapping[tuple[str, str], list[str]], reshaped: list[str]
+) -> Iterator[str]:
+    for (having, role), names in lacking.items():
+        yield f"{len(names)} tensors are in {having} but not in {role}: {first_five(names)}"
+    if reshaped:
+        yield f"{len(reshaped)} tensors differ in shape: {first_five(reshaped)}"
+    hint = None
+    for one, other in (("target", "base"), ("base", "chat"), ("target", "chat")):
+        hint = hint or layout_hint(models[one].keys(), one, models[other].keys(), other)
+    yield hint or "the three must be one architecture in one layout"
+
+
+def _shapes(name: str, having: Mapping[str, TensorInfo]) -> str:
+    return f"{name} ({_values({role: list(tensor.shape) for role, tensor in having.items()})})"
+
+
+def _values(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{role} {value}" for role, value in values.items())
+
+
+def _and(roles: Mapping[str, Any] | list[str]) -> str:
+    return " and ".join(roles)

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rotary positions in one form, whichever transformers wrote the configuration.
+
+transformers 4: `rope_theta`, `rope_scaling` (with `type` or `rope_type`), and `rope_local_base_freq` beside them
+in Gemma 3. transformers 5: `rope_parameters`, either one table or one for each kind of layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chatvector.checks.config_rules import ROPE_DEFAULT_THETA
+
+_LAYER_KINDS = ("full_attention", "sliding_attention", "chunked_attention")
+
+
+def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat table of what sets the rotation: `theta`, `type`, `factor` …, prefixed by the kind of layer if kinds
+    differ (`sliding_attention.theta`). Empty where the configuration does not speak of rotary positions.
+    """
+    parameters = config.get("rope_parameters")
+    if isinstance(parameters, Mapping):
+        kinds = {kind: parameters[kind] for kind in _LAYER_KINDS if isinstance(parameters.get(kind), Mapping)}
+        if kinds:
+            return _merge({kind: _table(table, config) for kind, table in kinds.items()})
+        return _table(parameters, config)
+    if "rope_theta" not in config and "rope_scaling" not in config:
+        return {}
+    scaling = config.get("rope_scaling")
+    full = _table(scaling if isinstance(scaling, Mapping) else {}, config)
+    if local := config.get("rope_local_base_freq"):
+        return _merge({"full_attention": full, "sliding_attention": {"theta": float(local), "type": "default"}})
+    return full
+
+
+def _table(table: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    theta = table.get("rope_theta") or config.get("rope_theta") or ROPE_DEFAULT_THETA
+    kind = table.get("rope_type") or table.get("type") or "default"
+    # "mrope" names the sections of Qwen2-VL, not another way to scale; transformers 5 writes "default" for it.
+    result: dict[str, Any] = {"theta": float(theta), "type": "default" if kind == "mrope" else kind}
+    skipped = ("rope_theta", "rope_type", "type", "partial_rotary_factor")
+    for key in sorted(table.keys() - set(skipped)):
+        value = table[key]
+        if value is not None:
+            result[key] = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return result
+
+
+def _merge(kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """One table where all kinds of layers agree, else prefixed ones."""
+    tables = list(kinds.values())
+    if all(table == tables[0] for table in tables):
+        return dict(tables[0])
+    return {f"{kind}.{key}": value for kind, table in sorted(kinds.items()) for key, value in table.items()}
