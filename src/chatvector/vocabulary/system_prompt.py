@@ -72,7 +72,7 @@ def replace_system_prompt(source: str, where: str, special: Mapping[str, str], t
     if wish == "none":
         if injected_text(template, tokens) is None:
             return source
-        candidates, good = _without(template, tokens), lambda new: injected_text(new, tokens) is None
+        candidates, good = _without(template, tokens), lambda new: _cut_out(template, new, tokens)
     else:
         candidates, good = iter([_prologue(wish) + source]), _says(template, wish)
     for candidate in candidates:
@@ -94,10 +94,13 @@ def _before_user(template: Template) -> str:
         {"role": "user", "content": USER_2},
     ]
     later = (template.try_render(turns) or "").partition(ASSISTANT)[2].partition(USER_2)[0]
-    shared = 0
-    while shared < min(len(first), len(later)) and first[-1 - shared] == later[-1 - shared]:
-        shared += 1
-    return first[: len(first) - shared]
+    return first[: len(first) - _shared_start(first[::-1], later[::-1])]
+
+
+def _shared_start(one: str, other: str) -> int:
+    """How many characters two texts have in common at their start."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _prologue(text: str) -> str:
@@ -149,6 +152,17 @@ def _leading(header: str, tokens: TokenTable) -> str:
     markers = re.compile("|".join(map(re.escape, sorted(tokens.added, key=len, reverse=True))) or r"(?!)")
     found = list(markers.finditer(header))
     return header[: found[1].start()] if len(found) > 1 and found[0].end() == found[1].start() else ""
+
+
+def _cut_out(old: Template, new: Template, tokens: TokenTable) -> bool:
+    """Whether a new template writes no words of its own, and differs from the old one by one piece less in front."""
+    conversation: list[Message] = [{"role": "user", "content": USER}, {"role": "assistant", "content": ASSISTANT}]
+    before, after = (template.try_render(conversation) for template in (old, new))
+    if before is None or after is None or injected_text(new, tokens) is not None:
+        return False
+    ahead = _shared_start(before, after)
+    behind = _shared_start(before[::-1], after[::-1])
+    return ahead + behind >= len(after) and ahead <= before.index(USER)
 
 
 def _says(template: Template, wish: str) -> Callable[[Template], bool]:
