@@ -156,11 +156,10 @@ def choose_files(listing: Mapping[str, int], read: Callable[[str], bytes], where
 def is_side_file(name: str) -> bool:
     """Whether a file (relative name with `/`) travels to the output unless it is patched there."""
     lower = name.lower()
-    if "/" in lower and not lower.startswith("additional_chat_templates/"):
-        return False
     if any(fnmatchcase(lower, pattern) for pattern in NOT_SIDE_FILES):
         return False
-    return any(fnmatchcase(lower, pattern) for pattern in SIDE_FILES if ("/" in pattern) == ("/" in lower))
+    # As many folders as the pattern: in fnmatch a "*" would cross them.
+    return any(fnmatchcase(lower, p) for p in SIDE_FILES if p.count("/") == lower.count("/"))
 
 
 def _is_weights(name: str) -> bool:

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The streaming executor: read a unit, compute, write it at its final place; threads side by side, one budget.
+
+What is written does not depend on threads, memory, order or interruptions: a unit is computed from the plan alone.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from chatvector.arithmetic.nonfinite import explain_non_finite
+from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Unit
+from chatvector.arithmetic.reading import Buffer, read_slice
+from chatvector.arithmetic.statistics import Sums, add_up
+from chatvector.arithmetic.worker import NonFiniteFound, Worker
+from chatvector.checkpoint.staging import Staging, checksum
+from chatvector.errors import IncompatibleParents, NotEnoughSpace
+
+DEFAULT_MEMORY = 128 << 20
+# Written data is handed to the disk whenever this much waits, so that the disk works beside the arithmetic instead
+# of after it.
+FLUSH_BYTES = 256 << 20
+MOST_THREADS = 8
+
+
+class Progress(Protocol):
+    """What wants to know how far the executor is."""
+
+    def advance(self, nbytes: int) -> None:
+        """`nbytes` more of the output are done. Called from several threads."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the executor did: sums per tensor, bytes kept from an earlier run, threads used."""
+
+    sums: dict[str, Sums]
+    reused_bytes: int
+    threads: int
+
+
+def choose_threads(plan: Plan, memory: int, threads: int | None) -> int:
+    """Threads that fit the budget of `memory` bytes. Raises NotEnoughSpace when not even one fits."""
+    if plan.thread_bytes > memory:
+        raise NotEnoughSpace(
+            f"--memory {memory / 2**20:.1f}MiB: one thread needs {plan.thread_bytes / 2**20:.1f} MiB of buffers"
+            " for these models; raise it"
+        )
+    wanted = threads or min(MOST_THREADS, len(os.sched_getaffinity(0)))
+    return max(1, min(wanted, memory // max(1, plan.thread_bytes), len(plan.units)))
+
+
+def execute(
+    plan: Plan,
+    staging: Staging,
+    *,
+    memory: int = DEFAULT_MEMORY,
+    threads: int | None = None,
+    full: bool = False,
+    count_inexact: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Make every tensor of `plan` in `staging`.
+
+    Units that an earlier run finished are checked against the journal and kept. Raises NonFiniteValues when a parent
+    holds NaN or infinity or the result overflows, IncompatibleParents when buffers differ, NotEnoughSpace when disk or
+    budget do not suffice; the staging directory then stays as it is.
+
+    Args:
+        memory: bytes of all buffers together.
+        threads: at most so many; None chooses by the machine.
+        full: also gather the sums of `--stats full`.
+        count_inexact: count elements that the output's dtype cannot hold.
+        progress: told of every finished unit.
+    """
+    threads = choose_threads(plan, memory, threads)
+    for tensor in plan.tensors:
+        _check_equal(tensor)
+    earlier = staging.finished_units()
+    for shard in plan.shards:
+        staging.create(shard.file, shard.size, shard.header)
+    run = _Run(plan, staging, earlier, progress)
+    workers = [Worker(plan, full=full, count_inexact=count_inexact) for _ in range(threads)]
+    with ThreadPoolExecutor(threads + 1, "chatvector") as pool:
+        futures = [pool.submit(run.work, worker) for worker in workers]
+        flusher = pool.submit(run.flush_beside)
+        try:
+            _wait(futures)
+        except NonFiniteFound as found:
+            raise explain_non_finite(plan, found.tensor) from None
+        finally:
+            run.stop.set()
+            run.wake.set()
+        flusher.result()
+    staging.close_files()
+    return run.outcome(threads)
+
+
+class _Run:
+    """What the threads of one run share."""
+
+    def __init__(
+        self, plan: Plan, staging: Staging, earlier: dict[int, tuple[int, Sums]], progress: Progress | None
+    ) -> None:
+        self.stop = threading.Event()
+        self.wake = threading.Event()
+        self._plan = plan
+        self._staging = staging
+        self._earlier = earlier
+        self._progress = progress
+        self._units: Iterator[Unit] = iter(plan.units)
+        self._lock = threading.Lock()
+        self._sums: dict[int, Sums] = {}
+        self._reused = 0
+        self._waiting = 0
+
+    def work(self, worker: Worker) -> None:
+        """Take units until none is left or another thread failed."""
+        while not self.stop.is_set():
+            with self._lock:
+                unit = next(self._units, None)
+            if unit is None:
+                return
+            try:
+                self._do(worker, unit)
+            except BaseException:
+                self.stop.set()
+                raise
+
+    def flush_beside(self) -> None:
+        """Hand written data to the disk while the others compute."""
+        while not self.stop.is_set():
+            self.wake.wait()
+            self.wake.clear()
+            if not self.stop.is_set():
+                self._staging.flush()
+
+    def outcome(self, threads: int) -> Outcome:
+        """Sums per tensor that has any, and the account."""
+        parts: dict[str, list[Sums]] = {}
+        for unit in self._plan.units:
+            if self._sums[unit.number]:
+                parts.setdefault(self._plan.tensors[unit.tensor].name, []).append(self._sums[unit.number])
+        return Outcome({name: add_up(sums) for name, sums in parts.items()}, self._reused, threads)
+
+    def _do(self, worker: Worker, unit: Unit) -> None:
+        tensor = self._plan.tensors[unit.tensor]
+        item = tensor.dtype.bits // 8
+        nbytes = (unit.stop - unit.start) * item
+        place = self._plan.offsets[unit.tensor] + unit.start * item
+        if self._is_kept(unit, tensor, place, nbytes):
+            self._reused += nbytes
+        else:
+            data, sums = worker.compute(unit)
+            self._staging.write(tensor.file, place, data.data)
+            self._staging.record(unit.number, checksum(data), sums)
+            self._sums[unit.number] = sums
+            self._note_written(nbytes)
+        if self._progress is not None:
+            self._progress.advance(nbytes)
+
+    def _is_kept(self, unit: Unit, tensor: TensorPlan, place: int, nbytes: int) -> bool:
+        if unit.number not in self._earlier:
+            return False
+        digest, sums = self._earlier[unit.number]
+        data = np.empty(nbytes, np.uint8)
+        if not self._staging.read_into(tensor.file, place, data.data) or checksum(data) != digest:
+            return False
+        self._sums[unit.number] = sums
+        return True
+
+    def _note_written(self, nbytes: int) -> None:
+        with self._lock:
+            self._waiting += nbytes
+            if self._waiting < FLUSH_BYTES:
+                return
+            self._waiting = 0
+        self.wake.set()
+
+
+def _wait(futures: list[Future[None]]) -> None:
+    pending = set(futures)
+    while pending:
+        # Short waits let the main thread see Ctrl-C.
+        finished, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
+        for future in finished:
+            future.result()
+
+
+def _check_equal(tensor: TensorPlan) -> None:
+    """Buffers have no meaning to add: chat's and base's must hold the same bytes."""
+    if len(tensor.must_equal) < 2:
+        return
+    first, *others = tensor.must_equal
+    for other in others:
+        if _bytes(first) != _bytes(other):
+            raise IncompatibleParents(
+                f"{tensor.name}: {tensor.dtype.code} buffer differs between {first.reader.name} and"
+                f" {other.reader.name}; integer buffers cannot be added, make the parents agree"
+            )
+
+
+def _bytes(part: Slice) -> bytes:
+    return read_slice(part, 0, part.ref.elements, Buffer()).tobytes()

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arithmetic on one block of elements, in scratch that stays in the processor's cache.
+
+    acc = target; for each vector in recipe order: acc = fl(acc + fl(s · fl(chat − base)))
+
+Chat Vector (arXiv 2310.04799), equations 1 and 2, and its sum over several vectors. The roundings are this project's
+promise 2: the working format is float64 when the target's or any parent's tensor is F32 or F64, else float32; every
+operation is one numpy call with one rounding (no fused multiply-add); the last is one cast to the target's dtype, to
+nearest even. Hence the same bytes whatever the block size.
+
+Shapes: B elements of a block, flat; R = B / row rows where the tensor has a vocabulary axis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Sums of squares are taken over rows of this many elements: short enough for float32 to keep six digits, and for the
+# linear algebra library not to start threads of its own.
+DOT_ELEMENTS = 8192
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One vector's part of a block.
+
+    Attributes:
+        plus: [B] chat's elements, or the stored difference.
+        minus: [B] base's elements; None where `plus` is the difference already.
+        scale: rounded to the working format, which its dtype names.
+        absent: [R] rows this vector does not have (they are left alone); None when it has all.
+    """
+
+    plus: NDArray[Any]
+    minus: NDArray[Any] | None
+    scale: np.floating[Any]
+    absent: NDArray[np.bool_] | None = None
+
+
+class Scratch:
+    """Three arrays of the working format for blocks of up to `elements` elements; one instance per thread."""
+
+    def __init__(self, elements: int, work: np.dtype) -> None:
+        """Reserve the arrays; `work` is the widest working format of the plan."""
+        self._arrays = [np.empty(elements, work) for _ in range(3)]
+
+    def take(self, elements: int, work: np.dtype) -> list[NDArray[Any]]:
+        """The three arrays, cut to `elements` and seen in the working format `work`."""
+        return [array.view(work)[:elements] for array in self._arrays]
+
+
+def add_vectors(
+    target: NDArray[Any], operands: Sequence[Operand], out: NDArray[Any], scratch: Scratch, row: int
+) -> tuple[list[list[float]], bool]:
+    """Write `target + Σ s·(plus − minus)` into `out`.
+
+    Args:
+        target: [B] in its stored dtype.
+        operands: one per vector, in recipe order, at least one.
+        out: [B] in the target's dtype; may not overlap the inputs.
+        scratch: arrays for at least B elements.
+        row: elements over which squares are summed (the row length where there is a vocabulary axis).
+
+    Returns:
+        per vector the sums of squares of its unscaled difference, one per row; and whether every parent and every
+        result is finite. `False` may be a false alarm for very large values: count then with `count_non_finite`.
+    """
+    work = operands[0].scale.dtype
+    total, part, spare = scratch.take(len(target), work)
+    sums: list[list[float]] = []
+    # Overflow becomes infinity and is found below; numpy need not warn on top.
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.copyto(total, target)
+        for operand in operands:
+            np.copyto(part, operand.plus)
+            if operand.minus is not None:
+                np.copyto(spare, operand.minus)
+                np.subtract(part, spare, out=part)
+            sums.append(row_squares(part, row))
+            if operand.scale != 1:
+                np.multiply(part, operand.scale, out=part)
+            if operand.absent is not None:
+                # Adding minus zero changes no bit of any number; plus zero would turn −0 into +0.
+                part.reshape(-1, row)[operand.absent] = -0.0
+            np.add(total, part, out=total)
+        np.copyto(out, total, casting="unsafe")
+        squares = math.fsum(row_squares(total, row))
+    # No element exceeds the root of the sum of squares: one cheap sum bounds them all.
+    largest = largest_of(out.dtype)
+    return sums, all(math.isfinite(value) for values in sums for value in values) and squares < largest * largest
+
+
+def row_squares(values: NDArray[Any], row: int) -> list[float]:
+    """Sums of squares of `values` [B] over rows of `row` elements, a shorter last row included."""
+    whole = len(values) // row * row
+    table = values[:whole].reshape(-1, row)
+    sums: list[float] = np.vecdot(table, table).tolist()
+    if whole < len(values):
+        rest = values[whole:]
+        sums.append(float(np.vecdot(rest, rest)))
+    return sums
+
+
+def count_non_finite(values: NDArray[Any]) -> int:
+    """How many of `values` (any float dtype) are NaN or infinite."""
+    return int(np.count_nonzero(~np.isfinite(values)))
+
+
+def largest_of(dtype: np.dtype) -> float:
+    """The largest finite number of a float dtype."""
+    import ml_dtypes
+
+    return float(ml_dtypes.finfo(dtype).max)

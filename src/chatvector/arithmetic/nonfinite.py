@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which parent holds NaN or infinity, where and how many: asked once, after a unit was found to be bad."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chatvector.arithmetic.kernels import count_non_finite
+from chatvector.arithmetic.plan import Plan, Slice, TensorPlan
+from chatvector.arithmetic.reading import Buffer, read_slice
+from chatvector.errors import NonFiniteValues
+
+
+def explain_non_finite(plan: Plan, tensor: TensorPlan) -> NonFiniteValues:
+    """Look through every source of `tensor` and say which holds non-finite values; if none does, it overflows."""
+    index = plan.tensors.index(tensor)
+    spans = [(unit.start, unit.stop) for unit in plan.units if unit.tensor == index]
+    for part in tensor.slices():
+        count, first = _count(part, spans)
+        if count:
+            kind = "value" if count == 1 else "values"
+            return NonFiniteValues(
+                f"{part.reader.name}: {part.ref.name} in {part.ref.file} holds {count} non-finite {kind} (NaN or Inf),"
+                f" the first at element {first}; the file is damaged or the training diverged, get another copy"
+            )
+    return NonFiniteValues(
+        f"{tensor.name}: the result overflows {tensor.dtype.code} (non-finite values);"
+        " lower the scale, or leave this tensor out with --scale-tensors"
+    )
+
+
+def _count(part: Slice, spans: list[tuple[int, int]]) -> tuple[int, int]:
+    buffer = Buffer()
+    count, first = 0, -1
+    for start, stop in spans:
+        values = read_slice(part, start, stop, buffer)
+        here = count_non_finite(values)
+        if here and first < 0:
+            place = start + int(np.flatnonzero(~np.isfinite(values))[0])
+            width = part.ref.row_elements
+            first = place if part.rows is None else int(part.rows[place // width]) * width + place % width
+        count += here
+    return count, first

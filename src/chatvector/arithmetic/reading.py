@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading the part of a source that one unit of work needs, mapped rows gathered by runs."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatvector.arithmetic.plan import Slice
+
+
+class Buffer:
+    """Bytes that are used again for every unit; grows to the largest unit and no further."""
+
+    def __init__(self) -> None:
+        self._bytes = np.empty(0, np.uint8)
+
+    def take(self, nbytes: int) -> NDArray[np.uint8]:
+        """The first `nbytes` bytes of the buffer, contents undefined."""
+        if len(self._bytes) < nbytes:
+            self._bytes = np.empty(nbytes, np.uint8)
+        return self._bytes[:nbytes]
+
+
+def read_slice(part: Slice, start: int, stop: int, buffer: Buffer) -> NDArray[Any]:
+    """Elements `start` to `stop` of the output, as `part` has them: flat, in the stored dtype.
+
+    Rows that `part` does not have are zero. `start` and `stop` fall on rows where rows are mapped.
+    """
+    dtype = part.ref.dtype.numpy
+    raw = buffer.take((stop - start) * dtype.itemsize)
+    view = raw.data
+    if part.rows is None:
+        part.reader.read_into(part.ref, start * dtype.itemsize, view)
+        return raw.view(dtype)
+    width = part.ref.row_elements
+    row_bytes = width * dtype.itemsize
+    rows = part.rows[start // width : stop // width]
+    for first, last in runs(rows):
+        piece = view[first * row_bytes : last * row_bytes]
+        if rows[first] < 0:
+            raw[first * row_bytes : last * row_bytes] = 0
+        else:
+            part.reader.read_into(part.ref, int(rows[first]) * row_bytes, piece)
+    return raw.view(dtype)
+
+
+def runs(rows: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Cut `rows` into runs that are consecutive in the source, or all absent: pairs of first and past-last place."""
+    if not len(rows):
+        return []
+    step = np.diff(rows)
+    before, after = rows[:-1] < 0, rows[1:] < 0
+    breaks = np.flatnonzero(np.where(before | after, before != after, step != 1)) + 1
+    edges = [0, *breaks.tolist(), len(rows)]
+    return list(pairwise(edges))

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Statistics on the way: sums gathered per unit, added up exactly, reported per tensor, role and layer.
+
+Sums are added with `math.fsum`, so the result does not depend on the order in which threads finish.
+
+| key          | per                | meaning                                                              |
+|--------------|--------------------|----------------------------------------------------------------------|
+| `tau²`       | vector             | Σ (chat − base)², unscaled                                           |
+| `inexact`    | tensor             | elements that the output's dtype cannot hold exactly (extract)        |
+| `target²`    | tensor, full only  | Σ target²                                                            |
+| `changed`    | tensor, full only  | elements whose value differs from the target's                        |
+| `base²`      | vector, full only  | Σ base²                                                              |
+| `drift²`     | vector, full only  | Σ (target − base)²: how far continual pre-training went               |
+| `drift·tau`  | vector, full only  | Σ (target − base)·(chat − base): their cosine tells a shared ancestor |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatvector.arithmetic.kernels import Operand
+from chatvector.arithmetic.plan import Plan
+
+Sums = dict[str, float]
+
+
+def add_up(parts: Iterable[Mapping[str, float]]) -> Sums:
+    """The sum of each key over all parts, exactly rounded once."""
+    columns: dict[str, list[float]] = {}
+    for part in parts:
+        for key, value in part.items():
+            columns.setdefault(key, []).append(value)
+    return {key: math.fsum(values) for key, values in columns.items()}
+
+
+def measure_all(target: NDArray[Any], operands: Sequence[Operand], out: NDArray[Any]) -> Sums:
+    """The `full only` sums of one block (flat arrays in their stored dtypes), computed in float64."""
+    start = target.astype(np.float64)
+    sums = {"target²": float(start @ start), "changed": float(np.count_nonzero(out != target))}
+    for number, operand in enumerate(operands):
+        if operand.minus is None:
+            continue
+        base = operand.minus.astype(np.float64)
+        tau = operand.plus.astype(np.float64) - base
+        drift = start - base
+        if operand.absent is not None:
+            rows = len(operand.absent)
+            for values in (base, drift):
+                values.reshape(rows, -1)[operand.absent] = 0
+        sums[f"base²/{number}"] = float(base @ base)
+        sums[f"drift²/{number}"] = float(drift @ drift)
+        sums[f"drift·tau/{number}"] = float(drift @ tau)
+    return sums
+
+
+def report(plan: Plan, per_tensor: Mapping[str, Sums], vectors: int) -> dict[str, Any]:
+    """Norms and cosines for the manifest: in total, by role, by layer, and by tensor, one list entry a vector."""
+    by_role: dict[str, list[str]] = {}
+    by_layer: dict[str, list[str]] = {}
+    for tensor in plan.tensors:
+        if tensor.name in per_tensor:
+            by_role.setdefault(tensor.role, []).append(tensor.name)
+            if tensor.layer is not None:
+                by_layer.setdefault(str(tensor.layer), []).append(tensor.name)
+
+    def figures(names: Iterable[str]) -> dict[str, Any]:
+        return _figures(add_up(per_tensor[name] for name in names), vectors)
+
+    untouched = [name for name, sums in per_tensor.items() if not any(_norms("tau²", sums, vectors))]
+    return {
+        "total": figures(per_tensor),
+        "roles": {role: figures(names) for role, names in by_role.items()},
+        "layers": {layer: figures(names) for layer, names in sorted(by_layer.items(), key=lambda item: int(item[0]))},
+        "tensors": {name: _figures(sums, vectors) for name, sums in per_tensor.items()},
+        "zero_vector": untouched,
+    }
+
+
+def _norms(key: str, sums: Mapping[str, float], vectors: int) -> list[float]:
+    return [math.sqrt(sums.get(f"{key}/{number}", 0.0)) for number in range(vectors)]
+
+
+def _figures(sums: Mapping[str, float], vectors: int) -> dict[str, Any]:
+    tau = _norms("tau²", sums, vectors)
+    figures: dict[str, Any] = {"tau_norm": tau}
+    if "target²" in sums:
+        figures["target_norm"] = math.sqrt(sums["target²"])
+        figures["changed"] = int(sums["changed"])
+    if any(key.startswith("base²") for key in sums):
+        drift = _norms("drift²", sums, vectors)
+        figures["base_norm"] = _norms("base²", sums, vectors)
+        figures["drift_norm"] = drift
+        figures["cosine_drift_tau"] = [
+            _cosine(sums.get(f"drift·tau/{number}", 0.0), drift[number], tau[number]) for number in range(vectors)
+        ]
+    return figures
+
+
+def _cosine(product: float, left: float, right: float) -> float | None:
+    return product / (left * right) if left > 0 and right > 0 else None

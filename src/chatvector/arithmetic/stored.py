@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A chat vector on disk: self-sufficient, so that it can be applied, shared and kept without its parents.
+
+    VEC/
+      chat_vector.json                 manifest: kind "vector", fingerprints, dtype, parents' dtypes, rows
+      vector.safetensors               chat − base under the chat model's names; several shards have an index
+      chat_rows.safetensors            raw rows of the chat model: template tokens, and tokens that only chat has
+      base/ …  chat/ …                 both parents' configurations, tokenizers (token → row), templates, licences
+
+Embedding and head have the chat model's rows; rows of tokens that base lacks are zero there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatvector.arithmetic.plan import Slice
+from chatvector.arithmetic.roles import find_vocabulary
+from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.dtypes import DTYPES, DType
+from chatvector.checkpoint.storage import LocalDirectory
+from chatvector.checkpoint.tensor_files import TensorFiles, TensorRef
+from chatvector.errors import DamagedFile, InputError, MissingInput, first_five
+from chatvector.provenance.manifest import MANIFEST, read_manifest
+from chatvector.vocabulary.rows import RowMap
+from chatvector.vocabulary.untrained import RowHealth
+
+VECTOR_FILE = "vector.safetensors"
+VECTOR_INDEX = "vector.safetensors.index.json"
+ROWS_FILE = "chat_rows.safetensors"
+
+
+class StoredParent:
+    """Configuration and side files of base or chat, as kept beside the vector."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.name = name
+        self._storage = LocalDirectory(directory, name)
+        self.files: tuple[str, ...] = tuple(self._storage.listing())
+
+    def read_file(self, name: str) -> bytes:
+        """The whole of a side file. Raises MissingInput."""
+        return self._storage.read(name)
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """The parsed config.json. Raises MissingInput or DamagedFile."""
+        try:
+            return json.loads(self.read_file("config.json"))
+        except ValueError as error:
+            raise DamagedFile(f"{self.name}/config.json: no valid JSON ({error})") from None
+
+
+class StoredVector:
+    """A chat vector read from its directory."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        """Read manifest and headers. Raises MissingInput, DamagedFile, or InputError when it is no vector."""
+        self.name = name
+        storage = LocalDirectory(path, name)
+        self.manifest = read_manifest(path / MANIFEST)
+        if self.manifest["kind"] != "vector":
+            raise InputError(f"{name}: is a merged model, not a chat vector; `chatvector extract` writes vectors")
+        self.base = StoredParent(path / "base", f"{name}/base")
+        self.chat = StoredParent(path / "chat", f"{name}/chat")
+        self._files = TensorFiles(storage, _shards(storage, name), name)
+        self._rows = TensorFiles(storage, (ROWS_FILE,), f"{name}/{ROWS_FILE}") if self._has_rows(storage) else None
+        self.tensors: Mapping[str, TensorRef] = self._files.tensors
+        self._row_place = {row: place for place, row in enumerate(self.manifest["vector"]["chat_row_ids"])}
+
+    def rows(self) -> tuple[int, int]:
+        """Rows of the embeddings of base and chat."""
+        base, chat = self.manifest["vector"]["rows"]
+        return base, chat
+
+    def difference(self, name: str, rows: RowMap | None) -> tuple[Slice, Slice | None]:
+        """The stored difference, seen through the chat model's rows."""
+        mapped = None if rows is None else np.where(rows.base >= 0, rows.chat, -1)
+        return Slice(self._files, self._tensor(self._files, name), mapped), None
+
+    def raw_rows(self, name: str, rows: NDArray[np.int64]) -> Slice:
+        """The stored raw rows. Raises InputError when the vector does not hold one of them."""
+        absent = [int(row) for row in rows[rows >= 0] if int(row) not in self._row_place]
+        if absent or self._rows is None:
+            raise InputError(
+                f"{self.name}: does not hold the chat model's rows {first_five(absent)}, which this chat format"
+                " needs; extract it again with its template, or use --base and --chat"
+            )
+        places = np.array([self._row_place.get(int(row), -1) for row in rows], np.int64)
+        return Slice(self._rows, self._tensor(self._rows, name), places)
+
+    def parent_dtypes(self, name: str) -> tuple[DType, ...]:
+        """The dtypes that chat's and base's tensors had."""
+        known: Mapping[str, list[str]] = self.manifest["vector"]["parent_dtypes"]
+        codes = known.get(self._tensor(self._files, name).name, known["*"])
+        return tuple(DTYPES[code] for code in codes)
+
+    def inputs(self) -> Iterable[Checkpoint]:
+        """None: the vector stands for its parents."""
+        return ()
+
+    def row_health(self) -> dict[str, RowHealth]:
+        """The verdict on base's rows of template tokens, made when base was at hand."""
+        return {entry["token"]: RowHealth(**entry) for entry in self.manifest["vector"]["row_health"]}
+
+    def close(self) -> None:
+        """Close every file."""
+        self._files.close()
+        if self._rows is not None:
+            self._rows.close()
+
+    def _tensor(self, files: TensorFiles, name: str) -> TensorRef:
+        if name in files.tensors:
+            return files.tensors[name]
+        embedding = find_vocabulary(self.tensors, self.chat.config).embedding
+        if embedding is None or embedding not in files.tensors:
+            raise DamagedFile(f"{self.name}: has neither {name} nor an embedding that it could be tied to")
+        return files.tensors[embedding]
+
+    @staticmethod
+    def _has_rows(storage: LocalDirectory) -> bool:
+        return ROWS_FILE in storage.listing()
+
+
+def _shards(storage: LocalDirectory, name: str) -> tuple[str, ...]:
+    listing = storage.listing()
+    if VECTOR_FILE in listing:
+        return (VECTOR_FILE,)
+    if VECTOR_INDEX not in listing:
+        raise MissingInput(f"{name}: neither {VECTOR_FILE} nor {VECTOR_INDEX}; the vector is incomplete")
+    try:
+        files = sorted(set(json.loads(storage.read(VECTOR_INDEX))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError) as error:
+        raise DamagedFile(f"{name}/{VECTOR_INDEX}: no valid index ({error})") from None
+    absent = [file for file in files if file not in listing]
+    if absent:
+        raise MissingInput(f"{name}: {len(absent)} of {len(files)} shards are missing: {first_five(absent)}")
+    return tuple(files)

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An output that appears whole or not at all, and that an interrupted run continues.
+
+Everything is written to a sibling directory `.OUT.<plan hash>.partial`, with a lock and a journal of finished units
+and their checksums. The end is fsync, then one rename. What a killed run left is checked before it is trusted.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chatvector.checkpoint.storage import MAX_TRANSFER
+from chatvector.errors import NotEnoughSpace, OutputRefused
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LOCK = ".lock"
+JOURNAL = ".journal"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def checksum(block: NDArray[np.uint8]) -> int:
+    """A 64-bit sum that tells a block written whole from one with lost or zeroed pages.
+
+    The sum of its 64-bit words, and their exclusive or, at memory speed. It guards against a lost power supply, not
+    against malice: SHA-256 of outputs is there for that, on request.
+    """
+    import numpy as np
+
+    whole = len(block) // 8 * 8
+    words = block[:whole].view(np.uint64)
+    tail = int.from_bytes(block[whole:].tobytes(), "little")
+    total = int(np.add.reduce(words, dtype=np.uint64)) + tail + len(block)
+    mixed = int(np.bitwise_xor.reduce(words, initial=np.uint64(0)))
+    return (total * 0x9E3779B97F4A7C15 ^ mixed) & 0xFFFFFFFFFFFFFFFF
+
+
+def check_output_place(output: Path, inputs: list[Path]) -> None:
+    """Refuse an output that is there, or that equals, lies in, or holds an input. Raises OutputRefused."""
+    real = Path(os.path.realpath(output))
+    for source in inputs:
+        place = Path(os.path.realpath(source))
+        if real == place or place in real.parents or real in place.parents:
+            raise OutputRefused(
+                f"{output}: overlaps the input {source}; inputs are never written to, choose another output"
+            )
+    if output.is_symlink() or (output.exists() and (not output.is_dir() or any(output.iterdir()))):
+        raise OutputRefused(f"{output}: exists already; choose another output or remove it first")
+
+
+class Staging:
+    """The directory in which one output is being made. Made by `open_staging`."""
+
+    def __init__(self, path: Path, output: Path, expected: str) -> None:
+        self.path = path
+        self.output = output
+        self._expected = expected
+        self._files: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._journal = -1
+
+    def finished_units(self) -> dict[int, tuple[int, dict[str, float]]]:
+        """Units that an earlier run of this plan finished: checksum and sums. A torn last line is ignored."""
+        path = self.path / JOURNAL
+        lines = path.read_bytes().split(b"\n") if path.exists() else []
+        units: dict[int, tuple[int, dict[str, float]]] = {}
+        for line in lines:
+            try:
+                number, digest, sums = json.loads(line)
+            except ValueError:
+                continue
+            units[number] = digest, sums
+        return units
+
+    def create(self, name: str, size: int, header: bytes) -> None:
+        """Make a file of `size` bytes, its space reserved, that begins with `header`. Raises NotEnoughSpace."""
+        path = self.path / name
+        with self._full_disk_is_clear():
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+            self._files[name] = descriptor
+            _reserve(descriptor, size)
+            self.write(name, 0, memoryview(header))
+
+    def write(self, name: str, offset: int, data: memoryview) -> None:
+        """Write all of `data` at byte `offset` of a created file. Raises NotEnoughSpace."""
+        descriptor = self._files[name]
+        done = 0
+        with self._full_disk_is_clear():
+            while done < len(data):
+                done += os.pwrite(descriptor, data[done : done + MAX_TRANSFER], offset + done)
+
+    def read_into(self, name: str, offset: int, buffer: memoryview) -> bool:
+        """Read back what was written; False when the file ends before."""
+        done = 0
+        while done < len(buffer):
+            count = os.preadv(self._files[name], [buffer[done : done + MAX_TRANSFER]], offset + done)
+            if count == 0:
+                return False
+            done += count
+        return True
+
+    def record(self, unit: int, digest: int, sums: Mapping[str, float]) -> None:
+        """Note in the journal that a unit is written, one line of JSON; what it measured is kept with it."""
+        line = json.dumps([unit, digest, dict(sums)]).encode() + b"\n"
+        with self._lock, self._full_disk_is_clear():
+            if self._journal < 0:
+                self._journal = os.open(self.path / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+                # What a killed run left may end within a line; the newline keeps ours apart from it.
+                os.write(self._journal, b"\n")
+            os.write(self._journal, line)
+
+    def write_file(self, name: str, data: bytes) -> None:
+        """Write a small side file whole, and flush it."""
+        path = self.path / name
+        with self._full_disk_is_clear():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def flush(self) -> None:
+        """Hand what was written so far to the disk; safe beside other threads' writes."""
+        with self._full_disk_is_clear():
+            for descriptor in list(self._files.values()):
+                os.fdatasync(descriptor)
+
+    def close_files(self) -> None:
+        """Flush and close the weight files."""
+        with self._full_disk_is_clear():
+            for descriptor in self._files.values():
+                os.fsync(descriptor)
+        self._release()
+
+    def discard(self) -> None:
+        """Remove the directory and all that is in it."""
+        self._release()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def publish(self) -> None:
+        """Drop lock and journal, then rename the directory to the output: the one moment at which it appears."""
+        for name in (JOURNAL, LOCK):
+            (self.path / name).unlink(missing_ok=True)
+        _sync_directory(self.path)
+        try:
+            os.rename(self.path, self.output)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise OutputRefused(
+                    f"{self.output}: appeared while this run was writing; the result is in {self.path}"
+                ) from None
+            raise
+        _sync_directory(self.output.parent)
+
+    def _release(self) -> None:
+        for descriptor in self._files.values():
+            os.close(descriptor)
+        self._files.clear()
+        if self._journal >= 0:
+            os.close(self._journal)
+            self._journal = -1
+
+    @contextmanager
+    def _full_disk_is_clear(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise NotEnoughSpace(
+                f"{self.output.parent}: the disk is full; free space and run the same command again, it continues"
+                f" from {self.path.name}"
+            ) from error
+
+
+@contextmanager
+def open_staging(output: Path, plan_hash: str, *, restart: bool, on_resume: Callable[[str], None]) -> Iterator[Staging]:
+    """Make or continue the staging directory of `output`; the lock is held inside the block.
+
+    Raises OutputRefused when another run holds it, when another plan's staging is in the way (unless `restart`, which
+    discards it), or when the place cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    path = output.parent / f".{output.name}.{plan_hash}.partial"
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        others = [other for other in _stagings_of(output) if other != path]
+        for other in others:
+            _discard(other, output, restart)
+        fresh = not path.exists()
+        path.mkdir(exist_ok=True)
+        lock = FileLock(path / LOCK)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise OutputRefused(
+            f"{output}: another run is writing it; wait for that run or choose another output"
+        ) from None
+    except OSError as error:
+        if error.errno in FULL:
+            raise NotEnoughSpace(
+                f"{output.parent}: the disk is full; free space and run the same command again"
+            ) from error
+        raise OutputRefused(f"{output}: cannot be written ({error.strerror}); choose another output") from error
+    staging = Staging(path, output, plan_hash)
+    try:
+        if restart and not fresh:
+            _empty(path)
+        elif not fresh:
+            on_resume(f"continuing {path.name}")
+        yield staging
+    finally:
+        staging._release()
+        lock.release()
+
+
+def _stagings_of(output: Path) -> list[Path]:
+    prefix, suffix = f".{output.name}.", ".partial"
+    return sorted(
+        entry
+        for entry in output.parent.iterdir()
+        if entry.name.startswith(prefix)
+        and entry.name.endswith(suffix)
+        and "." not in entry.name[len(prefix) : -len(suffix)]
+    )
+
+
+def _discard(other: Path, output: Path, restart: bool) -> None:
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(other / LOCK, blocking=False):
+            if not restart:
+                raise OutputRefused(
+                    f"{output}: an unfinished run of another plan is in the way ({other.name});"
+                    " finish that one, or discard it with --restart"
+                )
+            shutil.rmtree(other)
+    except Timeout:
+        raise OutputRefused(f"{output}: another run is writing it ({other.name}); wait for that run") from None
+
+
+def _empty(path: Path) -> None:
+    for entry in path.iterdir():
+        if entry.name == LOCK:
+            continue
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    os.ftruncate(descriptor, size)
+    if size and hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def free_bytes(output: Path) -> int:
+    """Bytes free where `output` will be (its first existing parent)."""
+    place = output.parent
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def allocated_bytes(output: Path, plan_hash: str) -> int:
+    """Bytes that an earlier run of the same plan has reserved already."""
+    path = output.parent / f".{output.name}.{plan_hash}.partial"
+    if not path.is_dir():
+        return 0
+    return sum(_blocks(entry.stat()) for entry in path.iterdir() if entry.is_file())
+
+
+def _blocks(status: Any) -> int:
+    return getattr(status, "st_blocks", 0) * 512

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Storage as a protocol of byte ranges, and its first implementation: a directory on this machine.
+
+Everything above this file reads models through `Storage` and `ByteSource` only, so that a hub or an object
+store is one more implementation and no other change.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from chatvector.errors import DamagedFile, MissingInput
+
+# Linux moves at most 2 GiB − 4 KiB in one read or write, and may move less at any time.
+MAX_TRANSFER = 1 << 30
+
+
+class ByteSource(Protocol):
+    """One file, read by byte range; safe to use from several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """How messages call this file."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        ...
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill all of `buffer` from byte `offset`. Raises DamagedFile when the file ends before."""
+        ...
+
+    def close(self) -> None:
+        """Release the file."""
+        ...
+
+
+class Storage(Protocol):
+    """The files of one model."""
+
+    @property
+    def location(self) -> str:
+        """How messages call this place."""
+        ...
+
+    def listing(self) -> dict[str, int]:
+        """Relative posix names of all files, with their sizes in bytes."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """The whole of a small file. Raises MissingInput."""
+        ...
+
+    def open(self, name: str) -> ByteSource:
+        """Open a file for reading by range. Raises MissingInput."""
+        ...
+
+
+class LocalFile:
+    """A file on this machine, read with `pread` (no mapping: memory stays bounded, network file systems fast)."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        except FileNotFoundError:
+            raise MissingInput(f"{name}: no such file") from None
+        except OSError as error:
+            raise MissingInput(f"{name}: cannot be read ({error.strerror})") from error
+        self.size = os.fstat(self._descriptor).st_size
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill all of `buffer` from byte `offset`, in as many reads as it takes."""
+        wanted = len(buffer)
+        done = 0
+        while done < wanted:
+            part = buffer[done : done + MAX_TRANSFER]
+            try:
+                count = os.preadv(self._descriptor, [part], offset + done)
+            except OSError as error:
+                raise DamagedFile(f"{self.name}: reading at byte {offset + done} failed ({error.strerror})") from error
+            if count == 0:
+                raise DamagedFile(
+                    f"{self.name}: truncated, it ends at byte {offset + done} where {offset + wanted} are needed;"
+                    " download it again"
+                )
+            done += count
+
+    def close(self) -> None:
+        """Close the descriptor; closing twice is harmless."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class LocalDirectory:
+    """A model directory on this machine. Symbolic links are followed, as the hub's cache is made of them."""
+
+    def __init__(self, path: Path, location: str | None = None) -> None:
+        if not path.is_dir():
+            what = "is a file, not a model directory" if path.exists() else "no such directory"
+            raise MissingInput(f"{location or path}: {what}")
+        self.path = path
+        self.location = location or str(path)
+
+    def listing(self) -> dict[str, int]:
+        """All files at the top and in the named-template folder, with sizes in bytes."""
+        found: dict[str, int] = {}
+        for folder in (self.path, self.path / "additional_chat_templates"):
+            if not folder.is_dir():
+                continue
+            for entry in sorted(folder.iterdir()):
+                if entry.is_file():
+                    found[entry.relative_to(self.path).as_posix()] = entry.stat().st_size
+        return found
+
+    def read(self, name: str) -> bytes:
+        """The whole of a small file."""
+        with self.open(name) as source:
+            data = bytearray(source.size)
+            source.read_into(0, memoryview(data))
+        return bytes(data)
+
+    def open(self, name: str) -> LocalFile:
+        """Open a file of the directory."""
+        return LocalFile(self.path / name, f"{self.location}/{name}")

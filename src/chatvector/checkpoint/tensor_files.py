@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tensors in safetensors files: where each lies, and reading it by range."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from chatvector.checkpoint.dtypes import DType
+from chatvector.checkpoint.header import Header, read_header
+from chatvector.checkpoint.storage import ByteSource, Storage
+from chatvector.errors import DamagedFile
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class TensorRef:
+    """Where a tensor lies.
+
+    Attributes:
+        name: tensor name, as in the file.
+        dtype: stored dtype.
+        shape: extents, outermost first.
+        file: shard that holds it, relative to the model.
+        offset: first byte in that shard.
+        nbytes: bytes it occupies.
+    """
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    file: str
+    offset: int
+    nbytes: int
+
+    @property
+    def elements(self) -> int:
+        """Number of elements."""
+        count = 1
+        for extent in self.shape:
+            count *= extent
+        return count
+
+    @property
+    def row_elements(self) -> int:
+        """Elements in one row (the product of all extents but the first); 1 for vectors."""
+        count = 1
+        for extent in self.shape[1:]:
+            count *= extent
+        return count
+
+
+class Reader(Protocol):
+    """Whatever the bytes of a tensor can be read from."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        ...
+
+    def read_into(self, ref: TensorRef, start: int, buffer: memoryview) -> None:
+        """Fill `buffer` with the bytes of `ref` from byte `start` of the tensor on."""
+        ...
+
+
+class TensorFiles:
+    """The tensors of a set of safetensors files. Safe to read from several threads."""
+
+    def __init__(self, storage: Storage, shards: tuple[str, ...], name: str) -> None:
+        """Read and check the headers of `shards`. Raises MissingInput or DamagedFile, naming the file."""
+        self.name = name
+        self.storage = storage
+        self._sources: dict[str, ByteSource] = {}
+        self._lock = threading.Lock()
+        self.headers: dict[str, Header] = {shard: read_header(self.source(shard)) for shard in shards}
+        self.tensors: dict[str, TensorRef] = self._collect()
+        if not self.tensors:
+            raise DamagedFile(f"{name}: the safetensors files hold no tensor")
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(ref.nbytes for ref in self.tensors.values())
+
+    def source(self, shard: str) -> ByteSource:
+        """The open file of `shard`; opened once."""
+        with self._lock:
+            if shard not in self._sources:
+                self._sources[shard] = self.storage.open(shard)
+            return self._sources[shard]
+
+    def read_into(self, ref: TensorRef, start: int, buffer: memoryview) -> None:
+        """Fill `buffer` with the bytes of `ref` from byte `start` of the tensor on."""
+        self.source(ref.file).read_into(ref.offset + start, buffer)
+
+    def read_array(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
+        """Elements `start` to `stop` of a tensor, flat, in its stored dtype."""
+        import numpy as np
+
+        ref = self.tensors[name]
+        stop = ref.elements if stop is None else stop
+        array = np.empty(stop - start, ref.dtype.numpy)
+        self.read_into(ref, start * array.itemsize, array.view(np.uint8).data)
+        return array
+
+    def read_rows(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Rows of a tensor by index, as float32 of shape [len(rows), row elements]."""
+        import numpy as np
+
+        width = self.tensors[name].row_elements
+        result = np.empty((len(rows), width), np.float32)
+        for place, row in enumerate(rows):
+            result[place] = self.read_array(name, int(row) * width, (int(row) + 1) * width)
+        return result
+
+    def close(self) -> None:
+        """Close every file."""
+        with self._lock:
+            for source in self._sources.values():
+                source.close()
+            self._sources.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _collect(self) -> dict[str, TensorRef]:
+        tensors: dict[str, TensorRef] = {}
+        for shard, header in self.headers.items():
+            for entry in header.entries:
+                if entry.name in tensors:
+                    raise DamagedFile(
+                        f"{self.name}: tensor {entry.name!r} is in {tensors[entry.name].file} and again in {shard}"
+                    )
+                tensors[entry.name] = TensorRef(entry.name, entry.dtype, entry.shape, shard, entry.offset, entry.nbytes)
+        return tensors

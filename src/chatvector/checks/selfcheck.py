@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""After the last byte and before the rename: is what was written what was meant?
+
+Headers are read back from the disk, sampled blocks are computed again by a plain formula that shares no code with the
+kernels, configuration and weights are compared, and the chat format is rendered with the output's own files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatvector.arithmetic.plan import Plan, Slice, TensorPlan
+from chatvector.arithmetic.reading import Buffer, read_slice
+from chatvector.arithmetic.roles import text_config
+from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.storage import LocalDirectory
+from chatvector.checkpoint.tensor_files import TensorFiles
+from chatvector.errors import VerificationFailed, first_five
+from chatvector.vocabulary.choice import Choice
+from chatvector.vocabulary.rows import VocabularyPlan
+from chatvector.vocabulary.selfcheck import check_chat_model
+
+# Two blocks of a tensor, its first and its middle: a wrong offset, scale or row map shows in either.
+CHECKED_ELEMENTS = 1024
+
+
+@dataclass(frozen=True)
+class WeightCheck:
+    """What was compared: tensors, and elements computed again."""
+
+    tensors: int
+    elements: int
+
+
+def check_weights(plan: Plan, written: TensorFiles) -> WeightCheck:
+    """Compare headers and sampled blocks of what was written with the plan. Raises VerificationFailed."""
+    planned = {tensor.name: (tensor.dtype.code, tensor.shape) for tensor in plan.tensors}
+    found = {name: (ref.dtype.code, ref.shape) for name, ref in written.tensors.items()}
+    if planned != found:
+        wrong = sorted(name for name in planned.keys() | found.keys() if planned.get(name) != found.get(name))
+        raise VerificationFailed(
+            f"the written headers differ from the plan in {len(wrong)} tensors: {first_five(wrong)}"
+        )
+    elements = 0
+    for tensor in plan.tensors:
+        for start, stop in _spans(tensor):
+            expected = recompute(tensor, start, stop)
+            actual = written.read_array(tensor.name, start, stop)
+            if expected.tobytes() != actual.tobytes():
+                raise VerificationFailed(
+                    f"{tensor.name}: elements {start} to {stop} differ from the recipe when computed again;"
+                    " a disk or memory fault, run again with --restart"
+                )
+            elements += stop - start
+    return WeightCheck(len(plan.tensors), elements)
+
+
+def check_output(plan: Plan, place: Path, choice: Choice, vocabulary: VocabularyPlan) -> dict[str, Any]:
+    """All checks on the directory `place`, as data for the manifest. Raises VerificationFailed.
+
+    The chat format is checked only where this run moved one: a target's own faults are not this run's.
+    """
+    with Checkpoint(LocalDirectory(place), place.name) as model:
+        weights = check_weights(plan, model)
+        size = text_config(model.config).get("vocab_size")
+        if vocabulary.rows != vocabulary.target_rows and size != vocabulary.rows:
+            raise VerificationFailed(f"config.json says vocab_size {size}, the embedding has {vocabulary.rows} rows")
+        found: dict[str, Any] = {"weights": asdict(weights)}
+        if choice.moves and choice.format is not None:
+            chat = check_chat_model(model, expected=choice.format)
+            if not chat.ok:
+                raise VerificationFailed(f"the output is no chat model: {first_five(chat.problems)}")
+            found["chat"] = chat.as_dict()
+    return found
+
+
+def recompute(tensor: TensorPlan, start: int, stop: int) -> NDArray[np.generic]:
+    """Elements `start` to `stop` of a planned tensor by the formula of promise 2, written down once more."""
+    work = np.dtype(np.float64 if tensor.work == "F64" else np.float32)
+    own = _read(tensor.target, start, stop) if tensor.target else np.full(stop - start, -0.0, np.float32)
+    result = own
+    if tensor.terms:
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = own.astype(work)
+            touched = np.zeros(stop - start, bool)
+            for term in tensor.terms:
+                delta = _read(term.plus, start, stop).astype(work)
+                if term.minus is not None:
+                    delta = delta - _read(term.minus, start, stop).astype(work)
+                here = _has(term.plus, start, stop) & (term.minus is None or _has(term.minus, start, stop))
+                total = np.where(here, total + work.type(term.scale) * delta, total)
+                touched |= here
+            result = np.where(touched, total.astype(tensor.dtype.numpy), own.astype(tensor.dtype.numpy))
+    if tensor.transplant is not None:
+        raw = _read(tensor.transplant, start, stop).astype(tensor.dtype.numpy)
+        result = np.where(_has(tensor.transplant, start, stop), raw, result.astype(tensor.dtype.numpy))
+    return result.astype(tensor.dtype.numpy)
+
+
+def _read(part: Slice, start: int, stop: int) -> NDArray[np.generic]:
+    return read_slice(part, start, stop, Buffer())
+
+
+def _has(part: Slice, start: int, stop: int) -> NDArray[np.bool_]:
+    if part.rows is None:
+        return np.ones(stop - start, bool)
+    width = part.ref.row_elements
+    return np.repeat(part.rows[start // width : stop // width] >= 0, width)
+
+
+def _spans(tensor: TensorPlan) -> list[tuple[int, int]]:
+    """The checked blocks; whole rows where rows are mapped, the transplanted ones among them."""
+    elements, width = tensor.elements, tensor.row_elements if tensor.is_mapped else 1
+    if elements == 0:
+        return []
+    block = max(1, CHECKED_ELEMENTS // max(1, width)) * width
+    starts = {0, elements // 2 // width * width}
+    if tensor.transplant is not None and tensor.transplant.rows is not None:
+        moved = np.flatnonzero(tensor.transplant.rows >= 0)[:16]
+        starts |= {int(row) * width for row in moved}
+    return [(start, min(start + block, elements)) for start in sorted(starts)]

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The side files of a merged model: the target's, byte for byte, but for the few that the chat format changes."""
+
+from __future__ import annotations
+
+import json
+
+from chatvector.arithmetic.plan import Plan
+from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.preparation import Job
+from chatvector.vocabulary.files import output_side_files
+
+
+def side_files(job: Job) -> dict[str, bytes]:
+    """All side files of the output by name, the target's licences and remote code among them.
+
+    The target's README is left behind: it describes another model.
+    """
+    chat = None if job.choice.vector is None else job.vectors[job.choice.vector].chat
+    changed = output_side_files(
+        job.target,
+        job.vocabulary,
+        job.choice,
+        chat,
+        system_prompt=job.recipe.system_prompt,
+        tie_word_embeddings=False if job.merge.unties else None,
+    )
+    kept = {name: job.target.read_file(name) for name in job.target.files if name not in changed}
+    return kept | {name: data for name, data in changed.items() if data is not None}
+
+
+def index_bytes(plan: Plan, target: Checkpoint) -> dict[str, bytes]:
+    """The index of a sharded output, written anew; nothing for a single file."""
+    if target.model_files.index is None:
+        return {}
+    total = sum((tensor.dtype.bits // 8) * tensor.elements for tensor in plan.tensors)
+    document = {
+        "metadata": {"total_size": total},
+        "weight_map": {tensor.name: tensor.file for tensor in sorted(plan.tensors, key=lambda one: one.name)},
+    }
+    return {target.model_files.index: (json.dumps(document, indent=2) + "\n").encode()}

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`apply` and `extract`: recipe → plan → execute → side files → checks → manifest → the output appears."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chatvector.arithmetic.execute import Progress, choose_threads, execute
+from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.staging import Staging, allocated_bytes, check_output_place, free_bytes, open_staging
+from chatvector.checks.selfcheck import check_output
+from chatvector.errors import InputError, NotEnoughSpace, UsageError, VerificationFailed
+from chatvector.output_files import index_bytes, side_files
+from chatvector.preparation import Job, prepare
+from chatvector.provenance.manifest import MANIFEST, to_bytes
+from chatvector.recipe import Recipe
+from chatvector.record import merge_manifest
+
+Say = Callable[[str], None]
+# Side files, header rounding and the file system's own bookkeeping.
+DISK_MARGIN_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run made: where it lies, and its manifest."""
+
+    output: Path
+    manifest: Mapping[str, Any]
+
+
+def silent(_line: str) -> None:
+    """The `say` of library calls: messages go nowhere."""
+
+
+def apply(
+    recipe: Recipe,
+    *,
+    restart: bool = False,
+    progress: Callable[[Job], Progress | None] = lambda _job: None,
+    say: Say = silent,
+) -> Result:
+    """Make the model of `recipe` and write it to `recipe.output`.
+
+    Args:
+        recipe: what to do; `output` must be set.
+        restart: discard what an interrupted run left instead of continuing it.
+        progress: called with the job when the plan stands; what it returns is told of every finished unit.
+        say: takes lines for people (continued runs, downloads).
+
+    Raises UsageError, InputError (and kinds: MissingInput, DamagedFile, UnsupportedFormat, IncompatibleParents,
+    LineageError, NonFiniteValues), NotEnoughSpace, HubError, VerificationFailed. Whatever is raised, inputs are as
+    they were and no output appears; what full disks and interruptions leave is continued by the same call.
+    """
+    started = time.time()
+    output = output_place(recipe)
+    with ExitStack() as stack:
+        # 1. Recipe → three checkpoints → compatibility and lineage → row maps and chat format → plan.
+        check_output_place(output, [])
+        job = prepare(recipe, stack, say)
+        check_output_place(output, local_inputs(job))
+        choose_threads(job.plan, recipe.memory_bytes, recipe.threads)
+        changed = side_files(job)
+        require_space(output, job.plan.bytes_written, job.plan.hash)
+        # 2. Execute, in a staging directory beside the output.
+        staging = stack.enter_context(open_staging(output, job.plan.hash, restart=restart, on_resume=say))
+        with discarded_on_failure(staging):
+            outcome = execute(
+                job.plan,
+                staging,
+                memory=recipe.memory_bytes,
+                threads=recipe.threads,
+                full=recipe.stats == "full",
+                progress=progress(job),
+            )
+            # 3. Side files.
+            for name, data in changed.items():
+                staging.write_file(name, data)
+            for name, data in index_bytes(job.plan, job.target).items():
+                staging.write_file(name, data)
+            # 4. Checks on what was written, not on what was meant.
+            checks = check_output(job.plan, staging.path, job.choice, job.vocabulary)
+            # 5. Manifest, then the rename.
+            manifest = merge_manifest(job, outcome, checks, started, output, staging.path)
+            staging.write_file(MANIFEST, to_bytes(manifest))
+            staging.publish()
+    return Result(output, manifest)
+
+
+def output_place(recipe: Recipe) -> Path:
+    """The output directory of a recipe. Raises UsageError when it names none."""
+    if not recipe.output:
+        raise UsageError("no output given; name a directory with -o")
+    return Path(recipe.output).expanduser().absolute()
+
+
+def local_inputs(job: Job) -> list[Path]:
+    """The directories that are read, so that none is written to."""
+    models: list[Checkpoint] = [job.target, *(model for vector in job.vectors for model in vector.inputs())]
+    places = [Path(model.local_path) for model in models if model.local_path is not None]
+    return places + [Path(spec.vector).expanduser() for spec in job.recipe.vectors if spec.vector is not None]
+
+
+def require_space(output: Path, nbytes: int, plan_hash: str) -> None:
+    """Raise NotEnoughSpace when the disk cannot take `nbytes` more (what an earlier run reserved is deducted)."""
+    needed = nbytes + DISK_MARGIN_BYTES - allocated_bytes(output, plan_hash)
+    free = free_bytes(output)
+    if free < needed:
+        raise NotEnoughSpace(
+            f"{output.parent}: {free / 1e9:.2f} GB free, {needed / 1e9:.2f} GB needed;"
+            " free space or choose another disk"
+        )
+
+
+@contextmanager
+def discarded_on_failure(staging: Staging) -> Iterator[None]:
+    """Remove the staging directory when continuing it makes no sense: the inputs or the result are wrong."""
+    try:
+        yield
+    except (InputError, VerificationFailed):
+        staging.discard()
+        raise

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a recipe to a plan: open the parents, check that they fit, match vocabularies, decide the chat format.
+
+Reads headers, side files and a sample of at most 32 MiB a model; writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatvector.arithmetic.merge_plan import MergePlan, head_norm, plan_merge, require_consistent_ties
+from chatvector.arithmetic.plan import Plan
+from chatvector.arithmetic.roles import Role, assign_roles, find_vocabulary
+from chatvector.arithmetic.scales import ScaleRules, parse_layers
+from chatvector.arithmetic.sources import PairVector, VectorSource, embedding_rows
+from chatvector.arithmetic.stored import StoredVector
+from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.fingerprint import Fingerprint, Sample, fingerprint
+from chatvector.checkpoint.names import resolve
+from chatvector.checkpoint.quantised import refuse_quantised
+from chatvector.checks.compatibility import compare_configs, compare_tensors
+from chatvector.checks.lineage import Lineage, judge_lineage, refuse_swapped
+from chatvector.errors import IncompatibleParents, UsageError, first_five
+from chatvector.recipe import Recipe, VectorSpec
+from chatvector.vocabulary.chat_format import ChatFormat, read_chat_format
+from chatvector.vocabulary.choice import Choice, choose_chat_format
+from chatvector.vocabulary.rows import VectorTables, VocabularyPlan, plan_vocabulary
+from chatvector.vocabulary.side_files import SideFiles
+from chatvector.vocabulary.tokens import TokenTable, read_tokens, tokenizer_digest
+from chatvector.vocabulary.untrained import RowHealth, assess_rows
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Everything known before the first byte is written.
+
+    Attributes:
+        recipe: as asked for.
+        target, vectors: the open parents.
+        fingerprints: role (`target`, `vectors.0.base` …) to fingerprint.
+        choice: whose chat format the output gets.
+        vocabulary: rows of the output and row maps.
+        merge: tensor plans with their roles.
+        plan: what the executor needs.
+        lineage: one verdict a pair of parents.
+        warnings: one line each, for people and the manifest.
+    """
+
+    recipe: Recipe
+    target: Checkpoint
+    vectors: tuple[VectorSource, ...]
+    fingerprints: Mapping[str, Fingerprint | Mapping[str, Any]]
+    choice: Choice
+    vocabulary: VocabularyPlan
+    merge: MergePlan
+    plan: Plan
+    lineage: tuple[Lineage | None, ...]
+    warnings: tuple[str, ...]
+    chat_formats: tuple[ChatFormat | None, ...] = field(default=())
+
+
+def prepare(recipe: Recipe, stack: ExitStack, say: Say) -> Job:
+    """Make the plan of `recipe`. Opened files are closed by `stack`; `say` takes lines for people.
+
+    Raises the errors of the parents (InputError and its kinds), UsageError for choices and rules, HubError.
+    """
+    # 1. Open the parents: headers, configurations, lists of files.
+    target = _open(recipe.target, stack, say)
+    vectors = tuple(_open_vector(spec, stack, say) for spec in recipe.vectors)
+    # 2. Do they fit: architecture, tensors, ties.
+    warnings = _check_fit(target, vectors)
+    # 3. Tokenizers and chat formats.
+    tokens = _TokenTables()
+    tables = [_tables(vector, tokens) for vector in vectors]
+    formats = [read_chat_format(vector.chat, table.chat) for vector, table in zip(vectors, tables, strict=True)]
+    own_table = tokens.read(target)
+    own_format = read_chat_format(target, own_table)
+    models = [(vector.chat, table.chat) for vector, table in zip(vectors, tables, strict=True)]
+    choice = choose_chat_format(recipe.chat_format, own_format, formats, models=models)
+    health = _row_health(choice, vectors, tables)
+    vocabulary = plan_vocabulary(
+        own_table,
+        embedding_rows(target),
+        tables,
+        choice=choice,
+        policy=recipe.vocabulary,
+        health=health,
+        name=target.name,
+    )
+    warnings += [f"{name}: {marker} in the template is no token of its tokenizer" for name, marker in _markers(choice)]
+    # 4. The sample: lineage and fingerprints.
+    roles = assign_roles(target.tensors, target.config)
+    lineage, fingerprints = _sample(recipe, target, vectors, roles, formats, warnings)
+    # 5. The plan.
+    rules = [scale_rules(spec) for spec in recipe.vectors]
+    merge = plan_merge(target, vectors, rules, vocabulary, choice.vector if choice.moves else None)
+    for number, vector in enumerate(vectors):
+        if merge.lost_heads[number]:
+            warnings.append(
+                f"{target.name} ties head and embedding, {vector.name} does not: only the embedding's difference is"
+                f" added, the head's is left out (norm {head_norm(vector, vocabulary, number):.4g})"
+            )
+    metadata = {file: header.metadata or {"format": "pt"} for file, header in target.headers.items()}
+    identity = {
+        "recipe": recipe.identity(),
+        "parents": {role: _digest(found) for role, found in fingerprints.items()},
+        "chat_format": _template_identity(choice),
+    }
+    plan = Plan(merge.tensors, metadata, identity)
+    return Job(
+        recipe, target, vectors, fingerprints, choice, vocabulary, merge, plan, lineage, tuple(warnings), tuple(formats)
+    )
+
+
+def scale_rules(spec: VectorSpec) -> ScaleRules:
+    """The scales of a vector of the recipe. Raises UsageError for unknown roles and bad ranges."""
+    return ScaleRules(
+        spec.scale,
+        roles=spec.scale_role,  # type: ignore[arg-type]  # unknown names are refused there
+        layers={parse_layers(text): scale for text, scale in spec.scale_layers.items()},
+        tensors=spec.scale_tensors,
+    )
+
+
+def open_model(name: str, stack: ExitStack, say: Say) -> Checkpoint:
+    """Open a model, refuse quantised weights and inconsistent ties."""
+    return _open(name, stack, say)
+
+
+class EmbeddingRows:
+    """The rows of a checkpoint's embedding, for the criterion of untrained rows: V = `rows`, D = `dim`."""
+
+    def __init__(self, model: Checkpoint) -> None:
+        self._model = model
+        self._name = find_vocabulary(model.tensors, model.config).embedding or ""
+        self.rows = embedding_rows(model)
+        self.dim = model.tensors[self._name].row_elements
+
+    def read_rows(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Rows by index, [n, D]."""
+        return self._model.read_rows(self._name, rows)
+
+
+class _TokenTables:
+    """Tokenizers parsed one at a time, identical ones once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, TokenTable] = {}
+
+    def read(self, model: SideFiles) -> TokenTable:
+        digest = tokenizer_digest(model)
+        if digest not in self._known:
+            self._known[digest] = read_tokens(model)
+        return self._known[digest]
+
+
+def _open(name: str, stack: ExitStack, say: Say) -> Checkpoint:
+    model = stack.enter_context(Checkpoint.open(name, say))
+    refuse_quantised(model.config, model.tensors, name)
+    require_consistent_ties(model)
+    return model
+
+
+def _open_vector(spec: VectorSpec, stack: ExitStack, say: Say) -> VectorSource:
+    if spec.vector is None:
+        assert spec.base is not None
+        assert spec.chat is not None
+        return PairVector(_open(spec.base, stack, say), _open(spec.chat, stack, say))
+    location = resolve(spec.vector)
+    if location.path is None:
+        raise UsageError(f"{spec.vector}: a vector must be a directory on this machine")
+    vector = StoredVector(Path(location.path), spec.vector)
+    stack.callback(vector.close)
+    return vector
+
+
+def _check_fit(target: Checkpoint, vectors: tuple[VectorSource, ...]) -> list[str]:
+    warnings: list[str] = []
+    for vector in vectors:
+        compatibility = compare_configs(target.config, {"base": vector.base.config, "chat": vector.chat.config})
+        if compatibility.refusals:
+            raise IncompatibleParents(
+                f"{target.name} and {vector.name} do not fit: {first_five(compatibility.refusals)};"
+                " all three models must share one architecture"
+            )
+        warnings += [f"{vector.name}: {text}" for text in compatibility.warnings]
+        base = vector.base.tensors if isinstance(vector, PairVector) else vector.tensors
+        compare_tensors(target.tensors, base, vector.tensors)
+    return list(dict.fromkeys(warnings))
+
+
+def _tables(vector: VectorSource, tokens: _TokenTables) -> VectorTables:
+    base_rows, chat_rows = vector.rows()
+    return VectorTables(tokens.read(vector.base), tokens.read(vector.chat), base_rows, chat_rows, vector.name)
+
+
+def _row_health(choice: Choice, vectors: tuple[VectorSource, ...], tables: list[VectorTables]) -> dict[str, RowHealth]:
+    if not choice.moves or choice.vector is None or choice.format is None:
+        return {}
+    vector, table = vectors[choice.vector], tables[choice.vector]
+    if isinstance(vector, StoredVector):
+        return vector.row_health()
+    return base_row_health(vector.base, table.base, choice.format)
+
+
+def base_row_health(base: Checkpoint, table: TokenTable, chat_format: ChatFormat) -> dict[str, RowHealth]:
+    """The criterion's verdict on base's rows of the template tokens that base has."""
+    tokens = {token: table.ids[token] for token in chat_format.template_tokens if token in table.ids}
+    return assess_rows(EmbeddingRows(base), tokens, table)
+
+
+def _markers(choice: Choice) -> list[tuple[str, str]]:
+    found = choice.format
+    return [] if found is None else [(found.source, marker) for marker in found.plain_markers]
+
+
+def _sample(
+    recipe: Recipe,
+    target: Checkpoint,
+    vectors: tuple[VectorSource, ...],
+    roles: Mapping[str, Role],
+    formats: list[ChatFormat | None],
+    warnings: list[str],
+) -> tuple[tuple[Lineage | None, ...], dict[str, Fingerprint | Mapping[str, Any]]]:
+    own = Sample(target)
+    fingerprints: dict[str, Fingerprint | Mapping[str, Any]] = {"target": fingerprint(target, own)}
+    verdicts: list[Lineage | None] = []
+    for number, vector in enumerate(vectors):
+        if isinstance(vector, StoredVector):
+            fingerprints[f"vectors.{number}"] = vector.manifest["vector"]["digest"]
+            verdicts.append(None)
+            continue
+        base_sample, chat_sample = Sample(vector.base), Sample(vector.chat)
+        fingerprints[f"vectors.{number}.base"] = fingerprint(vector.base, base_sample)
+        fingerprints[f"vectors.{number}.chat"] = fingerprint(vector.chat, chat_sample)
+        verdict = judge_lineage(
+            own, _on_grid(base_sample, vector.base, own), _on_grid(chat_sample, vector.chat, own), roles
+        )
+        has_template = _has_template(vector.base), formats[number] is not None
+        names = (target.name, vector.base.name, vector.chat.name)
+        if recipe.force_lineage:
+            if verdict.verdict == "swapped":
+                warnings.append(f"lineage: {names[0]} lies {verdict.projection:.2f} of the way to chat; forced")
+        else:
+            refuse_swapped(verdict, names, template=has_template)
+        if verdict.verdict == "zero vector":
+            warnings.append(f"{vector.name}: base and chat hold the same sampled weights, the vector is zero")
+        elif verdict.verdict == "unrelated":
+            warnings.append(f"lineage: {', '.join(names)} look unrelated; is base the parent of the other two?")
+        verdicts.append(verdict)
+    return tuple(verdicts), fingerprints
+
+
+def _on_grid(sample: Sample, model: Checkpoint, like: Sample) -> Sample:
+    return sample if sample.grid == like.grid else Sample(model, like.grid)
+
+
+def _has_template(model: SideFiles) -> bool:
+    from chatvector.vocabulary.template_files import read_template_files
+
+    return bool(read_template_files(model).sources)
+
+
+def _digest(found: Fingerprint | Mapping[str, Any]) -> Any:
+    return found.as_dict() if isinstance(found, Fingerprint) else found
+
+
+def _template_identity(choice: Choice) -> Any:
+    return None if choice.format is None else [choice.source, dict(choice.format.templates)]

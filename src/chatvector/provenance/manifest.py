@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`chat_vector.json`: the recipe resolved, the parents' fingerprints, what was done, what was measured.
+
+Only the `run` section may hold paths, times and names of this machine; publishing strips it. Everything else is equal
+whenever the same recipe meets the same parents.
+
+    {"format": 1, "kind": "model" | "vector", "chatvector": version, "recipe": {...}, "parents": {role: fingerprint},
+     "vocabulary": {...}, "chat_format": {...}, "scales": {...}, "lineage": [...], "statistics": {...},
+     "warnings": [...], "files": {...}, "run": {"inputs": {...}, "output", "started", "seconds", "bytes_read", …}}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chatvector.errors import DamagedFile, InputError, MissingInput
+
+MANIFEST = "chat_vector.json"
+FORMAT = 1
+
+
+def to_bytes(manifest: Mapping[str, Any]) -> bytes:
+    """The manifest as indented JSON, keys in the order given, numbers exact."""
+    return (json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read a manifest from its file. Raises MissingInput, DamagedFile, or InputError for another format version."""
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise MissingInput(f"{path}: no such manifest") from None
+    except ValueError as error:
+        raise DamagedFile(f"{path}: no valid JSON ({error})") from None
+    if not isinstance(document, dict) or document.get("kind") not in ("model", "vector"):
+        raise DamagedFile(f"{path}: is no manifest of chatvector")
+    if document.get("format") != FORMAT:
+        raise InputError(
+            f"{path}: manifest format {document.get('format')!r}, this version reads {FORMAT};"
+            " use the chatvector that wrote it, or run its recipe again"
+        )
+    return document

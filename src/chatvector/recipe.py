@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recipe: what the user asks for, as an object, as YAML, and as flags; strict, so that a typing slip is an error.
+
+    target: org/llama-2-ko-7b
+    vectors:
+      - base: meta-llama/Llama-2-7b-hf
+        chat: meta-llama/Llama-2-7b-chat-hf
+        scale: 0.8
+        scale_role: {norm: 0}
+    output: llama-2-ko-7b-chat
+
+A vector is either `base` and `chat`, or `vector`, the directory that `chatvector extract` wrote.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from chatvector.errors import MissingInput, RecipeError, UsageError
+
+_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+Factor = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VectorSpec(_Strict):
+    """One chat vector and how far to move along it."""
+
+    base: str | None = None
+    """The model that chat was tuned from."""
+    chat: str | None = None
+    """The chat model."""
+    vector: str | None = None
+    """Instead of base and chat: a vector on disk."""
+    scale: Factor = 1.0
+    """The factor on τ. 1.0 is the paper's value and no recommendation."""
+    scale_role: dict[str, Factor] = Field(default_factory=dict)
+    """Role to absolute factor, such as `norm: 0`."""
+    scale_layers: dict[str, Factor] = Field(default_factory=dict)
+    """0-based inclusive layer range to absolute factor, such as `0-3: 0.5`."""
+    scale_tensors: dict[str, Factor] = Field(default_factory=dict)
+    """Glob over tensor names to absolute factor; wins over layers, which win over roles."""
+
+    @pydantic.model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        pair = self.base is not None and self.chat is not None
+        if pair == (self.vector is not None) or (self.vector and (self.base or self.chat)):
+            raise ValueError("a vector needs either base and chat, or vector (a directory that extract wrote)")
+        return self
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return self.vector if self.vector is not None else f"{self.chat} − {self.base}"
+
+
+class Recipe(_Strict):
+    """Everything that decides the bytes of the output, and a few fields that only say how it is made."""
+
+    target: str
+    """The continually pre-trained model that the vectors are added to."""
+    vectors: tuple[VectorSpec, ...] = Field(min_length=1)
+    """In the order in which they are added."""
+    output: str | None = None
+    """The directory to write."""
+    vocabulary: Literal["shared", "skip", "strict"] = "shared"
+    """What happens to embedding and head: see docs/chat-format.md."""
+    chat_format: str = "auto"
+    """`auto`, `target`, `vector`, `vector:N`, or a template file."""
+    system_prompt: str = "keep"
+    """`keep`, `none`, or the text that replaces what the template injects by itself."""
+    force_lineage: bool = False
+    """Go on although the parents look swapped."""
+    stats: Literal["basic", "full"] = "basic"
+    """`full` also measures norms and cosines of all parents on the way."""
+    sha256: bool = False
+    """Also record the SHA-256 of every output file (reads the output once more)."""
+    memory: str | int = "128MiB"
+    """The budget for all buffers, in bytes or with a unit."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """At most so many; by default as the machine has."""
+
+    @pydantic.field_validator("memory")
+    @classmethod
+    def _readable_memory(cls, value: str | int) -> str | int:
+        parse_bytes(value)
+        return value
+
+    @property
+    def memory_bytes(self) -> int:
+        """The budget in bytes."""
+        return parse_bytes(self.memory)
+
+    def identity(self) -> dict[str, Any]:
+        """The part that decides the output's bytes, without the names of parents and output."""
+        own = {"target", "output", "memory", "threads", "stats", "sha256", "force_lineage"}
+        document = self.model_dump(mode="json", exclude=own)
+        for vector in document["vectors"]:
+            for name in ("base", "chat", "vector"):
+                vector.pop(name)
+            for name in ("scale_role", "scale_layers", "scale_tensors"):
+                vector[name] = list(vector[name].items())  # the order decides which rule wins
+        return document
+
+    def to_yaml(self) -> str:
+        """The recipe as YAML, defaults left out; `from_yaml` reads it back."""
+        document = self.model_dump(mode="json", exclude_defaults=True)
+        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+    @classmethod
+    def from_yaml(cls, text: str, where: str = "recipe") -> Recipe:
+        """Read YAML (or JSON, which is YAML). Raises RecipeError naming the key and, for a slip, the one meant."""
+        try:
+            document = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"{where}: no valid YAML ({_one_line(error)})") from None
+        return cls.from_mapping(document, where)
+
+    @classmethod
+    def from_mapping(cls, document: object, where: str = "recipe") -> Recipe:
+        """Check a parsed document. Raises RecipeError."""
+        if not isinstance(document, Mapping):
+            raise RecipeError(f"{where}: must be a mapping with the keys target, vectors, output …")
+        try:
+            return cls.model_validate(dict(document))
+        except pydantic.ValidationError as error:
+            raise RecipeError(f"{where}: {_explain(error)}") from None
+
+    @classmethod
+    def from_file(cls, path: Path) -> Recipe:
+        """Read a YAML recipe. Raises MissingInput or RecipeError."""
+        try:
+            text = path.read_text("utf-8")
+        except FileNotFoundError:
+            raise MissingInput(f"{path}: no such recipe") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path}: cannot be read ({error})") from None
+        return cls.from_yaml(text, str(path))
+
+    def with_settings(self, settings: list[str]) -> Recipe:
+        """The recipe with `key=value` overrides, values read as YAML; `vectors.0.scale=0.5` reaches inside."""
+        document = self.model_dump(mode="json")
+        for setting in settings:
+            key, equals, value = setting.partition("=")
+            if not equals or not key:
+                raise UsageError(f"--set {setting}: write key=value, such as --set vectors.0.scale=0.5")
+            _assign(document, key.split("."), yaml.safe_load(value), setting)
+        return Recipe.from_mapping(document, "--set")
+
+
+def parse_bytes(value: str | int) -> int:
+    """Bytes from a number or from `128MiB`, `2 GB`. Raises ValueError (a RecipeError inside a recipe)."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
+    if not match or match[2].lower() not in _UNITS:
+        raise ValueError(f"{value!r} is no size; write 128MiB, 1GiB or a number of bytes")
+    size = int(float(match[1]) * _UNITS[match[2].lower()])
+    if size <= 0:
+        raise ValueError(f"{value!r} is no size; it must be above 0")
+    return size
+
+
+def _assign(document: Any, path: list[str], value: object, setting: str) -> None:
+    *parents, last = path
+    place = document
+    try:
+        for name in parents:
+            place = place[int(name)] if isinstance(place, list) else place[name]
+        if isinstance(place, list):
+            place[int(last)] = value
+        else:
+            place[last] = value
+    except (KeyError, IndexError, ValueError, TypeError):
+        raise UsageError(f"--set {setting}: the recipe has no {'.'.join(path)}") from None
+
+
+def _explain(error: pydantic.ValidationError) -> str:
+    """All complaints of pydantic in one line, with the key that was probably meant."""
+    known = {*Recipe.model_fields, *VectorSpec.model_fields}
+    parts: list[str] = []
+    for complaint in error.errors(include_url=False, include_context=False):
+        place = ".".join(str(step) for step in complaint["loc"])
+        if complaint["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(str(complaint["loc"][-1]), known, 1)
+            parts.append(f"unknown key {place!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
+        else:
+            message = complaint["msg"].removeprefix("Value error, ")
+            parts.append(f"{place}: {message}" if place else message)
+    return "; ".join(parts)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run did, as the manifest's data: everything reproducible first, this machine's part under `run`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chatvector import __version__
+from chatvector.arithmetic.execute import Outcome
+from chatvector.arithmetic.statistics import report
+from chatvector.checkpoint.fingerprint import Fingerprint
+from chatvector.preparation import Job
+from chatvector.provenance.manifest import FORMAT, MANIFEST
+from chatvector.vocabulary.choice import describe
+
+
+def merge_manifest(
+    job: Job, outcome: Outcome, checks: Mapping[str, Any], started: float, output: Path, place: Path
+) -> dict[str, Any]:
+    """The manifest of a merged model.
+
+    Args:
+        job: what was planned.
+        outcome: what the executor did.
+        checks: what the checks after the last byte compared.
+        started: when the run began, seconds since the epoch.
+        output: where the model will be; the recipe's paths and this one stand under `run` only.
+        place: the staging directory, for the files' sizes and digests.
+    """
+    return {
+        "format": FORMAT,
+        "kind": "model",
+        "chatvector": __version__,
+        "plan": job.plan.hash,
+        "recipe": job.recipe.identity(),
+        "parents": {role: _plain(found) for role, found in job.fingerprints.items()},
+        "chat_format": describe(job.choice),
+        "vocabulary": job.vocabulary.report.as_dict(),
+        "scales": effective_scales(job),
+        "copied": {"derived_buffers": list(job.merge.derived), "scale_zero": _copied(job)},
+        "lineage": [None if verdict is None else verdict.as_dict() for verdict in job.lineage],
+        "statistics": report(job.plan, outcome.sums, len(job.vectors)),
+        "checks": dict(checks),
+        "files": output_listing(place, sha256=job.recipe.sha256),
+        "run": {
+            "recipe": job.recipe.model_dump(mode="json", exclude_defaults=True),
+            "revisions": _revisions(job),
+            "warnings": list(job.warnings),
+            "output": str(output),
+            **run_section(started, outcome, job.plan.bytes_read, job.plan.bytes_written),
+        },
+    }
+
+
+def run_section(started: float, outcome: Outcome, bytes_read: int, bytes_written: int) -> dict[str, Any]:
+    """Time, bytes and memory of this run on this machine; never published."""
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 3),
+        "bytes_read": bytes_read,
+        "bytes_written": bytes_written,
+        "bytes_kept_from_earlier_run": outcome.reused_bytes,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "threads": outcome.threads,
+        "python": sys.version.split()[0],
+    }
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident set of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def output_listing(place: Path, *, sha256: bool) -> dict[str, Any]:
+    """Size, and on request SHA-256, of every file of the output but the manifest, lock and journal."""
+    listing: dict[str, Any] = {}
+    for folder, _, names in os.walk(place):
+        for name in names:
+            path = Path(folder) / name
+            relative = path.relative_to(place).as_posix()
+            if relative.startswith(".") or relative == MANIFEST:
+                continue
+            listing[relative] = {"bytes": path.stat().st_size}
+            if sha256:
+                with open(path, "rb") as file:
+                    listing[relative]["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    return dict(sorted(listing.items()))
+
+
+def effective_scales(job: Job) -> list[dict[str, Any]]:
+    """Per vector: which rule gave which scale to how many tensors, and the scale of every tensor."""
+    found: list[dict[str, Any]] = []
+    for number, _ in enumerate(job.vectors):
+        rules: dict[str, int] = {}
+        tensors: dict[str, float] = {}
+        for tensor in job.plan.tensors:
+            for term in tensor.terms:
+                if term.vector == number:
+                    rules[term.rule] = rules.get(term.rule, 0) + 1
+                    tensors[tensor.name] = term.scale
+        found.append({"rules": rules, "tensors": tensors})
+    return found
+
+
+def _copied(job: Job) -> list[str]:
+    derived = set(job.merge.derived)
+    return [
+        tensor.name
+        for tensor in job.plan.tensors
+        if not tensor.terms and tensor.transplant is None and tensor.name not in derived
+    ]
+
+
+def _plain(found: Fingerprint | Mapping[str, Any]) -> dict[str, Any]:
+    return found.as_dict() if isinstance(found, Fingerprint) else dict(found)
+
+
+def _revisions(job: Job) -> dict[str, str]:
+    """Hub names to the commits that were read."""
+    models = [job.target, *(model for vector in job.vectors for model in vector.inputs())]
+    return {model.name: model.revision for model in models if model.revision is not None}
