@@ -27,6 +27,10 @@ from chatvector.vocabulary.tokens import TokenTable
 MARKUP = re.compile(r"<<[^<>\n]*>>|</?[^<>\s]*>|\[/?[A-Z_]+\]|<\|[^|\n]*\|>|^#+[^\n]*$|\b[A-Z]{2,}:", re.MULTILINE)
 ROLES = {"system", "developer", "user", "human", "assistant", "model", "instruction"}
 
+_USER: Message = {"role": "user", "content": USER}
+_ASSISTANT: Message = {"role": "assistant", "content": ASSISTANT}
+_SECOND: Message = {"role": "user", "content": USER_2}
+
 # One word is a label ("System:"); a sentence has more.
 FEWEST_WORDS = 2
 
@@ -38,9 +42,8 @@ def injected_text(template: Template, tokens: TokenTable) -> str | None:
     names are no words. `tokens` is the table of the template's own model.
     """
     before = _before_user(template)
-    markers = re.compile("|".join(map(re.escape, sorted(tokens.added, key=len, reverse=True))) or r"(?!)")
     words = []
-    for segment in markers.split(before):
+    for segment in _markers(tokens).split(before):
         lines = MARKUP.sub("", segment).strip().split("\n")
         while lines and lines[0].strip().strip(":#* ").lower() in ROLES | {""}:
             lines.pop(0)
@@ -85,16 +88,28 @@ def replace_system_prompt(source: str, where: str, special: Mapping[str, str], t
     raise UsageError(_why_not(template, tokens, wish))
 
 
+def _markers(tokens: TokenTable) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(tokens.added, key=len, reverse=True))) or r"(?!)")
+
+
 def _before_user(template: Template) -> str:
-    """Text before the first user message, without the header that a later user turn has as well."""
-    first = template.render([{"role": "user", "content": USER}], add_generation_prompt=True).partition(USER)[0]
-    turns: list[Message] = [
-        {"role": "user", "content": USER},
-        {"role": "assistant", "content": ASSISTANT},
-        {"role": "user", "content": USER_2},
-    ]
-    later = (template.try_render(turns) or "").partition(ASSISTANT)[2].partition(USER_2)[0]
-    return first[: len(first) - _shared_start(first[::-1], later[::-1])]
+    """Text before the first user message, without the header that every user turn has."""
+    first = template.render([_USER], add_generation_prompt=True).partition(USER)[0]
+    return first[: len(first) - len(_user_header(template, first))]
+
+
+def _user_header(template: Template, first: str) -> str:
+    """What of `first`, the text before the first user message, is the header of any user turn.
+
+    Between an answer and the next user message stand the answer's end, seen where an answer is the last turn, and
+    the header. Where the two cannot be told apart, it is what both places have in common at their end.
+    """
+    end = (template.try_render([_USER, _ASSISTANT]) or "").partition(ASSISTANT)[2]
+    later = (template.try_render([_USER, _ASSISTANT, _SECOND]) or "").partition(ASSISTANT)[2].partition(USER_2)[0]
+    header = later.removeprefix(end)
+    if later.startswith(end) and first.endswith(header):
+        return header
+    return first[len(first) - _shared_start(first[::-1], later[::-1]) :]
 
 
 def _shared_start(one: str, other: str) -> int:
@@ -119,14 +134,10 @@ def _without(template: Template, tokens: TokenTable) -> Iterator[str]:
     """
     words = injected_text(template, tokens) or ""
     block = _before_user(template)
-    header = _system_header(template)
-    if header is not None and block.startswith(header):
-        block = block[len(_leading(header, tokens)) :]
-    # The block as rendered ends where the user's header begins, which eats a shared end-of-turn token: try longer.
-    first = template.render([{"role": "user", "content": USER}]).partition(USER)[0]
-    start = first.find(block)
-    whole = [first[start:end] for end in range(len(first), start + len(block) - 1, -1)] if start >= 0 and block else []
-    for text in [*whole, words]:
+    starts = [0]
+    while found := _markers(tokens).match(block, starts[-1]):  # a token that begins the sequence is no part of it
+        starts.append(found.end())
+    for text in [*(block[start:] for start in starts), words]:
         for spelt in _spellings(text):
             if spelt and spelt in template.source:
                 source = template.source.replace(spelt, "")
@@ -147,18 +158,13 @@ def _system_header(template: Template) -> str | None:
     return text.partition(SYSTEM)[0] if text is not None and SYSTEM in text else None
 
 
-def _leading(header: str, tokens: TokenTable) -> str:
-    """What of a system header belongs to the sequence, not to the turn: a beginning-of-sequence token."""
-    markers = re.compile("|".join(map(re.escape, sorted(tokens.added, key=len, reverse=True))) or r"(?!)")
-    found = list(markers.finditer(header))
-    return header[: found[1].start()] if len(found) > 1 and found[0].end() == found[1].start() else ""
-
-
 def _cut_out(old: Template, new: Template, tokens: TokenTable) -> bool:
     """Whether a new template writes no words of its own, and differs from the old one by one piece less in front."""
-    conversation: list[Message] = [{"role": "user", "content": USER}, {"role": "assistant", "content": ASSISTANT}]
-    before, after = (template.try_render(conversation) for template in (old, new))
+    before, after = (template.try_render([_USER, _ASSISTANT]) for template in (old, new))
     if before is None or after is None or injected_text(new, tokens) is not None:
+        return False
+    first = before.partition(USER)[0]
+    if not after.partition(USER)[0].endswith(_user_header(old, first)):
         return False
     ahead = _shared_start(before, after)
     behind = _shared_start(before[::-1], after[::-1])
@@ -168,6 +174,7 @@ def _cut_out(old: Template, new: Template, tokens: TokenTable) -> bool:
 def _says(template: Template, wish: str) -> Callable[[Template], bool]:
     """Whether a new template renders a bare conversation as the old one does with the wish as system message."""
     given: Message = {"role": "system", "content": wish}
+    # A template may show it only in some turns, such as a last user turn; the plain message must.
     bare = [probe for probe in PROBES if probe.messages[0]["role"] != "system"]
 
     def good(new: Template) -> bool:
@@ -180,7 +187,9 @@ def _says(template: Template, wish: str) -> Callable[[Template], bool]:
             )
             if with_wish is None and probe is not bare[0]:
                 continue
-            if with_wish is None or wish.strip() not in with_wish or probe.render(new) != with_wish:
+            if with_wish is None or probe.render(new) != with_wish:
+                return False
+            if probe is bare[0] and wish.strip() not in with_wish:
                 return False
         return True
 
