@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every target sets up what it needs, once. A machine needs Python 3.11 or newer and make, nothing else.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+CORE := build/core
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-core check docs bench lab clean
+
+help:  ## what there is to make
+	@echo "make TARGET [PYTHON=python3.12] [VENV=.venv]"
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
+	  while IFS='|' read -r name text; do printf '%-13s %s\n' "$$name" "$$text"; done
+
+setup: $(VENV)/.dev  ## the environment in .venv, with everything that the other targets need
+
+demo: $(VENV)/.local  ## the embedded trio: merged, asked, measured; under a minute after the set-up
+	$(BIN)/chatvector demo
+
+test: $(VENV)/.dev  ## all tests
+	$(BIN)/python -m pytest -q
+
+test-core: $(BIN)/python  ## the core in an environment without torch: installs, starts, merges
+	rm -rf $(CORE)
+	$(BIN)/python -m venv $(CORE)
+	$(CORE)/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt .
+	$(CORE)/bin/python tests/packaging/core_alone.py
+
+check: $(VENV)/.dev  ## lint, format, types, and that the documentation says what the code does
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m pytest -q tests/docs/test_links.py tests/docs/test_readmes.py tests/docs/test_house.py
+
+docs: $(VENV)/.dev  ## write the generated parts of docs/ anew
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/.dev  ## the benchmarks: ratios measured in one run (minutes, some GB of disk)
+	$(BIN)/python -m benchmarks
+
+lab: $(VENV)/.dev  ## train the embedded trio again, into build/lab/family (about a quarter of an hour on one core)
+	$(BIN)/python -m chatvector.lab.trio --work build/lab --out build/lab/family
+
+clean:  ## remove what the targets above made, the environment too
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+
+# The environment. The stamps hold back pip until the list of what is needed changes.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.local: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -q -c constraints.txt -e '.[local]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -q -c constraints.txt -e '.[dev]'
+	@touch $(VENV)/.local $@
