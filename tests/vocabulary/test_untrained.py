@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from chatvector.vocabulary.tokens import AddedToken, TokenTable
-from chatvector.vocabulary.untrained import RESERVED_NAME, assess_rows
+from chatvector.vocabulary.untrained import LIKE_RESERVED, RESERVED_NAME, assess_rows
 
 V, D = 4000, 96
 PLAIN = 3900  # ordinary tokens; then 40 special ones, 40 reserved ones, 20 padding rows
@@ -56,13 +56,20 @@ def assess(values: NDArray[np.float32], *tokens: str, reserved: bool = True) -> 
 SPECIALS = [f"<|s{row}|>" for row in range(40)]
 
 
-@pytest.mark.parametrize("reserved", [True, False])
-def test_no_false_alarm_on_trained_rows(reserved: bool) -> None:
+def test_no_false_alarm_on_trained_rows() -> None:
+    for seed in range(10):
+        found = assess(trained(np.random.default_rng(seed)), *SPECIALS, reserved=False)
+        assert not [token for token, (untrained, _reason) in found.items() if untrained]
+
+
+@pytest.mark.parametrize("reserved_at", [0.3, 0.45, 0.6, 0.8, 1.0, 1.6, 2.0])
+def test_false_alarms_beside_reserved_rows_stay_below_the_stated_rate(reserved_at: float) -> None:
+    # Norms of ordinary rows reach down to 0.4 and up to 2.3 times the median, so most of these overlap with them.
     alarms = 0
     for seed in range(10):
-        values = trained(np.random.default_rng(seed), reserved_at=0.45)
-        alarms += sum(untrained for untrained, _reason in assess(values, *SPECIALS, reserved=reserved).values())
-    assert alarms == 0  # of 400 rows
+        found = assess(trained(np.random.default_rng(seed), reserved_at=reserved_at), *SPECIALS)
+        alarms += sum(untrained for untrained, _reason in found.values())
+    assert alarms <= LIKE_RESERVED * 10 * len(SPECIALS)
 
 
 def test_reserved_rows_as_initialised_are_known_by_their_norm() -> None:

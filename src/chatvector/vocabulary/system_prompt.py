@@ -62,11 +62,11 @@ def replace_system_prompt(source: str, where: str, special: Mapping[str, str], t
         tokens: the table of the model that the template was written for.
         wish: `keep`, `none`, or the text that stands in for a system message when a conversation has none.
 
-    The result is rendered again: conversations with a system message must come out as before; those without one
-    must come out without injected words (`none`), or as if the user had given the text (TEXT).
+    The result is rendered again. With `none`, conversations come out as before but for the injected words. With a
+    text, those that have a system message come out as before, the others as if the user had given the text.
 
-    Raises `UsageError` when no edit does that: the template takes no system message, or writes a date whatever
-    the system message says.
+    Raises `UsageError` when no edit does that: the template takes no system message, or builds its words from parts
+    (a date).
     """
     if wish == "keep":
         return source
@@ -81,7 +81,7 @@ def replace_system_prompt(source: str, where: str, special: Mapping[str, str], t
     for candidate in candidates:
         try:
             new = compile_template(candidate, where, special)
-            if good(new) and _same_with_system(template, new):
+            if good(new):
                 return candidate
         except InputError:
             continue
@@ -159,16 +159,26 @@ def _system_header(template: Template) -> str | None:
 
 
 def _cut_out(old: Template, new: Template, tokens: TokenTable) -> bool:
-    """Whether a new template writes no words of its own, and differs from the old one by one piece less in front."""
-    before, after = (template.try_render([_USER, _ASSISTANT]) for template in (old, new))
-    if before is None or after is None or injected_text(new, tokens) is not None:
+    """Whether a new template writes no words of its own, and renders all else as the old one does.
+
+    A conversation may come out shorter by one piece in front of the first user message, where the words stood; the
+    header of that message must still be whole.
+    """
+    if injected_text(new, tokens) is not None:
         return False
-    first = before.partition(USER)[0]
-    if not after.partition(USER)[0].endswith(_user_header(old, first)):
+    first = (old.try_render([_USER]) or "").partition(USER)[0]
+    if not (new.try_render([_USER]) or "").partition(USER)[0].endswith(_user_header(old, first)):
         return False
-    ahead = _shared_start(before, after)
-    behind = _shared_start(before[::-1], after[::-1])
-    return ahead + behind >= len(after) and ahead <= before.index(USER)
+    for probe in PROBES:
+        before, after = probe.render(old), probe.render(new)
+        if before == after:
+            continue
+        if before is None or after is None or (SYSTEM in before) != (SYSTEM in after):
+            return False
+        ahead, behind = _shared_start(before, after), _shared_start(before[::-1], after[::-1])
+        if ahead + behind < len(after) or ahead > before.index(USER):
+            return False
+    return True
 
 
 def _says(template: Template, wish: str) -> Callable[[Template], bool]:
@@ -178,6 +188,8 @@ def _says(template: Template, wish: str) -> Callable[[Template], bool]:
     bare = [probe for probe in PROBES if probe.messages[0]["role"] != "system"]
 
     def good(new: Template) -> bool:
+        if not _same_with_system(template, new):
+            return False
         for probe in bare:
             with_wish = template.try_render(
                 (given, *probe.messages),

@@ -134,28 +134,30 @@ def _surroundings(embedding: RowReader, tokens: Mapping[str, int], table: TokenT
     plain[padding] = False
     plain[list(added | named | asked)] = False
     ordinary = _some(np.flatnonzero(plain), SAMPLE, random)
+    if not len(ordinary):  # a toy vocabulary: special tokens are compared with each other
+        ordinary = _some(np.arange(min(table.size, embedding.rows)), SAMPLE, random)
     special = _some(np.array(sorted(added | named), np.int64), MOST_SPECIAL, random)
     other_rows = np.union1d(special, _some(padding, MOST_SPECIAL, random)).astype(np.int64)
     reserved = np.isin(other_rows, list(named)) | (other_rows >= table.size)
     sample = embedding.read_rows(ordinary)
-    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32) if len(sample) else np.zeros(embedding.dim, "f4")
+    mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     return _Surroundings(
         ordinary=sample,
         other_rows=other_rows,
         others=embedding.read_rows(other_rows),
         reserved=reserved,
         mean=mean,
-        median_norm=_median(np.linalg.norm(sample, axis=1)),
-        median_distance=_median(np.linalg.norm(sample - mean, axis=1)),
+        median_norm=float(np.median(np.linalg.norm(sample, axis=1))),
+        median_distance=float(np.median(np.linalg.norm(sample - mean, axis=1))),
     )
 
 
 def _assess(token: str, row: int, value: NDArray[np.float32], around: _Surroundings) -> RowHealth:
     norm = float(np.linalg.norm(value))
-    relative = norm / around.median_norm if around.median_norm else 0.0
+    relative = norm / max(around.median_norm, 1e-30)
     if relative < NEAR_ZERO:
         return RowHealth(token, row, True, "near zero", relative)
-    spread = float(np.linalg.norm(value - around.mean)) / around.median_distance
+    spread = float(np.linalg.norm(value - around.mean)) / max(around.median_distance, 1e-30)
     if spread < AT_MEAN:
         return RowHealth(token, row, True, "at the mean", spread)
     others = around.others[around.other_rows != row]
@@ -177,8 +179,8 @@ def _share_like(
 ) -> float | None:
     """Share of ordinary rows [N, D] that look like the reserved ones [R, D]; None if `value` [D] does not.
 
-    The ranges are those of the reserved rows themselves, each against the centroid of the others, widened by a
-    tenth: norms by factors, cosines by a tenth of their distance to 1 and at least 0.02.
+    The ranges are those of the reserved rows themselves, each against the centroid of the others, widened by 5 %:
+    norms by a factor, cosines by that share of their distance to 1.
     """
     count = len(reserved)
     norms = np.linalg.norm(reserved, axis=1)
@@ -187,15 +189,15 @@ def _share_like(
     centroid = reserved.mean(axis=0)
     left_out = (centroid * count - reserved) / (count - 1)  # [R, D]: the centroid without each row
     cosines = np.einsum("rd,rd->r", reserved, left_out) / (norms * np.linalg.norm(left_out, axis=1) + 1e-30)
-    lowest = cosines.min() - max(0.1 * (1 - cosines.min()), 0.02)
-    shortest, longest = norms.min() / 1.1, norms.max() * 1.1
+    lowest = cosines.min() - 0.05 * (1 - cosines.min())
+    shortest, longest = norms.min() / 1.05, norms.max() * 1.05
 
     def alike(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
         lengths = np.linalg.norm(rows, axis=1)
         towards = rows @ centroid / (lengths * np.linalg.norm(centroid) + 1e-30)
         return (lengths >= shortest) & (lengths <= longest) & (towards >= lowest)
 
-    if not alike(value[None])[0] or not len(ordinary):
+    if not alike(value[None])[0]:
         return None
     return float(alike(ordinary).mean())
 
@@ -205,7 +207,3 @@ def _some(rows: NDArray[np.int64], most: int, random: np.random.Generator) -> ND
     if len(rows) <= most:
         return rows.astype(np.int64)
     return np.sort(random.choice(rows, most, replace=False)).astype(np.int64)
-
-
-def _median(values: NDArray[np.float32]) -> float:
-    return float(np.median(values)) if len(values) else 0.0
