@@ -72,7 +72,7 @@ def plan_download(repo_id: str, revision: str | None = None) -> DownloadPlan:
         return DownloadPlan(repo_id, commit, needed, frozenset(needed))
     try:
         with _one_line(where):
-            info = _api().model_info(repo_id, revision=revision, files_metadata=True)
+            info = _api().model_info(repo_id, revision=revision, files_metadata=True, timeout=_patience())
     except (KeyError, TypeError) as error:
         raise HubError(f"{where}: what answers is no hub ({error!r}); check HF_ENDPOINT and the network") from error
     if info.sha is None or info.siblings is None:
@@ -126,6 +126,13 @@ def _api() -> Any:
 
     constants.HF_HUB_DISABLE_TELEMETRY = True
     return HfApi()
+
+
+def _patience() -> float:
+    """Seconds to wait for a file list: thrice what huggingface_hub waits for one file's ETag, 30 by default."""
+    from huggingface_hub import constants
+
+    return 3.0 * constants.HF_HUB_ETAG_TIMEOUT
 
 
 def _is_offline() -> bool:
@@ -250,12 +257,13 @@ def _is_complete(repo_id: str, commit: str) -> bool:
 def _known_tree(repo_id: str, commit: str) -> dict[str, int] | None:
     """The commit's whole file list as huggingface_hub 2 keeps it beside the snapshot; None where it does not."""
     import huggingface_hub
+    from huggingface_hub import errors
 
     if not hasattr(huggingface_hub, "get_cached_repo_tree"):
         return None
     try:
         return {file.path: file.size for file in huggingface_hub.get_cached_repo_tree(repo_id, revision=commit)}
-    except huggingface_hub.errors.CachedRepoTreeNotFoundError:
+    except errors.CachedRepoTreeNotFoundError:
         return None
 
 
