@@ -63,8 +63,9 @@ def apply(
         # 1. Recipe → three checkpoints → compatibility and lineage → row maps and chat format → plan.
         check_output_place(output, [])
         job = prepare(recipe, stack, say)
-        check_output_place(output, local_inputs(job))
+        check_places(job)
         choose_threads(job.plan, recipe.memory_bytes, recipe.threads)
+        meter = progress(job)
         changed = side_files(job)
         require_space(output, job.plan.bytes_written, job.plan.hash)
         # 2. Execute, in a staging directory beside the output.
@@ -76,7 +77,7 @@ def apply(
                 memory=recipe.memory_bytes,
                 threads=recipe.threads,
                 full=recipe.stats == "full",
-                progress=progress(job),
+                progress=meter,
             )
             # 3. Side files.
             for name, data in changed.items():
@@ -97,6 +98,12 @@ def output_place(recipe: Recipe) -> Path:
     if not recipe.output:
         raise UsageError("no output given; name a directory with -o")
     return Path(recipe.output).expanduser().absolute()
+
+
+def check_places(job: Job) -> None:
+    """Refuse an output that exists or overlaps an input, when one is named. Raises OutputRefused."""
+    if job.recipe.output:
+        check_output_place(output_place(job.recipe), local_inputs(job))
 
 
 def local_inputs(job: Job) -> list[Path]:

@@ -78,10 +78,14 @@ def prepare(recipe: Recipe, stack: ExitStack, say: Say) -> Job:
     vectors = tuple(_open_vector(spec, stack, say) for spec in recipe.vectors)
     # 2. Do they fit: architecture, tensors, ties.
     warnings = _check_fit(target, vectors)
-    # 3. Tokenizers and chat formats.
+    # 3. Tokenizers and chat formats of the vectors.
     tokens = _TokenTables()
     tables = [_tables(vector, tokens) for vector in vectors]
     formats = [read_chat_format(vector.chat, table.chat) for vector, table in zip(vectors, tables, strict=True)]
+    # 4. The sample: lineage and fingerprints. Before the choice of a format, which swapped parents would confuse.
+    roles = assign_roles(target.tensors, target.config)
+    lineage, fingerprints = _sample(recipe, target, vectors, roles, formats, warnings)
+    # 5. Whose chat format, and where every row of the vocabulary comes from.
     own_table = tokens.read(target)
     own_format = read_chat_format(target, own_table)
     models = [(vector.chat, table.chat) for vector, table in zip(vectors, tables, strict=True)]
@@ -97,10 +101,7 @@ def prepare(recipe: Recipe, stack: ExitStack, say: Say) -> Job:
         name=target.name,
     )
     warnings += [f"{name}: {marker} in the template is no token of its tokenizer" for name, marker in _markers(choice)]
-    # 4. The sample: lineage and fingerprints.
-    roles = assign_roles(target.tensors, target.config)
-    lineage, fingerprints = _sample(recipe, target, vectors, roles, formats, warnings)
-    # 5. The plan.
+    # 6. The plan.
     rules = [scale_rules(spec) for spec in recipe.vectors]
     merge = plan_merge(target, vectors, rules, vocabulary, choice.vector if choice.moves else None)
     for number, vector in enumerate(vectors):
@@ -236,7 +237,7 @@ def _sample(
     verdicts: list[Lineage | None] = []
     for number, vector in enumerate(vectors):
         if isinstance(vector, StoredVector):
-            fingerprints[f"vectors.{number}"] = vector.manifest["vector"]["digest"]
+            fingerprints[f"vectors.{number}"] = vector.fingerprint()
             verdicts.append(None)
             continue
         base_sample, chat_sample = Sample(vector.base), Sample(vector.chat)

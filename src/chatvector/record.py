@@ -16,8 +16,10 @@ from chatvector import __version__
 from chatvector.arithmetic.execute import Outcome
 from chatvector.arithmetic.statistics import report
 from chatvector.checkpoint.fingerprint import Fingerprint
+from chatvector.checkpoint.names import resolve
 from chatvector.preparation import Job
 from chatvector.provenance.manifest import FORMAT, MANIFEST
+from chatvector.recipe import Recipe
 from chatvector.vocabulary.choice import describe
 
 
@@ -40,7 +42,7 @@ def merge_manifest(
         "chatvector": __version__,
         "plan": job.plan.hash,
         "recipe": job.recipe.identity(),
-        "parents": {role: _plain(found) for role, found in job.fingerprints.items()},
+        "parents": fingerprints(job),
         "chat_format": describe(job.choice),
         "vocabulary": job.vocabulary.report.as_dict(),
         "scales": effective_scales(job),
@@ -50,13 +52,28 @@ def merge_manifest(
         "checks": dict(checks),
         "files": output_listing(place, sha256=job.recipe.sha256),
         "run": {
-            "recipe": job.recipe.model_dump(mode="json", exclude_defaults=True),
+            "recipe": _placed(job.recipe),
             "revisions": _revisions(job),
             "warnings": list(job.warnings),
             "output": str(output),
             **run_section(started, outcome, job.plan.bytes_read, job.plan.bytes_written),
         },
     }
+
+
+def _placed(recipe: Recipe) -> dict[str, Any]:
+    """The recipe with absolute paths, so that it runs again from anywhere."""
+    document = recipe.model_dump(mode="json", exclude_defaults=True)
+    document["target"] = _absolute(document["target"])
+    for vector in document["vectors"]:
+        for key in vector.keys() & {"base", "chat", "vector"}:
+            vector[key] = _absolute(vector[key])
+    return document
+
+
+def _absolute(name: str) -> str:
+    location = resolve(name)
+    return str(Path(location.path).absolute()) if location.kind == "local" and location.path else name
 
 
 def run_section(started: float, outcome: Outcome, bytes_read: int, bytes_written: int) -> dict[str, Any]:
@@ -95,6 +112,14 @@ def output_listing(place: Path, *, sha256: bool) -> dict[str, Any]:
     return dict(sorted(listing.items()))
 
 
+def fingerprints(job: Job) -> dict[str, Any]:
+    """What identifies each parent, by its role: `target`, `vectors.0.base`, … (`vectors.0` for one on disk)."""
+    return {
+        role: found.as_dict() if isinstance(found, Fingerprint) else dict(found)
+        for role, found in job.fingerprints.items()
+    }
+
+
 def effective_scales(job: Job) -> list[dict[str, Any]]:
     """Per vector: which rule gave which scale to how many tensors, and the scale of every tensor."""
     found: list[dict[str, Any]] = []
@@ -117,10 +142,6 @@ def _copied(job: Job) -> list[str]:
         for tensor in job.plan.tensors
         if not tensor.terms and tensor.transplant is None and tensor.name not in derived
     ]
-
-
-def _plain(found: Fingerprint | Mapping[str, Any]) -> dict[str, Any]:
-    return found.as_dict() if isinstance(found, Fingerprint) else dict(found)
 
 
 def _revisions(job: Job) -> dict[str, str]:

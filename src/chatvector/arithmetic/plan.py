@@ -151,8 +151,8 @@ class Plan:
     @cached_property
     def offsets(self) -> tuple[int, ...]:
         """First byte of each tensor in its file."""
-        places = {entry.name: entry.offset for _, entries in self._layout.values() for entry in entries}
-        return tuple(places[tensor.name] for tensor in self.tensors)
+        places = {(file, entry.name): entry.offset for file, (_, entries) in self._layout.items() for entry in entries}
+        return tuple(places[tensor.file, tensor.name] for tensor in self.tensors)
 
     @cached_property
     def _layout(self) -> dict[str, tuple[ShardPlan, tuple[Any, ...]]]:

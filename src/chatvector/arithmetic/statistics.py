@@ -63,7 +63,7 @@ def report(plan: Plan, per_tensor: Mapping[str, Sums], vectors: int) -> dict[str
     by_role: dict[str, list[str]] = {}
     by_layer: dict[str, list[str]] = {}
     for tensor in plan.tensors:
-        if tensor.name in per_tensor:
+        if tensor.terms and tensor.name in per_tensor:
             by_role.setdefault(tensor.role, []).append(tensor.name)
             if tensor.layer is not None:
                 by_layer.setdefault(str(tensor.layer), []).append(tensor.name)

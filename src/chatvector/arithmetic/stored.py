@@ -12,6 +12,7 @@ Embedding and head have the chat model's rows; rows of tokens that base lacks ar
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -25,6 +26,7 @@ from chatvector.arithmetic.plan import Slice
 from chatvector.arithmetic.roles import find_vocabulary
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.dtypes import DTYPES, DType
+from chatvector.checkpoint.fingerprint import Sample
 from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.checkpoint.tensor_files import TensorFiles, TensorRef
 from chatvector.errors import DamagedFile, InputError, MissingInput, first_five
@@ -105,6 +107,19 @@ class StoredVector:
     def inputs(self) -> Iterable[Checkpoint]:
         """None: the vector stands for its parents."""
         return ()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What identifies the vector: digests of headers, sampled blocks, rows and manifest (its run left out)."""
+        meaning = {key: value for key, value in self.manifest.items() if key != "run"}
+        digest = hashlib.sha256(json.dumps(meaning, sort_keys=True).encode())
+        headers = hashlib.sha256(b"".join(header.raw for header in self._files.headers.values()))
+        rows = None if self._rows is None else Sample(self._rows).digest()
+        return {
+            "manifest": digest.hexdigest(),
+            "headers": headers.hexdigest(),
+            "samples": Sample(self._files).digest(),
+            "rows": rows,
+        }
 
     def row_health(self) -> dict[str, RowHealth]:
         """The verdict on base's rows of template tokens, made when base was at hand."""

@@ -77,7 +77,7 @@ DTYPES: dict[str, DType] = {code: DType(code, bits, kind) for code, bits, kind i
 def dtype_of(code: object, where: str) -> DType:
     """Look a dtype up by its header code. Raises DamagedFile, naming `where`, for a code the format does not know."""
     if not isinstance(code, str) or code not in DTYPES:
-        raise DamagedFile(f"{where}: unknown dtype {code!r}; known are {', '.join(DTYPES)}")
+        raise DamagedFile(f"{where}: unknown dtype {repr(code)[:80]}; known are {', '.join(DTYPES)}")
     return DTYPES[code]
 
 

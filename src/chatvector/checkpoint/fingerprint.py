@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from chatvector.checkpoint.checkpoint import Checkpoint
-from chatvector.checkpoint.tensor_files import TensorRef
+from chatvector.checkpoint.tensor_files import TensorFiles, TensorRef
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,7 @@ def blocks_of(elements: int, grid: Grid) -> list[tuple[int, int]]:
 class Sample:
     """The sampled blocks of one checkpoint, read once: name to a flat array in the stored dtype."""
 
-    def __init__(self, checkpoint: Checkpoint, grid: Grid | None = None) -> None:
+    def __init__(self, checkpoint: TensorFiles, grid: Grid | None = None) -> None:
         """Read the blocks of all tensors, on the grid for their number unless another is given."""
         self.grid = grid or grid_for(len(checkpoint.tensors))
         self.blocks: dict[str, NDArray[np.generic]] = {
@@ -98,7 +98,7 @@ def fingerprint(checkpoint: Checkpoint, sample: Sample) -> Fingerprint:
     return Fingerprint(headers.hexdigest(), sample.digest(), side_files, checkpoint.nbytes)
 
 
-def _read_blocks(checkpoint: Checkpoint, ref: TensorRef, grid: Grid) -> NDArray[np.generic]:
+def _read_blocks(checkpoint: TensorFiles, ref: TensorRef, grid: Grid) -> NDArray[np.generic]:
     import numpy as np
 
     item = ref.dtype.bits // 8

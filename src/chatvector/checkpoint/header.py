@@ -19,6 +19,8 @@ from chatvector.errors import DamagedFile, first_five
 
 # The format's own limit; a longer header is an attack on the parser, not a model.
 MAX_HEADER_BYTES = 100_000_000
+# Extents and offsets are 64-bit in every reader; a file of 2⁶³ bytes does not exist.
+MAX_COUNT = (1 << 63) - 1
 # The reference writer pads the JSON so that the tensors start at a multiple of 8 bytes.
 ALIGNMENT = 8
 
@@ -81,7 +83,7 @@ def parse_header(raw: bytes, file_size: int, where: str) -> Header:
     if not raw.startswith(b"{"):
         raise DamagedFile(f"{where}: the safetensors header does not begin with '{{'")
     try:
-        document = json.loads(raw, object_pairs_hook=_no_duplicates)
+        document = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
         raise DamagedFile(f"{where}: the safetensors header is no valid JSON ({error})") from None
     metadata = _checked_metadata(document.pop("__metadata__", {}), where)
@@ -118,8 +120,9 @@ def build_header(
     return len(text).to_bytes(8, "little") + text, entries
 
 
-def _by_offset(entry: HeaderEntry) -> tuple[int, int, str]:
-    return entry.offset, entry.nbytes, entry.name
+def _by_offset(entry: HeaderEntry) -> tuple[int, int]:
+    # Empty tensors share an offset: they stay in the header's order, before the one that has bytes.
+    return entry.offset, entry.nbytes
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -132,33 +135,63 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _checked_metadata(metadata: object, where: str) -> dict[str, str]:
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+    if not isinstance(metadata, dict) or not all(
+        isinstance(value, str) and _is_text(key) and _is_text(value) for key, value in metadata.items()
+    ):
         raise DamagedFile(f"{where}: __metadata__ must map strings to strings")
     return metadata
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
+
+
+def _is_text(value: str) -> bool:
+    """Whether `value` can be written as UTF-8; JSON escapes can spell half a character."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _short(value: object) -> str:
+    """What a hostile header says, cut to fit a message."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+def _nbytes(dtype: DType, shape: Sequence[int], label: str) -> int | None:
+    """Bytes of a tensor; stops before the product of hostile extents grows without bound."""
+    elements = 1
+    for extent in shape:
+        elements *= extent
+        if elements > MAX_COUNT:
+            raise DamagedFile(f"{label} has shape {_short(list(shape))}: more bytes than any file has")
+    return dtype.nbytes(tuple(shape))
 
 
 def _entry(name: str, value: object, data_start: int, where: str) -> HeaderEntry:
-    label = f"{where}: tensor {name!r}"
+    label = f"{where}: tensor {_short(name)}"
+    if not _is_text(name):
+        raise DamagedFile(f"{label} has a name that is no text (half of a UTF-16 character)")
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
         raise DamagedFile(f"{label} needs exactly dtype, shape and data_offsets in the header")
     dtype = dtype_of(value["dtype"], label)
     shape, offsets = value["shape"], value["data_offsets"]
     if not isinstance(shape, list) or not all(map(_is_count, shape)):
-        raise DamagedFile(f"{label} has shape {shape!r}; extents must be whole numbers from 0")
+        raise DamagedFile(f"{label} has shape {_short(shape)}; extents must be whole numbers from 0")
     if (
         not isinstance(offsets, list)
         or len(offsets) != 2
         or not all(map(_is_count, offsets))
         or offsets[0] > offsets[1]
     ):
-        raise DamagedFile(f"{label} has data_offsets {offsets!r}; they must be [begin, end] with begin <= end")
-    nbytes = dtype.nbytes(tuple(shape))
+        raise DamagedFile(f"{label} has data_offsets {_short(offsets)}; they must be [begin, end] with begin <= end")
+    nbytes = _nbytes(dtype, shape, label)
     if nbytes is None or nbytes != offsets[1] - offsets[0]:
-        raise DamagedFile(f"{label} occupies {offsets[1] - offsets[0]} bytes but {dtype.code} {shape} needs {nbytes}")
+        size = offsets[1] - offsets[0]
+        raise DamagedFile(f"{label} occupies {size} bytes but {dtype.code} {_short(shape)} needs {nbytes}")
     return HeaderEntry(name, dtype, tuple(shape), data_start + offsets[0], nbytes)
 
 
@@ -167,7 +200,7 @@ def _check_layout(entries: Sequence[HeaderEntry], data_start: int, file_size: in
     for entry in entries:
         if entry.offset != position:
             what = "overlaps the tensor before it" if entry.offset < position else "leaves a gap before it"
-            raise DamagedFile(f"{where}: tensor {entry.name!r} {what} (byte {entry.offset}, expected {position})")
+            raise DamagedFile(f"{where}: tensor {_short(entry.name)} {what} (byte {entry.offset}, expected {position})")
         position += entry.nbytes
     if position != file_size:
         what = "truncated" if position > file_size else "bytes that no tensor owns"

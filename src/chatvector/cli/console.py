@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes where: the result to stdout, messages and progress to stderr, as text or JSON lines, or not at all."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from chatvector.cli.options import LogFormat
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+# Without a terminal a line now and then says that the run is alive.
+PLAIN_SECONDS = 5.0
+
+
+class Console:
+    """One verb's output channels."""
+
+    def __init__(self, *, quiet: bool, log_format: LogFormat, as_json: bool) -> None:
+        self.quiet = quiet
+        self.as_json = as_json
+        self._json_log = log_format is LogFormat.json
+
+    def say(self, line: str) -> None:
+        """A message for people."""
+        self._event("message", line, {"text": line})
+
+    def warn(self, line: str) -> None:
+        """Something that the user should know and that does not stop the run."""
+        self._event("warning", f"warning: {line}", {"text": line})
+
+    def result(self, document: Mapping[str, Any], text: str) -> None:
+        """The result: `document` under --json, else `text`; the only thing that goes to stdout."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        else:
+            sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.flush()
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Meter]:
+        """A meter of bytes with rate and time left: a bar on a terminal, else a line every few seconds."""
+        meter = Meter(self, what)
+        try:
+            yield meter
+        finally:
+            meter.close()
+
+    def _event(self, kind: str, line: str, data: Mapping[str, Any]) -> None:
+        if self.quiet:
+            return
+        if self._json_log:
+            line = json.dumps({"event": kind, "time": round(time.time(), 3), **data}, ensure_ascii=False)
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    @property
+    def draws_bars(self) -> bool:
+        """Whether stderr is a terminal that people look at."""
+        return sys.stderr.isatty() and not self.quiet and not self._json_log
+
+
+class Meter:
+    """Counts bytes from several threads. `start` names the total; before it nothing is shown."""
+
+    def __init__(self, console: Console, what: str) -> None:
+        self._console = console
+        self._what = what
+        self._total = 0
+        self._done = 0
+        self._lock = threading.Lock()
+        self._started = self._spoken = time.monotonic()
+        self._bar: Bar | None = None
+
+    def start(self, total: int) -> Meter:
+        """Begin to show `total` bytes."""
+        self._total = total
+        self._started = self._spoken = time.monotonic()
+        if self._console.draws_bars:
+            from rich.console import Console as RichConsole
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+                TransferSpeedColumn,
+            )
+
+            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+            self._bar = Progress(*columns, TimeRemainingColumn(), console=RichConsole(stderr=True), transient=True)
+            self._bar.add_task(self._what, total=total)
+            self._bar.start()
+        return self
+
+    def advance(self, nbytes: int) -> None:
+        """`nbytes` more are done."""
+        with self._lock:
+            self._done += nbytes
+            if self._bar is not None:
+                self._bar.advance(self._bar.task_ids[0], nbytes)
+            elif time.monotonic() - self._spoken >= PLAIN_SECONDS:
+                self._spoken = time.monotonic()
+                self._speak()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _speak(self) -> None:
+        seconds = time.monotonic() - self._started
+        rate = self._done / seconds
+        left = (self._total - self._done) / rate
+        data = {"done_bytes": self._done, "total_bytes": self._total, "bytes_per_second": round(rate)}
+        line = (
+            f"{self._what}: {self._done / 1e9:.2f} of {self._total / 1e9:.2f} GB,"
+            f" {rate / 1e6:.0f} MB/s, {left:.0f} s left"
+        )
+        self._console._event("progress", line, data)

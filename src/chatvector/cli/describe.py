@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs and manifests as text for people and as documents for `--json`."""
+
+from __future__ import annotations
+
+import io
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from chatvector.vocabulary.choice import describe as describe_choice
+
+if TYPE_CHECKING:
+    from chatvector.preparation import Job
+
+WIDTH = 110
+
+
+def job_document(job: Job, threads: int) -> dict[str, Any]:
+    """The plan as data: schema in docs/manifest.md."""
+    from chatvector.record import effective_scales, fingerprints
+
+    return {
+        "plan": job.plan.hash,
+        "recipe": job.recipe.model_dump(mode="json", exclude_defaults=True),
+        "parents": fingerprints(job),
+        "tensors": len(job.plan.tensors),
+        "bytes_read": job.plan.bytes_read,
+        "bytes_written": job.plan.bytes_written,
+        "buffer_bytes": job.plan.thread_bytes * threads,
+        "threads": threads,
+        "shards": {shard.file: shard.size for shard in job.plan.shards},
+        "chat_format": describe_choice(job.choice),
+        "vocabulary": job.vocabulary.report.as_dict(),
+        "scales": effective_scales(job),
+        "lineage": [None if verdict is None else verdict.as_dict() for verdict in job.lineage],
+        "warnings": list(job.warnings),
+    }
+
+
+def job_text(job: Job, threads: int) -> str:
+    """The plan for people."""
+    lines = [
+        f"plan {job.plan.hash}: {len(job.plan.tensors)} tensors, reads {_size(job.plan.bytes_read)},"
+        f" writes {_size(job.plan.bytes_written)} in {len(job.plan.shards)} file(s),"
+        f" buffers {_size(job.plan.thread_bytes * threads)} on {threads} thread(s)",
+        f"target {job.target.name}",
+    ]
+    for number, (vector, scales) in enumerate(zip(job.vectors, _rules(job), strict=True), 1):
+        lines.append(f"vector {number}: {vector.name}; {scales}")
+    for number, verdict in enumerate(job.lineage, 1):
+        if verdict is not None and verdict.projection is not None:
+            lines.append(
+                f"lineage {number}: {verdict.verdict}; the target lies {verdict.projection:+.3f} ± {verdict.error:.3f}"
+                f" of the way from base to chat (0 child of base, 1 of chat), drift/τ {verdict.drift_over_tau:.2f}"
+            )
+    lines.append(format_text(describe_choice(job.choice)))
+    lines.append(vocabulary_text(job.vocabulary.report.as_dict()))
+    return "\n".join(line for line in lines if line)
+
+
+def format_text(chat_format: Mapping[str, Any]) -> str:
+    """Whose chat format, and how a reply ends."""
+    if chat_format.get("templates") is None:
+        return f"chat format: {chat_format['source']}, none"
+    stops = " ".join(chat_format["stop_tokens"])
+    lines = [f"chat format: from {chat_format['source']}; a reply ends with {stops or 'nothing'}"]
+    if chat_format["injected_system_prompt"]:
+        injected = chat_format["injected_system_prompt"]
+        lines.append(f"  the template injects {injected!r}; --system-prompt none or TEXT replaces it")
+    return "\n".join(lines)
+
+
+def vocabulary_text(report: Mapping[str, Any]) -> str:
+    """Counts of rows, and the table of template tokens."""
+    text = (
+        f"vocabulary ({report['policy']}): {report['rows']} rows, shared {', '.join(map(str, report['rows_shared']))},"
+        f" transplanted {report['rows_transplanted']}, kept {report['rows_kept']}, padding {report['rows_padding']};"
+        f" {report['tokens_added']} tokens added"
+    )
+    rows = [
+        [
+            entry["token"],
+            *("–" if entry[side] is None else str(entry[side]) for side in ("chat", "base", "target", "out")),
+            entry["done"],
+            entry["why"],
+        ]
+        for entry in report["template_tokens"]
+    ]
+    if not rows:
+        return text
+    return text + "\n" + table(["token", "chat", "base", "target", "out", "row", "why"], rows)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A plain table, columns aligned also where letters are two cells wide."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for title in header:
+        grid.add_column(title, overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(cell) for cell in row))
+    buffer = io.StringIO()
+    Console(file=buffer, width=WIDTH, no_color=True).print(grid)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
+
+
+def result_text(manifest: Mapping[str, Any], output: str) -> str:
+    """What a finished merge prints."""
+    run = manifest["run"]
+    rate = (run["bytes_read"] + run["bytes_written"]) / max(run["seconds"], 1e-9)
+    norms = manifest["statistics"]["roles"]
+    lines = [
+        f"{output}: {_size(run['bytes_written'])} in {run['seconds']:.1f} s ({rate / 1e6:.0f} MB/s),"
+        f" peak memory {run['peak_memory_bytes'] / 2**20:.0f} MiB",
+        "norm of the vector by role: "
+        + ", ".join(
+            f"{role} {' + '.join(f'{norm:.3g}' for norm in figures['tau_norm'])}" for role, figures in norms.items()
+        ),
+        format_text(manifest["chat_format"]),
+        vocabulary_text(manifest["vocabulary"]),
+    ]
+    scales = {vector["scale"] for vector in manifest["recipe"]["vectors"]}
+    if scales == {1.0}:
+        lines.append("scale 1.0 is the paper's value, not a recommendation: try --scale 0.5 and 0.75 beside it")
+    lines.append(f"again: chatvector run {shlex.quote(output)}/chat_vector.json -o ANOTHER")
+    return "\n".join(lines)
+
+
+def _rules(job: Job) -> list[str]:
+    from chatvector.record import effective_scales
+
+    return [
+        ", ".join(f"{rule} on {count}" for rule, count in found["rules"].items()) or "touches no tensor"
+        for found in effective_scales(job)
+    ]
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes / 1e9:.2f} GB" if nbytes >= 1e9 else f"{nbytes / 1e6:.2f} MB"

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`chatvector extract`: the chat vector as a directory of its own."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import typer
+
+from chatvector.cli import options
+from chatvector.cli.console import Console
+
+EPILOG = """Examples:
+
+  chatvector extract demo:base demo:chat -o demo-vector
+
+  chatvector extract meta-llama/Llama-2-7b-hf meta-llama/Llama-2-7b-chat-hf -o llama-2-chat-vector --dtype bf16"""
+
+
+class StoredDtype(StrEnum):
+    """Dtype of the differences on disk."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("extract", epilog=EPILOG)(extract)
+
+
+def extract(
+    base: Annotated[
+        str, typer.Argument(help="The model that CHAT was tuned from. " + options.MODEL, show_default=False)
+    ],
+    chat: Annotated[str, typer.Argument(help="The chat model.", show_default=False)],
+    output: Annotated[
+        str, typer.Option("-o", "--output", help="Directory to write; must not exist.", show_default=False)
+    ],
+    dtype: Annotated[
+        StoredDtype, typer.Option("--dtype", help="fp32 holds differences of 16-bit parents exactly; bf16 rounds.")
+    ] = StoredDtype.fp32,
+    memory: options.Memory = "128MiB",
+    threads: options.Threads = None,
+    restart: options.Restart = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    log_format: options.Log = options.LogFormat.text,
+) -> None:
+    """Write CHAT − BASE to a directory that can be applied, shared and kept without its parents."""
+    from chatvector.extraction import extract as make
+    from chatvector.recipe import parse_bytes
+
+    console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
+    stored: Literal["fp32", "bf16"] = "fp32" if dtype is StoredDtype.fp32 else "bf16"
+    with console.progress("extracting") as meter:
+        result = make(
+            base,
+            chat,
+            output,
+            dtype=stored,
+            memory=parse_bytes(memory),
+            threads=threads,
+            restart=restart,
+            progress=meter.start,
+            say=console.say,
+        )
+    loss = result.manifest["loss"]
+    run = result.manifest["run"]
+    if loss["inexact"]:
+        exact = (
+            f"{loss['share']:.2%} of {loss['elements']} differences are not held exactly by {dtype.value};"
+            " so many elements of a merge may differ from --base --chat"
+        )
+    else:
+        exact = f"all {loss['elements']} differences are exact: applying it gives the same bytes as --base --chat"
+    text = (
+        f"{output}: {run['bytes_written'] / 1e6:.1f} MB in {run['seconds']:.1f} s\n{exact}\n"
+        f"apply it: chatvector apply TARGET --vector {output} -o OUT"
+    )
+    console.result(result.manifest, text)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program `chatvector`: verbs, exit codes, signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from chatvector import __version__
+from chatvector.cli import apply, demo, extract, plan, run
+from chatvector.errors import ChatVectorError
+
+EPILOG = """Exit codes: 0 done · 2 usage, or a choice only you can make · 3 an input is missing, damaged, unsupported or
+does not fit · 4 verification failed · 5 not enough disk or memory · 6 network or hub · 7 missing extra ·
+130, 143 interrupted: the same command continues."""
+
+app = typer.Typer(
+    name="chatvector",
+    help="Chat in a new language without training: target + scale · (chat − base).",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"chatvector {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Chat in a new language without training: target + scale · (chat − base)."""
+
+
+app.command("demo")(demo.demo)
+apply.register(app)
+extract.register(app)
+plan.register(app)
+run.register(app)
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; unwinds like Ctrl-C, so that what was written stays for the next run."""
+
+
+def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def main() -> None:
+    """Run the command line and exit with the code that docs/cli.md lists."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        app(standalone_mode=True)
+    except ChatVectorError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command continues", 130)
+    except Terminated:
+        _fail("terminated; the same command continues", 143)
+    except BrokenPipeError:
+        # The reader of stdout went away (`| head`): silence, as other tools do.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _fail(line: str, code: int) -> None:
+    sys.stderr.write("chatvector: " + " ".join(line.split()) + "\n")
+    sys.stderr.flush()
+    # Threads of a run that was interrupted have stopped by now; nothing is left to wait for.
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flags that several verbs share, each written down once, and the recipe they make."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from chatvector.errors import UsageError
+
+if TYPE_CHECKING:
+    from chatvector.recipe import Recipe
+
+MODEL = "A directory, a hub name org/name[@revision], or demo:target and the like."
+
+
+class Policy(StrEnum):
+    """What happens to embedding and head."""
+
+    shared = "shared"
+    skip = "skip"
+    strict = "strict"
+
+
+class Stats(StrEnum):
+    """How much is measured on the way."""
+
+    basic = "basic"
+    full = "full"
+
+
+class LogFormat(StrEnum):
+    """How messages and progress are written to stderr."""
+
+    text = "text"
+    json = "json"
+
+
+Target = Annotated[str, typer.Argument(help="The continually pre-trained model. " + MODEL, show_default=False)]
+Base = Annotated[str | None, typer.Option("--base", help="The model that CHAT was tuned from.", show_default=False)]
+Chat = Annotated[str | None, typer.Option("--chat", help="The chat model.", show_default=False)]
+Vectors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--vector",
+        metavar="VEC[=SCALE]",
+        help="A vector that `extract` wrote, instead of --base and --chat; repeatable.",
+    ),
+]
+Output = Annotated[
+    str | None, typer.Option("-o", "--output", help="Directory to write; must not exist.", show_default=False)
+]
+Scale = Annotated[float, typer.Option("--scale", help="Factor on the vector; 1.0 is the paper's, no recommendation.")]
+ScaleRole = Annotated[
+    list[str] | None,
+    typer.Option("--scale-role", metavar="ROLE=S", help="Absolute factor for a role (norm=0); repeatable."),
+]
+ScaleLayers = Annotated[
+    list[str] | None,
+    typer.Option("--scale-layers", metavar="A-B=S", help="Absolute factor for layers, from 0, inclusive; repeatable."),
+]
+ScaleTensors = Annotated[
+    list[str] | None,
+    typer.Option("--scale-tensors", metavar="GLOB=S", help="Absolute factor for tensor names; the strongest rule."),
+]
+Vocabulary = Annotated[
+    Policy,
+    typer.Option("--vocabulary", help="shared: rows that base and chat both have; skip: none; strict: equal ids."),
+]
+ChatFormat = Annotated[
+    str, typer.Option("--chat-format", help="auto, target, vector, vector:N, or a template FILE.", metavar="WHOSE|FILE")
+]
+SystemPrompt = Annotated[
+    str, typer.Option("--system-prompt", help="keep, none, or the TEXT that replaces what the template injects.")
+]
+ForceLineage = Annotated[bool, typer.Option("--force-lineage", help="Go on although base and chat look swapped.")]
+Memory = Annotated[str, typer.Option("--memory", help="Budget for all buffers.")]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="At most so many; by default as the machine has.", show_default=False),
+]
+StatsLevel = Annotated[Stats, typer.Option("--stats", help="full: also norms and cosines of all parents, per tensor.")]
+Sha256 = Annotated[bool, typer.Option("--sha256", help="Record the SHA-256 of every output file (reads it once more).")]
+Restart = Annotated[bool, typer.Option("--restart", help="Discard what an interrupted run left.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, see docs/manifest.md.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No messages and no progress; errors still show.")]
+Log = Annotated[LogFormat, typer.Option("--log-format", help="Messages and progress on stderr as text or JSON lines.")]
+
+
+def parse_vector(text: str, scale: float) -> tuple[str, float]:
+    """Split `VEC[=SCALE]`; a path that exists as written is a path, whatever signs are in it."""
+    head, equals, tail = text.rpartition("=")
+    if not equals or Path(text).exists():
+        return text, scale
+    try:
+        return head, float(tail)
+    except ValueError:
+        raise UsageError(f"--vector {text}: {tail!r} is no scale; write VEC=0.5, or a path that exists") from None
+
+
+def split_rule(text: str, flag: str) -> tuple[str, float]:
+    """Split `KEY=S` at the last equals sign. Raises UsageError naming `flag`."""
+    key, equals, value = text.rpartition("=")
+    try:
+        if equals and key:
+            return key, float(value)
+    except ValueError:
+        pass
+    raise UsageError(f"{flag} {text}: write KEY=SCALE with a finite number, such as norm=0")
+
+
+def recipe_from_flags(
+    target: Target,
+    base: Base = None,
+    chat: Chat = None,
+    vector: Vectors = None,
+    output: Output = None,
+    scale: Scale = 1.0,
+    scale_role: ScaleRole = None,
+    scale_layers: ScaleLayers = None,
+    scale_tensors: ScaleTensors = None,
+    vocabulary: Vocabulary = Policy.shared,
+    chat_format: ChatFormat = "auto",
+    system_prompt: SystemPrompt = "keep",
+    force_lineage: ForceLineage = False,
+    memory: Memory = "128MiB",
+    threads: Threads = None,
+    stats: StatsLevel = Stats.basic,
+    sha256: Sha256 = False,
+) -> Recipe:
+    """The recipe that the flags mean; its signature is the one list of them. Raises UsageError or RecipeError."""
+    from chatvector.recipe import Recipe
+
+    rules = {
+        "scale_role": dict(split_rule(text, "--scale-role") for text in scale_role or ()),
+        "scale_layers": dict(split_rule(text, "--scale-layers") for text in scale_layers or ()),
+        "scale_tensors": dict(split_rule(text, "--scale-tensors") for text in scale_tensors or ()),
+    }
+    specs: list[dict[str, object]] = []
+    if (base is None) != (chat is None):
+        raise UsageError(f"{'--chat' if base else '--base'} is missing: a chat vector needs both parents")
+    if base is not None:
+        specs.append({"base": base, "chat": chat, "scale": scale, **rules})
+    for text in vector or ():
+        path, own = parse_vector(text, scale)
+        specs.append({"vector": path, "scale": own, **rules})
+    if not specs:
+        raise UsageError("no chat vector given: name --base and --chat, or --vector")
+    document = {
+        "target": target,
+        "vectors": specs,
+        "output": output,
+        "vocabulary": vocabulary.value,
+        "chat_format": chat_format,
+        "system_prompt": system_prompt,
+        "force_lineage": force_lineage,
+        "memory": memory,
+        "threads": threads,
+        "stats": stats.value,
+        "sha256": sha256,
+    }
+    return Recipe.from_mapping(document, "flags")
+
+
+def takes_recipe(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb whose first parameter is `recipe` all the flags of `recipe_from_flags` instead of it."""
+    shared = inspect.signature(recipe_from_flags).parameters
+    own = {name: value for name, value in inspect.signature(function).parameters.items() if name != "recipe"}
+    hints = get_type_hints(recipe_from_flags, {**globals(), "Recipe": object}, include_extras=True)
+    hints |= get_type_hints(function, {**function.__globals__, "Recipe": object}, include_extras=True)
+
+    def verb(**values: Any) -> None:
+        flags = {name: values.pop(name) for name in shared}
+        function(recipe_from_flags(**flags), **values)
+
+    parameters = [
+        value.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[value.name])
+        for value in (*shared.values(), *own.values())
+    ]
+    verb.__name__, verb.__doc__ = function.__name__, function.__doc__
+    verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    verb.__annotations__ = {value.name: value.annotation for value in parameters}
+    return verb

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`chatvector plan`: what `apply` would do, from headers, configurations and a small sample."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from chatvector.cli import options
+from chatvector.cli.apply import show_plan
+from chatvector.cli.console import Console
+
+if TYPE_CHECKING:
+    from chatvector.recipe import Recipe
+
+EPILOG = """Examples:
+
+  chatvector plan demo:target --base demo:base --chat demo:chat
+
+  chatvector plan TARGET --base BASE --chat CHAT --scale-role embedding=0 --scale-role head=0 --json"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("plan", epilog=EPILOG)(plan)
+
+
+@options.takes_recipe
+def plan(
+    recipe: Recipe,
+    *,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    log_format: options.Log = options.LogFormat.text,
+) -> None:
+    """Say what `apply` would do and whether the parents fit: tensors, scales, rows, bytes, memory, lineage.
+
+    Reads headers, configurations, tokenizers and a sample of at most 32 MiB a model; writes nothing.
+    """
+    show_plan(recipe, Console(quiet=quiet, log_format=log_format, as_json=as_json))

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a recipe file or the manifest of an earlier output to a recipe that can be run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chatvector.errors import InputError, UsageError, first_five
+from chatvector.preparation import Job
+from chatvector.provenance.manifest import read_manifest
+from chatvector.recipe import Recipe
+from chatvector.record import fingerprints
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A recipe, and what has to hold of its job before anything is written."""
+
+    recipe: Recipe
+    check: Callable[[Job], None]
+
+
+def load_recipe(path: Path, settings: list[str], output: str | None) -> Loaded:
+    """Read YAML, or a manifest (a JSON file whose `kind` says so), with overrides.
+
+    Raises MissingInput, RecipeError, UsageError; for a manifest whose run section was stripped, UsageError.
+    """
+    if path.suffix != ".json":
+        recipe = Recipe.from_file(path)
+        return Loaded(_overridden(recipe, settings, output), _accept)
+    manifest = read_manifest(path)
+    recipe = _recipe_of(manifest, path)
+    changed = bool(settings)
+    # The earlier output is there already; another one has to be named.
+    recipe = _overridden(recipe.model_copy(update={"output": None}), settings, output)
+    if recipe.output is None:
+        raise UsageError(f"{path}: name the new output with -o (the manifest's own is {manifest['run']['output']})")
+    return Loaded(recipe, _accept if changed else _same_parents(manifest, path))
+
+
+def _recipe_of(manifest: Mapping[str, Any], path: Path) -> Recipe:
+    if manifest["kind"] != "model":
+        raise UsageError(f"{path}: is the manifest of a vector; use `chatvector apply --vector {path.parent}`")
+    run = manifest.get("run")
+    if not run:
+        raise UsageError(f"{path}: was published without the parents' places; write a recipe that names them")
+    pinned = dict(run["recipe"])
+    revisions: Mapping[str, str] = run["revisions"]
+    pinned["target"] = _pin(pinned["target"], revisions)
+    pinned["vectors"] = [
+        {key: _pin(value, revisions) if key in ("base", "chat") else value for key, value in vector.items()}
+        for vector in pinned["vectors"]
+    ]
+    return Recipe.from_mapping(pinned, str(path))
+
+
+def _pin(name: str, revisions: Mapping[str, str]) -> str:
+    """A hub name with the commit that was read, so that a branch that moved on does not change the result."""
+    return f"{name.partition('@')[0]}@{revisions[name]}" if name in revisions else name
+
+
+def _overridden(recipe: Recipe, settings: list[str], output: str | None) -> Recipe:
+    recipe = recipe.with_settings(settings) if settings else recipe
+    return recipe if output is None else recipe.model_copy(update={"output": output})
+
+
+def _accept(_job: Job) -> None:
+    return
+
+
+def _same_parents(manifest: Mapping[str, Any], path: Path) -> Callable[[Job], None]:
+    def check(job: Job) -> None:
+        found = fingerprints(job)
+        expected = manifest["parents"]
+        changed = [role for role in expected if found.get(role) != expected[role]]
+        if changed:
+            raise InputError(
+                f"{path}: {len(changed)} of {len(expected)} parents are no longer what they were:"
+                f" {first_five(changed)}; the same bytes need the same parents"
+            )
+
+    return check
