@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all tests share: one hypothesis profile, and a small file system to fill."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Nothing here may depend on the speed of the machine. A run in CI (or anywhere with CI set) draws the same examples
+# every time; a run by hand draws new ones.
+_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
+settings.register_profile("ci", derandomize=True, max_examples=60, print_blob=True, **_COMMON)
+settings.register_profile("local", max_examples=60, **_COMMON)
+settings.register_profile("thorough", max_examples=1000, **_COMMON)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "local"))
+
+Mount = Callable[[int], Path]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Mount]:
+    """`small_disk(mib)` mounts an empty file system of so many MiB; skips where mounting is not permitted."""
+    mounted: list[Path] = []
+
+    def mount(mib: int, *, read_only: bool = False) -> Path:
+        place = tmp_path / f"disk-{len(mounted)}"
+        place.mkdir()
+        options = f"size={mib}m" + (",ro" if read_only else "")
+        try:
+            done = subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True, text=True
+            )
+        except FileNotFoundError:
+            pytest.skip("this machine has no `mount`")
+        if done.returncode:
+            pytest.skip(f"a small file system may not be mounted here: {done.stderr.strip()}")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", str(place)], check=True, capture_output=True)
