@@ -65,7 +65,7 @@ class Checkpoint(TensorFiles):
         """A side file parsed as a JSON object. Raises DamagedFile when it is none."""
         try:
             document = json.loads(self.read_file(name))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DamagedFile(f"{self.name}/{name}: no valid JSON ({error})") from None
         if not isinstance(document, dict):
             raise DamagedFile(f"{self.name}/{name}: must be a JSON object, is a {type(document).__name__}")

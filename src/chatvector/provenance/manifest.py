@@ -33,7 +33,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise MissingInput(f"{path}: no such manifest") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedFile(f"{path}: no valid JSON ({error})") from None
     if not isinstance(document, dict) or document.get("kind") not in ("model", "vector"):
         raise DamagedFile(f"{path}: is no manifest of chatvector")

@@ -74,8 +74,8 @@ def parse_json(text: str, where: str) -> Any:
         raise DamagedFile(
             f"{where}: line {problem.lineno}, column {problem.colno} is no JSON ({problem.msg}); fetch the file again"
         ) from problem
-    except RecursionError as problem:
-        raise DamagedFile(f"{where}: JSON nested too deeply to be one of ours; fetch the file again") from problem
+    except (RecursionError, ValueError) as problem:  # nested too deeply, or a number of thousands of digits
+        raise DamagedFile(f"{where}: is no JSON that can be read ({problem}); fetch the file again") from problem
 
 
 def read_json_object(model: SideFiles, name: str) -> dict[str, Any]:
