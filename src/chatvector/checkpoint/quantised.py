@@ -70,7 +70,7 @@ def _integer(tensor: TensorInfo) -> bool:
 
 
 def _low(tensor: TensorInfo) -> bool:
-    return tensor.dtype.code.startswith(("F8", "F6", "F4"))
+    return tensor.dtype.code.startswith(("F8_", "F6_", "F4"))
 
 
 def _any(tensor: TensorInfo) -> bool:
@@ -101,7 +101,7 @@ MARKS = (
     _mark("ModelOpt NVFP4", r".*\.weight_scale_2", _any),
     _mark("FP8 (block scales)", r".*\.weight_scale_inv", _any),
     _mark("FP4", r".*", lambda t: t.dtype.code == "F4"),
-    _mark("FP6", r".*", lambda t: t.dtype.code.startswith("F6")),
+    _mark("FP6", r".*", lambda t: t.dtype.code.startswith("F6_")),
     _mark("FP8", r".*", _low),
 )
 

@@ -76,7 +76,7 @@ def compare_configs(target: Config, parents: Mapping[str, Config]) -> Compatibil
     visions = {role: vision for role, config in models.items() if (vision := _vision_config(config)) is not None}
     if visions and len(visions) < len(models):
         without = [role for role in models if role not in visions]
-        refusals.append(f"{_and(visions)} have an image encoder, {_and(without)} not")
+        refusals.append(f"vision_config: in {_and(visions)}, not in {_and(without)} (only some have an image encoder)")
     for section, rules, configs in (
         ("", TOP_RULES, models),
         ("", TEXT_RULES, texts),
@@ -116,8 +116,8 @@ def compare_tensors(
             if all(is_derived(name, tensor) for tensor in having.values()):
                 derived[name] = tuple(having)
             else:
-                for role in models.keys() - having.keys():
-                    lacking.setdefault((_and(having), role), []).append(name)
+                without = [role for role in models if role not in having]
+                lacking.setdefault((_and(having), _and(without)), []).append(name)
         elif len({tensor.shape for tensor in having.values()}) > 1:
             if all(is_derived(name, tensor) for tensor in having.values()):
                 derived[name] = tuple(having)
@@ -200,8 +200,8 @@ def _vocabulary_names(models: Mapping[str, Tensors], configs: Mapping[str, Confi
 def _problems(
     models: Mapping[str, Tensors], lacking: Mapping[tuple[str, str], list[str]], reshaped: list[str]
 ) -> Iterator[str]:
-    for (having, role), names in lacking.items():
-        yield f"{len(names)} tensors are in {having} but not in {role}: {first_five(names)}"
+    for (having, without), names in lacking.items():
+        yield f"{len(names)} tensors are in {having} but not in {without}: {first_five(names)}"
     if reshaped:
         yield f"{len(reshaped)} tensors differ in shape: {first_five(reshaped)}"
     hint = None

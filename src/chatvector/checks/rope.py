@@ -30,7 +30,7 @@ def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:
     scaling = config.get("rope_scaling")
     full = _table(scaling if isinstance(scaling, Mapping) else {}, config)
     if local := config.get("rope_local_base_freq"):
-        return _merge({"full_attention": full, "sliding_attention": {"theta": float(local), "type": "default"}})
+        return _merge({"full_attention": full, "sliding_attention": {"theta": _number(local), "type": "default"}})
     return full
 
 
@@ -38,13 +38,18 @@ def _table(table: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any
     theta = table.get("rope_theta") or config.get("rope_theta") or ROPE_DEFAULT_THETA
     kind = table.get("rope_type") or table.get("type") or "default"
     # "mrope" names the sections of Qwen2-VL, not another way to scale; transformers 5 writes "default" for it.
-    result: dict[str, Any] = {"theta": float(theta), "type": "default" if kind == "mrope" else kind}
+    result: dict[str, Any] = {"theta": _number(theta), "type": "default" if kind == "mrope" else kind}
     skipped = ("rope_theta", "rope_type", "type", "partial_rotary_factor")
     for key in sorted(table.keys() - set(skipped)):
         value = table[key]
         if value is not None:
-            result[key] = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+            result[key] = _number(value)
     return result
+
+
+def _number(value: Any) -> Any:
+    """10000 and 10000.0 are one number; what is none stays as it is, to be compared as it stands."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _merge(kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
