@@ -56,7 +56,7 @@ class StoredParent:
         """The parsed config.json. Raises MissingInput or DamagedFile."""
         try:
             return json.loads(self.read_file("config.json"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DamagedFile(f"{self.name}/config.json: no valid JSON ({error})") from None
 
 
