@@ -195,7 +195,8 @@ def _check_fit(target: Checkpoint, vectors: tuple[VectorSource, ...]) -> list[st
             )
         warnings += [f"{vector.name}: {text}" for text in compatibility.warnings]
         base = vector.base.tensors if isinstance(vector, PairVector) else vector.tensors
-        compare_tensors(target.tensors, base, vector.tensors)
+        configs = {"target": target.config, "base": vector.base.config, "chat": vector.chat.config}
+        compare_tensors(target.tensors, base, vector.tensors, configs)
     return list(dict.fromkeys(warnings))
 
 

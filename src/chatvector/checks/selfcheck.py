@@ -95,11 +95,24 @@ def recompute(tensor: TensorPlan, start: int, stop: int) -> NDArray[np.generic]:
                 here = _has(term.plus, start, stop) & (term.minus is None or _has(term.minus, start, stop))
                 total = np.where(here, total + work.type(term.scale) * delta, total)
                 touched |= here
-            result = np.where(touched, total.astype(tensor.dtype.numpy), own.astype(tensor.dtype.numpy))
+            result = np.where(touched, _rounded(total, tensor.dtype.numpy), own.astype(tensor.dtype.numpy))
     if tensor.transplant is not None:
         raw = _read(tensor.transplant, start, stop).astype(tensor.dtype.numpy)
         result = np.where(_has(tensor.transplant, start, stop), raw, result.astype(tensor.dtype.numpy))
     return result.astype(tensor.dtype.numpy)
+
+
+def _rounded(values: NDArray[np.floating[Any]], dtype: np.dtype) -> NDArray[np.generic]:
+    """To nearest even, once; from float64 to bfloat16 by the bits, as the library's cast rounds twice."""
+    if values.dtype != np.float64 or dtype.itemsize != 2 or dtype == np.float16:
+        return values.astype(dtype)
+    bits = values.view(np.uint64)
+    # Keep 8 of 53 significant bits: add half a unit of the last kept bit, less one unless that bit is odd.
+    kept = bits + np.uint64((1 << 44) - 1) + ((bits >> np.uint64(45)) & np.uint64(1))
+    normal = (kept & ~np.uint64((1 << 45) - 1)).view(np.float64)
+    # Below 2^-126 the last bit is worth 2^-133, whatever the value.
+    subnormal = np.rint(values * 2.0**133) * 2.0**-133
+    return np.where(np.abs(values) < 2.0**-126, subnormal, normal).astype(dtype)
 
 
 def _read(part: Slice, start: int, stop: int) -> NDArray[np.generic]:
