@@ -36,7 +36,7 @@ from chatvector.vocabulary.tokens import read_tokens
 TEXT = "오늘 the dog <|im_start|> sleeps\n\n  in 今天"
 
 
-def base_model(tokenizer: bytes, rows: int = 384, **files: Any) -> MemoryModel:
+def base_model(tokenizer: bytes, rows: int = 384, /, **files: Any) -> MemoryModel:
     """A target as continued pre-training leaves it: no template, the base model's end of text."""
     return MemoryModel(
         {
@@ -256,7 +256,10 @@ def test_special_tokens_in_the_old_map_keep_its_shape() -> None:
 
 def test_tokens_of_the_target_that_are_cut_into_pieces_become_added_ones() -> None:
     tokenizer = json.loads(byte_bpe(("<|endoftext|>",)))
-    tokenizer["model"]["vocab"]["<|im_end|>"] = 321  # in the vocabulary, yet no text is ever read as it
+    tokenizer["model"]["vocab"] |= {
+        "<|endoftext|>": 320,
+        "<|im_end|>": 321,
+    }  # in the vocabulary, yet no text is ever read as it
     target = base_model(dump(tokenizer))
     library = tokenizer_of(target.read_file("tokenizer.json"))
     assert len(library.encode("<|im_end|>").ids) > 1
@@ -305,14 +308,17 @@ def test_the_decoder_table_and_the_old_list_are_kept_in_step(tmp_path: Path) -> 
     assert len(loaded) == 329
 
 
-def test_a_vocabulary_with_gaps() -> None:
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_vocabulary_with_gaps(pinned: bool) -> None:
     tokenizer = json.loads(byte_bpe(("<|endoftext|>",)))
-    tokenizer["model"]["vocab"]["<far>"] = 350
+    tokenizer["model"]["vocab"] |= {"<far>": 350, **({"<|endoftext|>": 320} if pinned else {})}
+    tokenizer["model"]["vocab"].pop("!")
     target = base_model(dump(tokenizer))
     out, _changed, plan = moved(target, qwen())
     assert plan.added[0] == ("<|im_start|>", 351)
     library = tokenizer_of(out.read_file("tokenizer.json"))
     assert library.encode("<|im_start|>").ids == [351]
+    assert library.encode("<|endoftext|>").ids == [320]
     assert check_chat_model(out).problems == ()
 
 

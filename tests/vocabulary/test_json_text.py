@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatvector.errors import DamagedFile
@@ -27,6 +27,7 @@ LAYOUTS: list[dict[str, Any]] = [
 ]
 
 
+@settings(deadline=None)
 @given(OBJECTS, st.sampled_from(LAYOUTS), st.text(), VALUES)
 def test_setting_a_key_gives_the_text_that_its_writer_would_have_given(
     document: dict[str, Any], layout: dict[str, Any], key: str, value: Any

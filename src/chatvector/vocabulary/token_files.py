@@ -75,18 +75,26 @@ def _edit_tokenizer_json(document: JsonText, new: Mapping[int, AddedToken], othe
         if entry["content"] in changed:
             token = changed[entry["content"]]
             document.replace_item(place, {**entry, **{flag: getattr(token, flag) for flag in FLAGS}}, "added_tokens")
-    vocabulary = document.get("model", "vocab")
     document.append([_entry(row, token) for row, token in new.items()], "added_tokens")
-    rows = [entry["id"] for entry in entries]
-    for row, token in new.items():
-        # The tokenizers library numbers added tokens itself: behind the vocabulary's count and the added tokens
-        # before. In a vocabulary with gaps that is another id, unless the vocabulary itself says which.
-        if token.content in vocabulary if isinstance(vocabulary, dict) else False:
-            continue
-        if isinstance(vocabulary, dict) and row != max([len(vocabulary) - 1, *rows]) + 1:
-            document.set(row, "model", "vocab", token.content)
-            vocabulary[token.content] = row
-        rows.append(row)
+    listed = {entry["content"]: entry["id"] for entry in [*entries, *(_entry(row, each) for row, each in new.items())]}
+    vocabulary = document.get("model", "vocab")
+    if isinstance(vocabulary, dict) and _numbered(vocabulary, list(listed)) != listed:
+        for content, row in listed.items():
+            if content not in vocabulary:
+                document.set(row, "model", "vocab", content)
+
+
+def _numbered(vocabulary: Mapping[str, int], added: Sequence[str]) -> dict[str, int]:
+    """Ids that the tokenizers library gives to added tokens, whatever the file lists: the vocabulary's own, else
+    the next behind the vocabulary's count and the added tokens before.
+
+    Where the vocabulary has gaps these are other ids; then the tokens are written into the vocabulary as well.
+    """
+    ids: dict[str, int] = {}
+    for content in added:
+        highest = max(ids.values(), default=-1)
+        ids[content] = vocabulary.get(content, max(highest + 1, len(vocabulary)))
+    return ids
 
 
 def _entry(row: int, token: AddedToken) -> dict[str, Any]:
