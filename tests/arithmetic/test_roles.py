@@ -61,6 +61,8 @@ def test_layers(name: str, layer: int | None) -> None:
         ("model.vision_tower.encoder.layers.0.norm.weight", (8,), "vision"),
         ("visual.merger.ln_q.weight", (8,), "projector"),
         ("model.multi_modal_projector.linear_1.bias", (8,), "projector"),
+        ("mlp1.0.weight", (8,), "projector"),  # InternVL
+        ("model.vision_embed_tokens.img_projection.0.weight", (8, 8), "projector"),  # Phi-3-vision
         ("model.audio_tower.layers.0.fc1.weight", (8, 8), "other"),
         ("transformer.h.0.attn.bias", (1, 1, 16, 16), "other"),  # a causal mask
         ("model.rotary_emb.inv_freq", (4,), "other"),

@@ -161,6 +161,14 @@ def test_rope_in_both_spellings() -> None:
     assert rope_of({}) == {}
 
 
+def test_the_share_of_rotating_dimensions_in_both_spellings() -> None:
+    v4 = {"rope_theta": 1e4, "partial_rotary_factor": 0.5}
+    v5 = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}}
+    assert compare_configs(v4, {"chat": v5}) == NONE
+    (line,) = compare_configs(v4 | {"partial_rotary_factor": 0.25}, {"chat": v5}).refusals
+    assert line == "partial_rotary_factor: target 0.25, chat 0.5 (other dimensions of the heads rotate)"
+
+
 def test_rope_of_gemma_3_in_both_spellings() -> None:
     v4 = {"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": {"rope_type": "linear", "factor": 8.0}}
     v5 = {

@@ -67,10 +67,12 @@ _VISION = frozenset(
         "vision_tower",
         "vision_model",
         "vision_encoder",
-        "vision_embed_tokens",
-        "visual",
+        "vision_backbone",  # Molmo
+        "vision_embed_tokens",  # Phi-3-vision
+        "visual",  # Qwen-VL
         "image_encoder",
         "vit",
+        "vpm",  # MiniCPM-V
     }
 )
 _PROJECTORS = frozenset(
@@ -83,6 +85,10 @@ _PROJECTORS = frozenset(
         "merger",  # Qwen2-VL: visual.merger, Mistral 3: patch_merger inside the projector
         "deepstack_merger_list",  # Qwen3-VL
         "modality_projection",
+        "mlp1",  # InternVL
+        "img_projection",  # Phi-3-vision, inside vision_embed_tokens
+        "resampler",  # MiniCPM-V
+        "vision_language_adapter",  # Pixtral, the vendor's layout
         "embed_vision",  # Gemma 3n
         "image_newline",
     }

@@ -72,7 +72,7 @@ def compare_configs(target: Config, parents: Mapping[str, Config]) -> Compatibil
     refusals: list[str] = []
     warnings: list[str] = []
     _compare_architectures(models, refusals, warnings)
-    texts = {role: text_config(config) for role, config in models.items()}
+    texts = {role: _text(config) for role, config in models.items()}
     visions = {role: vision for role, config in models.items() if (vision := _vision_config(config)) is not None}
     if visions and len(visions) < len(models):
         without = [role for role in models if role not in visions]
@@ -176,6 +176,15 @@ def _compare_rope(texts: Mapping[str, Config]) -> Iterator[str]:
         values = {role: table.get(key) for role, table in tables.items()}
         if any(value != next(iter(values.values())) for value in values.values()):
             yield f"rope {key}: {_values(values)} (positions are turned otherwise; the target's is kept)"
+
+
+def _text(config: Config) -> Config:
+    """The language model's keys. transformers 5 keeps the share of rotating dimensions among the rope parameters."""
+    text = text_config(config)
+    rope = text.get("rope_parameters")
+    if isinstance(rope, Mapping) and rope.get("partial_rotary_factor") is not None:
+        return {**text, "partial_rotary_factor": rope["partial_rotary_factor"]}
+    return text
 
 
 def _vision_config(config: Config) -> Config | None:
