@@ -70,16 +70,14 @@ class Staging:
         self._journal = -1
 
     def finished_units(self) -> dict[int, tuple[int, dict[str, float]]]:
-        """Units that an earlier run of this plan finished: checksum and sums. A torn last line is ignored."""
+        """Units that an earlier run of this plan finished: checksum and sums. Torn and damaged lines are ignored."""
         path = self.path / JOURNAL
         lines = path.read_bytes().split(b"\n") if path.exists() else []
         units: dict[int, tuple[int, dict[str, float]]] = {}
         for line in lines:
-            try:
-                number, digest, sums = json.loads(line)
-            except ValueError:
-                continue
-            units[number] = digest, sums
+            match _parsed(line):
+                case [int(number), int(digest), dict(sums)]:
+                    units[number] = digest, sums
         return units
 
     def create(self, name: str, size: int, header: bytes) -> None:
@@ -116,8 +114,9 @@ class Staging:
             if self._journal < 0:
                 self._journal = os.open(self.path / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
                 # What a killed run left may end within a line; the newline keeps ours apart from it.
-                os.write(self._journal, b"\n")
-            os.write(self._journal, line)
+                line = b"\n" + line
+            while line:
+                line = line[os.write(self._journal, line) :]
 
     def write_file(self, name: str, data: bytes) -> None:
         """Write a small side file whole, and flush it."""
@@ -222,6 +221,13 @@ def open_staging(output: Path, plan_hash: str, *, restart: bool, on_resume: Call
     finally:
         staging._release()
         lock.release()
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _stagings_of(output: Path) -> list[Path]:
