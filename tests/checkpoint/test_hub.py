@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import subprocess
@@ -15,7 +16,9 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
+from chatvector.checkpoint import hub as hub_module
 from chatvector.checkpoint.hub import fetch, plan_download
+from chatvector.checkpoint.hub_errors import explain_os
 from chatvector.errors import HubError, MissingInput, NotEnoughSpace, UnsupportedFormat
 from hub_server import Fault, HubServer
 
@@ -142,6 +145,18 @@ def test_offline_with_an_incomplete_snapshot(hub: HubServer, monkeypatch: pytest
         fetch("org/m")
 
 
+def test_offline_with_a_library_that_keeps_no_file_lists(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    shards = {f"model-0000{i}-of-00002.safetensors": b"s" * 2000 for i in (1, 2)}
+    hub.add("org/m", {"config.json": b"{}", **shards})
+    folder = fetch("org/m")
+    monkeypatch.setattr(hub_module, "_known_tree", lambda *_: None)  # huggingface_hub 1.x
+    offline(monkeypatch)
+    assert fetch("org/m") == folder
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(HubError, match=r"cannot be used offline from the cache .*1 of 2 shards are not there"):
+        fetch("org/m")
+
+
 def test_a_plan_tells_bytes_and_fetches_no_weights(hub: HubServer) -> None:
     commit = hub.add("org/m", NEEDED | NOT_NEEDED)
     plan = plan_download("org/m")
@@ -249,6 +264,33 @@ def test_a_full_disk_is_seen_before_the_download(hub: HubServer, monkeypatch: py
     ):
         fetch("org/m")
     assert hub.downloaded() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left", "/c/x"),
+            NotEnoughSpace,
+            "m: the disk is full (/c/x); free some or set",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/c"),
+            HubError,
+            "m: the cache cannot be written (/c: Perm",
+        ),
+        (OSError(errno.EROFS, "Read-only", "/c"), HubError, "m: the cache cannot be written (/c: Read-only); set HF"),
+        (
+            OSError("Consistency check failed:\nsize"),
+            HubError,
+            "m: the download failed (Consistency check failed: size)",
+        ),
+    ],
+)
+def test_what_the_disk_may_say(error: OSError, kind: type[Exception], message: str) -> None:
+    explained = explain_os(error, "m")
+    assert type(explained) is kind
+    assert str(explained).startswith(message)
 
 
 def test_progress_is_ours_and_no_bar_is_drawn(hub: HubServer, capfd: pytest.CaptureFixture[str]) -> None:
