@@ -161,13 +161,13 @@ class Recipe(_Strict):
 
 
 def parse_bytes(value: str | int) -> int:
-    """Bytes from a number or from `128MiB`, `2 GB`. Raises ValueError (a RecipeError inside a recipe)."""
+    """Bytes from a number or from `128MiB`, `2 GB`. Raises UsageError."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
     if not match or match[2].lower() not in _UNITS:
-        raise ValueError(f"{value!r} is no size; write 128MiB, 1GiB or a number of bytes")
+        raise UsageError(f"{value!r} is no size; write 128MiB, 1GiB or a number of bytes")
     size = int(float(match[1]) * _UNITS[match[2].lower()])
     if size <= 0:
-        raise ValueError(f"{value!r} is no size; it must be above 0")
+        raise UsageError(f"{value!r} is no size; it must be above 0")
     return size
 
 

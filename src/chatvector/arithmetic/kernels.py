@@ -120,12 +120,19 @@ def _to_odd_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def row_squares(values: NDArray[Any], row: int) -> list[float]:
     """Sums of squares of `values` [B] over rows of `row` elements, a shorter last row included."""
-    whole = len(values) // row * row
-    table = values[:whole].reshape(-1, row)
-    sums: list[float] = np.vecdot(table, table).tolist()
-    if whole < len(values):
-        rest = values[whole:]
-        sums.append(float(np.vecdot(rest, rest)))
+    return _row_products(values, values, row)
+
+
+def dot(left: NDArray[Any], right: NDArray[Any]) -> float:
+    """The inner product of two flat arrays. Short rows keep the linear algebra library from starting threads."""
+    return math.fsum(_row_products(left, right, DOT_ELEMENTS))
+
+
+def _row_products(left: NDArray[Any], right: NDArray[Any], row: int) -> list[float]:
+    whole = len(left) // row * row
+    sums: list[float] = np.vecdot(left[:whole].reshape(-1, row), right[:whole].reshape(-1, row)).tolist()
+    if whole < len(left):
+        sums.append(float(np.vecdot(left[whole:], right[whole:])))
     return sums
 
 

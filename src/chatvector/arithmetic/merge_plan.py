@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from chatvector.arithmetic.kernels import dot
 from chatvector.arithmetic.plan import Slice, TensorPlan, Term, working_format
 from chatvector.arithmetic.reading import Buffer, read_slice
 from chatvector.arithmetic.roles import Role, VocabularyTensors, assign_roles, find_vocabulary, is_derived, layer_of
@@ -188,5 +189,5 @@ def head_norm(vector: VectorSource, vocabulary: VocabularyPlan, number: int) -> 
         delta = read_slice(plus, start, stop, Buffer()).astype(np.float64)
         if minus is not None:
             delta -= read_slice(minus, start, stop, Buffer()).astype(np.float64)
-        total += float(delta @ delta)
+        total += dot(delta, delta)
     return float(np.sqrt(total))

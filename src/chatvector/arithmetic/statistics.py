@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chatvector.arithmetic.kernels import Operand
+from chatvector.arithmetic.kernels import Operand, dot
 from chatvector.arithmetic.plan import Plan
 
 Sums = dict[str, float]
@@ -41,7 +41,7 @@ def add_up(parts: Iterable[Mapping[str, float]]) -> Sums:
 def measure_all(target: NDArray[Any], operands: Sequence[Operand], out: NDArray[Any]) -> Sums:
     """The `full only` sums of one block (flat arrays in their stored dtypes), computed in float64."""
     start = target.astype(np.float64)
-    sums = {"target²": float(start @ start), "changed": float(np.count_nonzero(out != target))}
+    sums = {"target²": dot(start, start), "changed": float(np.count_nonzero(out != target))}
     for number, operand in enumerate(operands):
         if operand.minus is None:
             continue
@@ -52,9 +52,9 @@ def measure_all(target: NDArray[Any], operands: Sequence[Operand], out: NDArray[
             rows = len(operand.absent)
             for values in (base, drift):
                 values.reshape(rows, -1)[operand.absent] = 0
-        sums[f"base²/{number}"] = float(base @ base)
-        sums[f"drift²/{number}"] = float(drift @ drift)
-        sums[f"drift·tau/{number}"] = float(drift @ tau)
+        sums[f"base²/{number}"] = dot(base, base)
+        sums[f"drift²/{number}"] = dot(drift, drift)
+        sums[f"drift·tau/{number}"] = dot(drift, tau)
     return sums
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from chatvector.arithmetic.kernels import dot
 from chatvector.arithmetic.roles import Role
 from chatvector.checkpoint.fingerprint import Sample
 from chatvector.errors import LineageError
@@ -67,7 +68,7 @@ def judge_lineage(target: Sample, base: Sample, chat: Sample, roles: Mapping[str
             continue
         start, origin, tuned = (np.asarray(block).astype(np.float64) for block in blocks)
         delta, tau = start - origin, tuned - origin
-        products.append((float(delta @ tau), float(tau @ tau), float(delta @ delta)))
+        products.append((dot(delta, tau), dot(tau, tau), dot(delta, delta)))
         elements += len(tau)
     return _judge(products, elements)
 

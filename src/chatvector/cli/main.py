@@ -52,25 +52,30 @@ plan.register(app)
 run.register(app)
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived; unwinds like Ctrl-C, so that what was written stays for the next run."""
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM: unwinds without being caught as an error; what was written stays for the next run."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
-def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
-    raise Terminated
+def _on_signal(number: int, _frame: FrameType | None) -> None:
+    raise Interrupted(number)
 
 
 def main() -> None:
     """Run the command line and exit with the code that docs/cli.md lists."""
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A job started with Ctrl-C ignored (in the background of a script) keeps ignoring it.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _on_signal)
     try:
         app(standalone_mode=True)
     except ChatVectorError as error:
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("interrupted; the same command continues", 130)
-    except Terminated:
-        _fail("terminated; the same command continues", 143)
+    except Interrupted as interruption:
+        _fail("interrupted; the same command continues", 128 + interruption.number)
     except BrokenPipeError:
         # The reader of stdout went away (`| head`): silence, as other tools do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -80,7 +85,6 @@ def main() -> None:
 def _fail(line: str, code: int) -> None:
     sys.stderr.write("chatvector: " + " ".join(line.split()) + "\n")
     sys.stderr.flush()
-    # Threads of a run that was interrupted have stopped by now; nothing is left to wait for.
     sys.exit(code)
 
 
