@@ -166,7 +166,7 @@ class _TokenTables:
 
 def _open(name: str, stack: ExitStack, say: Say) -> Checkpoint:
     model = stack.enter_context(Checkpoint.open(name, say))
-    refuse_quantised(model.config, model.tensors, name)
+    refuse_quantised(model.config, model.tensors, name, files=model.files)
     require_consistent_ties(model)
     return model
 

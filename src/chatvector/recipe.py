@@ -189,7 +189,10 @@ def _explain(error: pydantic.ValidationError) -> str:
     """All complaints of pydantic in one line, with the key that was probably meant."""
     known = {*Recipe.model_fields, *VectorSpec.model_fields}
     parts: list[str] = []
-    for complaint in error.errors(include_url=False, include_context=False):
+    complaints = error.errors(include_url=False, include_context=False)
+    for complaint in complaints:
+        if complaint["type"] == "too_short" and len(complaints) > 1:
+            continue  # pydantic drops a bad item and then misses it
         place = ".".join(str(step) for step in complaint["loc"])
         if complaint["type"] == "extra_forbidden":
             close = difflib.get_close_matches(str(complaint["loc"][-1]), known, 1)

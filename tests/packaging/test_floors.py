@@ -20,7 +20,7 @@ FLOORS = (
     ("checks", "runtime"),
     ("pipeline", "evaluate"),
     ("lab", "web"),
-    ("cli",),
+    ("cli", "__main__"),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -103,17 +103,6 @@ def parse_vector(text: str, scale: float) -> tuple[str, float]:
         raise UsageError(f"--vector {text}: {tail!r} is no scale; write VEC=0.5, or a path that exists") from None
 
 
-def split_rule(text: str, flag: str) -> tuple[str, float]:
-    """Split `KEY=S` at the last equals sign. Raises UsageError naming `flag`."""
-    key, equals, value = text.rpartition("=")
-    try:
-        if equals and key:
-            return key, float(value)
-    except ValueError:
-        pass
-    raise UsageError(f"{flag} {text}: write KEY=SCALE with a finite number, such as norm=0")
-
-
 def recipe_from_flags(
     target: Target,
     base: Base = None,
@@ -134,12 +123,14 @@ def recipe_from_flags(
     sha256: Sha256 = False,
 ) -> Recipe:
     """The recipe that the flags mean; its signature is the one list of them. Raises UsageError or RecipeError."""
+    from chatvector.arithmetic.scales import ScaleRules, format_layers
     from chatvector.recipe import Recipe
 
+    parsed = ScaleRules.parse(scale, roles=scale_role or (), layers=scale_layers or (), tensors=scale_tensors or ())
     rules = {
-        "scale_role": dict(split_rule(text, "--scale-role") for text in scale_role or ()),
-        "scale_layers": dict(split_rule(text, "--scale-layers") for text in scale_layers or ()),
-        "scale_tensors": dict(split_rule(text, "--scale-tensors") for text in scale_tensors or ()),
+        "scale_role": parsed.roles,
+        "scale_layers": {format_layers(layers): factor for layers, factor in parsed.layers.items()},
+        "scale_tensors": parsed.tensors,
     }
     specs: list[dict[str, object]] = []
     if (base is None) != (chat is None):
