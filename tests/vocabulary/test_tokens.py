@@ -173,6 +173,25 @@ def test_digest_counts_configured_tokens() -> None:
     assert len({tokenizer_digest(model) for model in (plain, extended, listed)}) == 3
 
 
+@pytest.mark.parametrize("order", ["library", "merges first", "model first"])
+def test_the_order_of_keys_does_not_matter(order: str) -> None:
+    document = json.loads(byte_bpe(QWEN_TOKENS, QWEN_PLAIN))
+    document["model"]["vocab"][',"merges":['] = 400
+    if order == "merges first":
+        document["model"] = {"merges": document["model"].pop("merges"), **document["model"]}
+    if order == "model first":
+        document = {"model": document.pop("model"), **document}
+    table = read_tokens(MemoryModel({"tokenizer.json": document}))
+    assert table.ids.keys() == document["model"]["vocab"].keys() | {*QWEN_TOKENS, *QWEN_PLAIN}
+    assert set(table.added) == {*QWEN_TOKENS, *QWEN_PLAIN}
+
+
+@pytest.mark.parametrize("cut", [10, 200, 2000])
+def test_a_truncated_tokenizer(cut: int) -> None:
+    with pytest.raises(DamagedFile, match=r"^model/tokenizer.json: .* is no (JSON|UTF-8)"):
+        read_tokens(MemoryModel({"tokenizer.json": byte_bpe(QWEN_TOKENS)[:-cut]}))
+
+
 def test_no_tokenizer() -> None:
     with pytest.raises(MissingInput, match=r"model: no tokenizer found \(looked for tokenizer.json, tokenizer.model"):
         read_tokens(MemoryModel({"config.json": {}}))

@@ -25,7 +25,7 @@ from chatvector.vocabulary.template_files import (
     TEMPLATE_FILE,
 )
 from chatvector.vocabulary.token_files import add_tokens
-from chatvector.vocabulary.tokens import TOKENIZER_CONFIG, TokenTable, read_tokens
+from chatvector.vocabulary.tokens import TOKENIZER_CONFIG, TOKENIZER_JSON, TokenTable, read_tokens
 
 # Keys of generation_config.json that hold token ids without being called `…_token_id`.
 ID_LISTS = ("suppress_tokens", "begin_suppress_tokens", "bad_words_ids", "stop_token_ids")
@@ -48,7 +48,8 @@ class Edits:
         """A JSON file to edit; an empty object where the target has none. Raises `DamagedFile`."""
         if name not in self._json:
             text = read_text(self.target, name) if name in self.target.files else "{}\n"
-            self._json[name] = JsonText(text, f"{self.target.name}/{name}")
+            # tokenizer.json is large, and the token table was read from it.
+            self._json[name] = JsonText(text, f"{self.target.name}/{name}", checked=name == TOKENIZER_JSON)
         return self._json[name]
 
     def put(self, name: str, content: bytes | None) -> None:

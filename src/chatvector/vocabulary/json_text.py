@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from json.decoder import JSONDecoder
 from typing import Any
@@ -43,11 +43,13 @@ class JsonText:
     Raises `DamagedFile` when the text is no JSON object.
     """
 
-    def __init__(self, text: str, where: str = "JSON") -> None:
+    def __init__(self, text: str, where: str = "JSON", *, checked: bool = False) -> None:
+        """`checked`: the text was parsed before and has no key twice; then a large one is not read to its end."""
         self.text = text
         self.where = where
-        self._top: list[_Member] | None = None
-        self._check()
+        self._checked = checked
+        if not checked:
+            self._check()
         self._newline = "\r\n" if "\r\n" in text else "\n"
         self._indent = self._find_indent()
         # Escaped only where the text shows that its writer escapes: then it has \\u and nothing beyond ASCII.
@@ -78,7 +80,7 @@ class JsonText:
                 self._splice(member.value, member.end, self._dump(value, depth))
             return
         start = self._object(path[:-1])
-        members = self._members(start)
+        members = list(self._members(start))
         new = self._dump(path[-1], 0) + self._colon + self._dump(value, depth)
         self._append(start, members[-1].end if members else None, new, depth)
 
@@ -86,7 +88,7 @@ class JsonText:
         """Take a key and its value out; nothing happens without it."""
         if not self.has(*path):
             return
-        members = self._members(self._object(path[:-1]))
+        members = list(self._members(self._object(path[:-1])))
         place = max(place for place, member in enumerate(members) if member.key == path[-1])
         if place + 1 < len(members):
             self._splice(members[place].start, members[place + 1].start, "")
@@ -101,9 +103,14 @@ class JsonText:
         member = self._find(path)
         if member is None or self.text[member.value] != "[":
             raise DamagedFile(f"{self.where}: {'.'.join(path)} is no list")
+        spans = self._items(member.value)
+        end = spans[-1][1] if spans else None
         for item in items:
-            spans = self._items(member.value)
-            self._append(member.value, spans[-1][1] if spans else None, self._dump(item, len(path) + 1), len(path) + 1)
+            before = len(self.text)
+            text = self._dump(item, len(path) + 1)
+            self._append(member.value, end, text, len(path) + 1)
+            # The new item ends where the text behind it begins, or, in a list that was empty, is found anew.
+            end = self._items(member.value)[-1][1] if end is None else end + len(self.text) - before
 
     def replace_item(self, place: int, value: Any, *path: str) -> None:
         """Put another value at a place of the list at a path."""
@@ -165,28 +172,16 @@ class JsonText:
             raise DamagedFile(f"{self.where}: a JSON object is expected, found {type(value).__name__}")
 
     def _splice(self, start: int, end: int, text: str) -> None:
-        """Replace a stretch of the text. Outermost members behind it move; a member that it lies in grows."""
-        grown = len(text) - (end - start)
         self.text = self.text[:start] + text + self.text[end:]
-        inside = [m for m in self._top or () if m.value < start and end < m.end]
-        if self._top is None or not inside:
-            self._top = None
-            return
-        self._top = [
-            _Member(m.key, m.start, m.value, m.end + grown)
-            if m.value < start and end < m.end
-            else (m if m.end <= start else _Member(m.key, m.start + grown, m.value + grown, m.end + grown))
-            for m in self._top
-        ]
 
     def _object(self, path: Path) -> int:
         """Where the object at a path opens. Raises KeyError."""
         start = _skip_blank(self.text, 0)
-        for key in path:
-            found = [member for member in self._members(start) if member.key == key]
-            if not found or self.text[found[-1].value] != "{":
+        for place, key in enumerate(path):
+            found = self._find(path[: place + 1])
+            if found is None or self.text[found.value] != "{":
                 raise KeyError(key)
-            start = found[-1].value
+            start = found.value
         return start
 
     def _find(self, path: Path) -> _Member | None:
@@ -195,17 +190,11 @@ class JsonText:
         for member in self._members(self._object(path[:-1])):
             if member.key == path[-1]:
                 found = member
+                if self._checked:
+                    break
         return found
 
-    def _members(self, opening: int) -> Sequence[_Member]:
-        """Members of the object that opens at `opening`; those of the outermost are kept between edits."""
-        if opening != _skip_blank(self.text, 0):
-            return list(self._scan(opening))
-        if self._top is None:
-            self._top = list(self._scan(opening))
-        return self._top
-
-    def _scan(self, opening: int) -> Iterator[_Member]:
+    def _members(self, opening: int) -> Iterator[_Member]:
         position = _skip_blank(self.text, opening + 1)
         while self.text[position] == '"':
             start = position

@@ -52,6 +52,8 @@ def add_tokens(edits: EditedFiles, plan: VocabularyPlan, tokens: Sequence[AddedT
     config = edits.json(TOKENIZER_CONFIG)
     if plan.target.source == TOKENIZER_JSON:
         _edit_tokenizer_json(edits.json(TOKENIZER_JSON), new, other)
+        if len(set(plan.target.ids.values())) < plan.target.size:
+            _pin(edits.json(TOKENIZER_JSON))
     in_config = config.has("added_tokens_decoder")
     if in_config:
         for row, token in {**new, **other}.items():
@@ -67,17 +69,21 @@ def _alike(one: AddedToken, other: AddedToken) -> bool:
 
 
 def _edit_tokenizer_json(document: JsonText, new: Mapping[int, AddedToken], other: Mapping[int, AddedToken]) -> None:
-    entries: list[dict[str, Any]] = document.get("added_tokens") or []
-    if not document.has("added_tokens") or document.get("added_tokens") is None:
+    entries: list[dict[str, Any]] | None = document.get("added_tokens")
+    if entries is None:
         document.set([], "added_tokens")
     changed = {token.content: token for token in other.values()}
-    for place, entry in enumerate(entries):
+    for place, entry in enumerate(entries or []):
         if entry["content"] in changed:
             token = changed[entry["content"]]
             document.replace_item(place, {**entry, **{flag: getattr(token, flag) for flag in FLAGS}}, "added_tokens")
     document.append([_entry(row, token) for row, token in new.items()], "added_tokens")
-    listed = {entry["content"]: entry["id"] for entry in [*entries, *(_entry(row, each) for row, each in new.items())]}
+
+
+def _pin(document: JsonText) -> None:
+    """Write added tokens into the vocabulary too, where the tokenizers library would number them otherwise."""
     vocabulary = document.get("model", "vocab")
+    listed = {entry["content"]: entry["id"] for entry in document.get("added_tokens")}
     if isinstance(vocabulary, dict) and _numbered(vocabulary, list(listed)) != listed:
         for content, row in listed.items():
             if content not in vocabulary:
@@ -88,7 +94,7 @@ def _numbered(vocabulary: Mapping[str, int], added: Sequence[str]) -> dict[str, 
     """Ids that the tokenizers library gives to added tokens, whatever the file lists: the vocabulary's own, else
     the next behind the vocabulary's count and the added tokens before.
 
-    Where the vocabulary has gaps these are other ids; then the tokens are written into the vocabulary as well.
+    Where ids have gaps these may be other ids than those listed.
     """
     ids: dict[str, int] = {}
     for content in added:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,6 +56,11 @@ SHIFTED_CLASSES = {
     "XLMProphetNetTokenizer",
     "DebertaV2Tokenizer",
 }
+
+
+# Where the merges begin, outside of any string: a quote inside a JSON string would be escaped.
+_MERGES = re.compile(r',\s*"merges"\s*:\s*\[')
+_END = re.compile(r"\]\s*\}\s*\}\s*$")
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,7 @@ def read_tokens(model: SideFiles) -> TokenTable:
     source = _source(model)
     where = f"{model.name}/{source}"
     if source == TOKENIZER_JSON:
-        ids, added = _read_tokenizer_json(parse_json(read_text(model, source), where), where)
+        ids, added = _read_tokenizer_json(_parse_tokenizer(read_text(model, source), where), where)
     elif source == VOCAB_JSON:
         vocabulary = parse_json(read_text(model, source), where)
         ids, added = _ids_of_mapping(vocabulary, where), {}
@@ -188,6 +194,23 @@ def _source(model: SideFiles) -> str:
         f"{model.name}: no tokenizer found (looked for {TOKENIZER_JSON}, {', '.join(SENTENCEPIECE)}, {VOCAB_JSON}); "
         "tokens are matched by name, so every parent needs its tokenizer"
     )
+
+
+def _parse_tokenizer(text: str, where: str) -> Any:
+    """tokenizer.json as far as it is needed here: the vocabulary, not the merges, which take longer than all else.
+
+    The tokenizers library writes `added_tokens` first and `model.merges` last. A file in that order is parsed up to
+    the merges, if it then ends as it should; any other is parsed whole.
+    """
+    merges = _MERGES.search(text)
+    if merges is not None and _END.search(text, len(text) - 100 if len(text) > 100 else 0):
+        try:
+            document = json.loads(text[: merges.start()] + "}}")
+        except json.JSONDecodeError:  # another order: what was cut off was needed
+            document = None
+        if isinstance(document, dict) and list(document)[-1:] == ["model"] and "added_tokens" in document:
+            return document
+    return parse_json(text, where)
 
 
 def _read_tokenizer_json(document: Any, where: str) -> tuple[dict[str, int], dict[str, AddedToken]]:
