@@ -20,7 +20,8 @@ FLOORS = (
     ("checks", "runtime"),
     ("pipeline", "evaluate"),
     ("lab", "web"),
-    ("cli", "__main__"),
+    ("cli",),
+    ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
