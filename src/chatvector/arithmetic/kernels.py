@@ -103,9 +103,10 @@ def round_into(values: NDArray[Any], out: NDArray[Any]) -> None:
     131,000. Rounding to odd on the way makes the second rounding the only one that counts (Boldo and Melquiond,
     "Emulation of FMA and correctly rounded sums", IEEE Transactions on Computers 57, 2008, theorem 1).
     """
-    if values.dtype == np.float64 and out.dtype.itemsize == 2 and out.dtype != np.float16:
-        values = _to_odd_float32(values)
-    np.copyto(out, values, casting="unsafe")
+    with np.errstate(over="ignore", invalid="ignore"):
+        if values.dtype == np.float64 and out.dtype.itemsize == 2 and out.dtype != np.float16:
+            values = _to_odd_float32(values)
+        np.copyto(out, values, casting="unsafe")
 
 
 def _to_odd_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:

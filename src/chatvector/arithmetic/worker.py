@@ -15,6 +15,7 @@ from chatvector.arithmetic.kernels import (
     Scratch,
     add_vectors,
     count_non_finite,
+    round_into,
     row_squares,
 )
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Term, Unit
@@ -129,10 +130,12 @@ class Worker:
             return
         raw = read_slice(source, unit.start, unit.stop, self._buffer(2))
         width = tensor.row_elements
-        rows = raw.reshape(-1, width)[wanted]
-        values.reshape(-1, width)[wanted] = rows.astype(values.dtype)
-        if count_non_finite(rows) or count_non_finite(values.reshape(-1, width)[wanted]):
+        rows = raw.reshape(-1, width)[wanted].reshape(-1)
+        stored = np.empty(len(rows), values.dtype)
+        round_into(rows, stored)
+        if count_non_finite(rows) or count_non_finite(stored):
             raise NonFiniteFound(tensor)
+        values.reshape(-1, width)[wanted] = stored.reshape(-1, width)
 
     def _check_copy(self, tensor: TensorPlan, values: NDArray[Any]) -> None:
         if tensor.dtype.kind != "float" or not len(values):

@@ -97,12 +97,12 @@ def recompute(tensor: TensorPlan, start: int, stop: int) -> NDArray[np.generic]:
                 touched |= here
             result = np.where(touched, _rounded(total, tensor.dtype.numpy), own.astype(tensor.dtype.numpy))
     if tensor.transplant is not None:
-        raw = _read(tensor.transplant, start, stop).astype(tensor.dtype.numpy)
+        raw = _rounded(_read(tensor.transplant, start, stop), tensor.dtype.numpy)
         result = np.where(_has(tensor.transplant, start, stop), raw, result.astype(tensor.dtype.numpy))
     return result.astype(tensor.dtype.numpy)
 
 
-def _rounded(values: NDArray[np.floating[Any]], dtype: np.dtype) -> NDArray[np.generic]:
+def _rounded(values: NDArray[Any], dtype: np.dtype) -> NDArray[np.generic]:
     """To nearest even, once; from float64 to bfloat16 by the bits, as the library's cast rounds twice."""
     if values.dtype != np.float64 or dtype.itemsize != 2 or dtype == np.float16:
         return values.astype(dtype)
