@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chatvector.vocabulary.tokens import AddedToken, TokenTable
+from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.vocabulary.tokens import AddedToken, TokenTable, read_tokens
 from chatvector.vocabulary.untrained import LIKE_RESERVED, RESERVED_NAME, assess_rows
 
 V, D = 4000, 96
@@ -173,3 +174,13 @@ def test_an_embedding_of_nothing_but_special_tokens() -> None:
 )
 def test_names_of_placeholders(token: str, reserved: bool) -> None:
     assert bool(RESERVED_NAME.match(token)) == reserved
+
+
+def test_a_base_model_that_was_really_trained() -> None:
+    """The embedded base holds its reserved tokens untrained, and every other row trained: 1,536 rows, a tied head."""
+    model = Checkpoint.open("demo:base")
+    known = read_tokens(model)
+    values = model.read_rows("model.embed_tokens.weight", np.arange(1536))
+    found = assess_rows(Embedding(values), known.ids, known)
+    untrained = {token for token, health in found.items() if health.untrained}
+    assert untrained == {"<|end|>", *(f"<|reserved_{number}|>" for number in range(4))}

@@ -152,7 +152,7 @@ def plan_vocabulary(
             the vector that gives it; the other vectors leave those rows alone.
         policy: `shared` adds differences to tokens that base and chat both have; `skip` adds none, template rows
             are still transplanted; `strict` refuses parents whose ids differ anywhere.
-        health: `assess_rows` on the base of the format's vector, for `tokens_to_assess`.
+        health: `assess_rows` on the base of the format's vector, for the template tokens that base has.
         name: the target, for messages.
 
     Raises `UsageError` for an unknown policy, `InputError` when a tokenizer has ids beyond its embedding,
@@ -181,13 +181,6 @@ def plan_vocabulary(
         lines = [_skipped(line) for line in lines]
     report = _report(target, target_rows, rows, maps, added, lines, policy)
     return VocabularyPlan(rows, target_rows, maps, added, policy, target, report)
-
-
-def tokens_to_assess(choice: Choice, base: TokenTable) -> dict[str, int]:
-    """Template tokens that base has, and their rows there: what `assess_rows` is to judge. {} if nothing moves."""
-    if not choice.moves or choice.format is None:
-        return {}
-    return {token: base.ids[token] for token in choice.format.template_tokens if token in base.ids}
 
 
 def check_policy(policy: str) -> Policy:

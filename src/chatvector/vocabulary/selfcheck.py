@@ -93,7 +93,7 @@ def _split_tokens(model: SideFiles, tokens: TokenTable, needed: list[str]) -> It
         yield f"{len(missing)} tokens that the template needs are not in the tokenizer: {first_five(missing)}"
     present = [token for token in needed if token in tokens.ids]
     if tokens.source == TOKENIZER_JSON:
-        import tokenizers  # 30 ms, only here
+        import tokenizers  # only needed here
 
         try:
             tokenizer = tokenizers.Tokenizer.from_str(read_text(model, TOKENIZER_JSON))

@@ -36,7 +36,7 @@ def read_pieces(model: bytes, where: str) -> list[Piece]:
             f"{where}: a tiktoken vocabulary, not a SentencePiece model; save the tokenizer as tokenizer.json "
             "(AutoTokenizer.from_pretrained(...).save_pretrained(...)) and put the file into the model"
         )
-    import sentencepiece  # 20 ms and only needed for models without tokenizer.json
+    import sentencepiece  # only needed for models without tokenizer.json
 
     processor = sentencepiece.SentencePieceProcessor()
     try:

@@ -2,7 +2,7 @@
 """Which token string owns which row: the tables of tokenizer.json, SentencePiece models and vocab.json.
 
 Read with the JSON of the standard library, not through a tokenizer object: only names, ids and flags are
-needed, and 128 k tokens are read in about 0.1 s.
+needed, and a file of 128 k tokens (20 MB) took 0.14 s of processor time where parsing it whole took 0.30 s.
 
 Rules where files disagree, in the order of the sources (the tokenizer's own file, `added_tokens.json`,
 `tokenizer_config.json:added_tokens_decoder`):
@@ -167,18 +167,6 @@ def tokenizer_digest(model: SideFiles) -> str:
     return digest.hexdigest()
 
 
-def read_token_tables(models: Sequence[SideFiles]) -> list[TokenTable]:
-    """Tables of several models, one parse for each distinct tokenizer. Equal tokenizers share one object."""
-    known: dict[str, TokenTable] = {}
-    tables = []
-    for model in models:
-        digest = tokenizer_digest(model)
-        if digest not in known:
-            known[digest] = read_tokens(model)
-        tables.append(known[digest])
-    return tables
-
-
 def _source(model: SideFiles) -> str:
     """The file the vocabulary is in. Raises `MissingInput` or `UnsupportedFormat`."""
     for name in (TOKENIZER_JSON, *SENTENCEPIECE, VOCAB_JSON):
@@ -315,7 +303,7 @@ def _added_token(entry: Any, where: str) -> AddedToken:
 def _ids_of_mapping(vocabulary: Any, where: str) -> dict[str, int]:
     if not isinstance(vocabulary, dict):
         raise DamagedFile(f"{where}: the vocabulary is no JSON object of token and id")
-    # One C-level pass over the types: 128 k rows are checked in about 2 ms.
+    # `set(map(…))` and `min` loop in C: 128 k rows are checked without a Python loop.
     if set(map(type, vocabulary.values())) - {int} or (vocabulary and min(vocabulary.values()) < 0):
         wrong = [repr(token) for token, row in vocabulary.items() if type(row) is not int or row < 0]
         raise DamagedFile(f"{where}: {len(wrong)} tokens have no row number: {first_five(wrong)}")

@@ -35,8 +35,8 @@ from numpy.typing import NDArray
 from chatvector.vocabulary.tokens import TokenTable
 
 NEAR_ZERO = 0.1
-"""Trained rows, even of rare tokens, keep more than a third of the median norm; rows left at zero or decayed to it
-have a hundredth or less. A tenth lies between."""
+"""Trained rows, even of rare tokens, keep a good part of the median norm; rows left at zero, or decayed to it by weight
+decay, keep next to nothing. A tenth lies between."""
 AT_MEAN = 0.1
 """Enlarging a vocabulary by its mean gives 0 up to rounding. The mean itself is estimated from the sample, with an
 error of 1/√2048 ≈ 0.02 of the typical distance, well below this."""
@@ -55,7 +55,7 @@ MOST_SPECIAL = 1024
 SEED = 20231004
 
 RESERVED_NAME = re.compile(
-    r"^[<\[]?\|?_?(?:reserved|unused|control|extra|placeholder|dummy|special|pad_token)[A-Za-z_ ]*[_ ]*\d+_?\|?[>\]]?$",
+    r"^[<\[]?\|?_?(?:reserved|unused|control|extra|placeholder|dummy|special|pad_token)[A-Za-z_ ]*\d+_?\|?[>\]]?$",
     re.IGNORECASE,
 )
 
