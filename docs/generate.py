@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write the parts of these pages that the code knows better: flags, exit codes, recipe keys, roles.
+
+`python docs/generate.py` writes them in place, `--check` says what differs and ends with 1. A generated part stands
+between two comments, `<!-- generated: NAME -->` and `<!-- end: NAME -->`; everything else is written by people.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import os
+import re
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+DOCS = Path(__file__).parent
+PAGES = ("cli.md", "recipe.md")
+PART = re.compile(r"(<!-- generated: (?P<name>[\w -]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
+WIDTH = 80
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code: 1 when `--check` finds a page that is not what the code says."""
+    stale = [page for page in PAGES if render(page) != (DOCS / page).read_text("utf-8")]
+    if "--check" in arguments:
+        for page in stale:
+            print(f"docs/{page} is not what the code says; run: make docs", file=sys.stderr)
+        return 1 if stale else 0
+    for page in stale:
+        (DOCS / page).write_text(render(page), "utf-8")
+        print(f"docs/{page} written")
+    return 0
+
+
+def render(page: str) -> str:
+    """A page with its generated parts made anew. Raises KeyError for a part that nobody makes."""
+
+    def part(match: re.Match[str]) -> str:
+        name = match["name"]
+        kind, _, rest = name.strip().partition(" ")
+        return f"{match[1]}\n{MAKERS[kind](rest)}\n\n{match[3]}"
+
+    return PART.sub(part, (DOCS / page).read_text("utf-8"))
+
+
+def help_of(verb: str) -> str:
+    """`chatvector VERB --help`, 80 columns wide, as a code block."""
+    from typer.testing import CliRunner
+
+    from chatvector.cli.main import app
+
+    os.environ |= {"COLUMNS": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb"}
+    result = CliRunner().invoke(app, [*verb.split(), "--help"], prog_name="chatvector")
+    if result.exit_code != 0:
+        raise RuntimeError(f"chatvector {verb} --help ends with {result.exit_code}: {result.output}")
+    text = "\n".join(line.rstrip() for line in result.output.strip("\n").splitlines())
+    command = " ".join(["chatvector", *verb.split(), "--help"])
+    return f"```text\n$ {command}\n{text}\n```"
+
+
+def exit_codes(_: str) -> str:
+    """The table in the docstring of `chatvector.errors`."""
+    from chatvector import errors
+
+    rows = [line for line in inspect.cleandoc(errors.__doc__ or "").splitlines() if line.startswith("|")]
+    return "\n".join(rows)
+
+
+def recipe_keys(model: str) -> str:
+    """The fields of a recipe model: key, type, default, meaning."""
+    from chatvector import recipe
+
+    cls = getattr(recipe, model)
+    meanings = field_docstrings(inspect.getsource(cls))
+    lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    for name, field in cls.model_fields.items():
+        default = "required" if field.is_required() else f"`{plain(field.get_default(call_default_factory=True))}`"
+        lines.append(f"| `{name}` | {kind_of(field.annotation)} | {default} | {meanings[name]} |")
+    return "\n".join(lines)
+
+
+def roles(_: str) -> str:
+    """The table in the docstring of `chatvector.arithmetic.roles`."""
+    from chatvector.arithmetic import roles as module
+
+    rows = [line for line in inspect.cleandoc(module.__doc__ or "").splitlines() if line.startswith("|")]
+    return "\n".join(re.sub(r" {2,}", " ", re.sub(r"-{4,}", "---", row)) for row in rows)
+
+
+MAKERS: dict[str, Callable[[str], str]] = {
+    "help": help_of,
+    "exit-codes": exit_codes,
+    "keys": recipe_keys,
+    "roles": roles,
+}
+
+
+def field_docstrings(source: str) -> dict[str, str]:
+    """Names of annotated fields to the strings that follow them, joined into one line."""
+
+    (cls,) = ast.parse(textwrap.dedent(source)).body
+    assert isinstance(cls, ast.ClassDef)
+    found: dict[str, str] = {}
+    for field, text in itertools.pairwise(cls.body):
+        if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
+            continue
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            found[field.target.id] = " ".join(str(text.value.value).split())
+    return found
+
+
+def kind_of(annotation: Any) -> str:
+    """A type as people write it in YAML."""
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(annotation))
+    text = str(annotation)
+    for pattern, word in (
+        (r"VectorSpec", "list of vectors"),
+        (r"^dict\[", "mapping to numbers"),
+        (r"bool", "true or false"),
+        (r"str \| int", "size"),
+        (r"float", "number"),
+        (r"int", "whole number"),
+        (r"str", "text"),
+    ):
+        if re.search(pattern, text):
+            return word
+    raise KeyError(f"no word for the type {text}")
+
+
+def plain(value: object) -> str:
+    """A default as YAML writes it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
