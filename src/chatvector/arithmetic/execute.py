@@ -18,7 +18,7 @@ import numpy as np
 from chatvector.arithmetic.nonfinite import explain_non_finite
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Unit
 from chatvector.arithmetic.reading import Buffer, read_slice
-from chatvector.arithmetic.statistics import Sums, add_up
+from chatvector.arithmetic.statistics import BASIC_SUMS, Sums, add_up
 from chatvector.arithmetic.worker import NonFiniteFound, Worker
 from chatvector.checkpoint.staging import Staging, checksum
 from chatvector.errors import IncompatibleParents, NotEnoughSpace
@@ -87,7 +87,7 @@ def execute(
     earlier = staging.finished_units()
     for shard in plan.shards:
         staging.create(shard.file, shard.size, shard.header)
-    run = _Run(plan, staging, earlier, progress)
+    run = _Run(plan, staging, earlier, progress, full=full)
     workers = [Worker(plan, full=full, count_inexact=count_inexact) for _ in range(threads)]
     with ThreadPoolExecutor(threads + 1, "chatvector") as pool:
         futures = [pool.submit(run.work, worker) for worker in workers]
@@ -108,7 +108,13 @@ class _Run:
     """What the threads of one run share."""
 
     def __init__(
-        self, plan: Plan, staging: Staging, earlier: dict[int, tuple[int, Sums]], progress: Progress | None
+        self,
+        plan: Plan,
+        staging: Staging,
+        earlier: dict[int, tuple[int, Sums]],
+        progress: Progress | None,
+        *,
+        full: bool,
     ) -> None:
         self.stop = threading.Event()
         self.wake = threading.Event()
@@ -116,6 +122,7 @@ class _Run:
         self._staging = staging
         self._earlier = earlier
         self._progress = progress
+        self._full = full
         self._units: Iterator[Unit] = iter(plan.units)
         self._lock = threading.Lock()
         self._sums: dict[int, Sums] = {}
@@ -171,6 +178,10 @@ class _Run:
         if unit.number not in self._earlier:
             return False
         digest, sums = self._earlier[unit.number]
+        if self._full and tensor.terms and tensor.target is not None and "target²" not in sums:
+            return False  # the earlier run measured less than this one has to
+        if not self._full:
+            sums = {key: value for key, value in sums.items() if key.startswith(BASIC_SUMS)}
         data = np.empty(nbytes, np.uint8)
         if not self._staging.read_into(tensor.file, place, data.data) or checksum(data) != digest:
             return False

@@ -14,7 +14,7 @@ Shapes: B elements of a block, flat; R = B / row rows where the tensor has a voc
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,7 @@ def add_vectors(
                 part.reshape(-1, row)[operand.absent] = -0.0
             np.add(total, part, out=total)
         round_into(total, out)
-        squares = math.fsum(row_squares(total, row))
+        squares = exact_sum(row_squares(total, row))
     # No element exceeds the root of the sum of squares: one cheap sum bounds them all.
     largest = largest_of(out.dtype)
     return sums, all(math.isfinite(value) for values in sums for value in values) and squares < largest * largest
@@ -126,7 +126,27 @@ def row_squares(values: NDArray[Any], row: int) -> list[float]:
 
 def dot(left: NDArray[Any], right: NDArray[Any]) -> float:
     """The inner product of two flat arrays. Short rows keep the linear algebra library from starting threads."""
-    return math.fsum(_row_products(left, right, DOT_ELEMENTS))
+    return exact_sum(_row_products(left, right, DOT_ELEMENTS))
+
+
+def difference_squares(operand: Operand) -> float:
+    """Σ (plus − minus)² in float64, for differences whose squares overflow float32."""
+    total: list[float] = []
+    with np.errstate(over="ignore"):
+        for start in range(0, len(operand.plus), DOT_ELEMENTS):
+            part = operand.plus[start : start + DOT_ELEMENTS].astype(np.float64)
+            if operand.minus is not None:
+                part -= operand.minus[start : start + DOT_ELEMENTS].astype(np.float64)
+            total.append(float(np.vecdot(part, part)))
+    return exact_sum(total)
+
+
+def exact_sum(values: Iterable[float]) -> float:
+    """The sum, rounded once; infinity where it overflows."""
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        return math.inf
 
 
 def _row_products(left: NDArray[Any], right: NDArray[Any], row: int) -> list[float]:

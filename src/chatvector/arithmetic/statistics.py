@@ -17,16 +17,20 @@ Sums are added with `math.fsum`, so the result does not depend on the order in w
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chatvector.arithmetic.kernels import Operand, dot
+from chatvector.arithmetic.kernels import Operand, dot, exact_sum
 from chatvector.arithmetic.plan import Plan
 
 Sums = dict[str, float]
+
+BASIC_SUMS = ("tau²", "inexact")
+"""Beginnings of the keys that are not `full only`."""
 
 
 def add_up(parts: Iterable[Mapping[str, float]]) -> Sums:
@@ -35,7 +39,7 @@ def add_up(parts: Iterable[Mapping[str, float]]) -> Sums:
     for part in parts:
         for key, value in part.items():
             columns.setdefault(key, []).append(value)
-    return {key: math.fsum(values) for key, values in columns.items()}
+    return {key: exact_sum(values) for key, values in columns.items()}
 
 
 def measure_all(target: NDArray[Any], operands: Sequence[Operand], out: NDArray[Any]) -> Sums:
@@ -82,14 +86,19 @@ def report(plan: Plan, per_tensor: Mapping[str, Sums], vectors: int) -> dict[str
 
 
 def _norms(key: str, sums: Mapping[str, float], vectors: int) -> list[float]:
-    return [math.sqrt(sums.get(f"{key}/{number}", 0.0)) for number in range(vectors)]
+    return [_root(sums.get(f"{key}/{number}", 0.0)) for number in range(vectors)]
+
+
+def _root(square: float) -> float:
+    """A norm; JSON knows no infinity, so one beyond 10¹⁵⁴ is given as that bound."""
+    return math.sqrt(min(square, sys.float_info.max))
 
 
 def _figures(sums: Mapping[str, float], vectors: int) -> dict[str, Any]:
     tau = _norms("tau²", sums, vectors)
     figures: dict[str, Any] = {"tau_norm": tau}
     if "target²" in sums:
-        figures["target_norm"] = math.sqrt(sums["target²"])
+        figures["target_norm"] = _root(sums["target²"])
         figures["changed"] = int(sums["changed"])
     if any(key.startswith("base²") for key in sums):
         drift = _norms("drift²", sums, vectors)
@@ -102,4 +111,4 @@ def _figures(sums: Mapping[str, float], vectors: int) -> dict[str, Any]:
 
 
 def _cosine(product: float, left: float, right: float) -> float | None:
-    return product / (left * right) if left > 0 and right > 0 else None
+    return product / (left * right) if left > 0 and right > 0 and math.isfinite(product) else None

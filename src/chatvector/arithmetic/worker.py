@@ -15,6 +15,8 @@ from chatvector.arithmetic.kernels import (
     Scratch,
     add_vectors,
     count_non_finite,
+    difference_squares,
+    exact_sum,
     round_into,
     row_squares,
 )
@@ -100,7 +102,8 @@ class Worker:
             ]
             if any(count_non_finite(part) for part in (*sources, values)):
                 raise NonFiniteFound(tensor)
-        sums = {f"tau²/{term.vector}": math.fsum(part) for term, part in zip(tensor.terms, squares, strict=True)}
+            squares = [[difference_squares(operand)] for operand in operands]
+        sums = {f"tau²/{term.vector}": exact_sum(part) for term, part in zip(tensor.terms, squares, strict=True)}
         if self._count_inexact:
             sums["inexact"] = float(self._inexact(tensor, operands, values))
         if self._full and tensor.target is not None:
@@ -143,7 +146,7 @@ class Worker:
         total, _, _ = self._scratch.take(len(values), np.dtype(np.float32))
         with np.errstate(over="ignore", invalid="ignore"):
             np.copyto(total, values, casting="unsafe")
-            suspicious = not math.isfinite(math.fsum(row_squares(total, DOT_ELEMENTS)))
+            suspicious = not math.isfinite(exact_sum(row_squares(total, DOT_ELEMENTS)))
         if suspicious and count_non_finite(values):
             raise NonFiniteFound(tensor)
 
