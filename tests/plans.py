@@ -38,7 +38,7 @@ class Arrays:
 
     def read_into(self, ref: TensorRef, start: int, buffer: memoryview) -> None:
         data = self.arrays[ref.name].reshape(-1).view(np.uint8).data
-        buffer[:] = data[start : start + len(buffer)]
+        buffer[:] = data[start : start + len(buffer)].cast("B")
 
     def slice(self, key: str, rows: Sequence[int] | None = None) -> Slice:
         return Slice(self, self.ref(key), None if rows is None else np.array(rows, np.int64))
@@ -113,7 +113,7 @@ def _tensor_plan(name: str, case: Case, readers: Mapping[str, Arrays]) -> Tensor
         role="other",
         layer=None,
         dtype=code_of(case.target.dtype),
-        shape=case.expected().shape if case.maps else case.target.shape,
+        shape=(len(case.maps["target"]), *case.target.shape[1:]) if case.maps else case.target.shape,
         file=case.file,
         target=seen("target"),
         terms=terms,

@@ -105,8 +105,11 @@ def round_into(values: NDArray[Any], out: NDArray[Any]) -> None:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if values.dtype == np.float64 and out.dtype.itemsize == 2 and out.dtype != np.float16:
-            values = _to_odd_float32(values)
-        np.copyto(out, values, casting="unsafe")
+            for start in range(0, len(values), DOT_ELEMENTS):  # short pieces: there are copies on the way
+                piece = slice(start, start + DOT_ELEMENTS)
+                np.copyto(out[piece], _to_odd_float32(values[piece]), casting="unsafe")
+        else:
+            np.copyto(out, values, casting="unsafe")
 
 
 def _to_odd_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:

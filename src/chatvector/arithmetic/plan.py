@@ -220,6 +220,7 @@ class Plan:
 
     def _unit_bytes(self, tensor: TensorPlan) -> int:
         per_element = sum(part.ref.dtype.bits // 8 for part in tensor.slices()) + tensor.dtype.bits // 8
+        per_element += 4 if tensor.target is None else 0  # the minus zeros that stand for it
         return per_element * min(self.scratch_elements, tensor.elements)
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chatvector.arithmetic.kernels import Operand, dot, exact_sum
+from chatvector.arithmetic.kernels import DOT_ELEMENTS, Operand, dot, exact_sum
 from chatvector.arithmetic.plan import Plan
 
 Sums = dict[str, float]
@@ -44,21 +44,33 @@ def add_up(parts: Iterable[Mapping[str, float]]) -> Sums:
 
 def measure_all(target: NDArray[Any], operands: Sequence[Operand], out: NDArray[Any]) -> Sums:
     """The `full only` sums of one block (flat arrays in their stored dtypes), computed in float64."""
-    start = target.astype(np.float64)
-    sums = {"target²": dot(start, start), "changed": float(np.count_nonzero(out != target))}
-    for number, operand in enumerate(operands):
-        if operand.minus is None:
-            continue
-        base = operand.minus.astype(np.float64)
-        tau = operand.plus.astype(np.float64) - base
-        drift = start - base
-        if operand.absent is not None:
-            rows = len(operand.absent)
-            for values in (base, drift):
-                values.reshape(rows, -1)[operand.absent] = 0
-        sums[f"base²/{number}"] = dot(base, base)
-        sums[f"drift²/{number}"] = dot(drift, drift)
-        sums[f"drift·tau/{number}"] = dot(drift, tau)
+    absent = next((operand.absent for operand in operands if operand.absent is not None), None)
+    row = 1 if absent is None else len(target) // len(absent)
+    step = max(1, DOT_ELEMENTS // row) * row  # whole rows; short pieces, as float64 copies are large
+    return add_up(
+        _measure(slice(start, start + step), target, operands, out, row) for start in range(0, len(target), step)
+    )
+
+
+def _measure(
+    piece: slice, target: NDArray[Any], operands: Sequence[Operand], out: NDArray[Any], row: int
+) -> dict[str, float]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        start = target[piece].astype(np.float64)
+        sums = {"target²": dot(start, start), "changed": float(np.count_nonzero(out[piece] != target[piece]))}
+        for number, operand in enumerate(operands):
+            if operand.minus is None:
+                continue
+            base = operand.minus[piece].astype(np.float64)
+            tau = operand.plus[piece].astype(np.float64) - base
+            drift = start - base
+            if operand.absent is not None:
+                absent = operand.absent[piece.start // row : piece.start // row + len(start) // row]
+                for values in (base, drift):
+                    values.reshape(-1, row)[absent] = 0
+            sums[f"base²/{number}"] = dot(base, base)
+            sums[f"drift²/{number}"] = dot(drift, drift)
+            sums[f"drift·tau/{number}"] = dot(drift, tau)
     return sums
 
 

@@ -114,8 +114,9 @@ class Worker:
 
     def _inexact(self, tensor: TensorPlan, operands: list[Operand], values: NDArray[Any]) -> int:
         work = WORK_DTYPES[tensor.work]
-        exact, _, _ = self._scratch.take(len(values), work)
-        return int(np.count_nonzero(values.astype(work) != exact)) if operands else 0
+        exact, stored, _ = self._scratch.take(len(values), work)
+        np.copyto(stored, values)
+        return int(np.count_nonzero(stored != exact)) if operands else 0
 
     def _keep_rows(self, tensor: TensorPlan, unit: Unit, target: NDArray[Any], values: NDArray[Any]) -> None:
         """Rows that no vector touches keep the target's bytes, which the detour over the working format preserves
