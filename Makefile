@@ -34,7 +34,7 @@ check: $(VENV)/.dev  ## lint, format, types, and that the documentation says wha
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/python docs/generate.py --check
-	$(BIN)/python -m pytest -q tests/docs/test_links.py tests/docs/test_readmes.py tests/docs/test_house.py
+	$(BIN)/python -m pytest -q tests/docs/test_links.py tests/docs/test_readmes.py tests/packaging/test_tree.py
 
 docs: $(VENV)/.dev  ## write the generated parts of docs/ anew
 	$(BIN)/python docs/generate.py

@@ -49,9 +49,17 @@ class VectorSpec(_Strict):
     scale_role: dict[str, Factor] = Field(default_factory=dict)
     """Role to absolute factor, such as `norm: 0`."""
     scale_layers: dict[str, Factor] = Field(default_factory=dict)
-    """0-based inclusive layer range to absolute factor, such as `0-3: 0.5`."""
+    """0-based inclusive layer range to absolute factor, such as `0-3: 0.5` or `5: 0.5`."""
     scale_tensors: dict[str, Factor] = Field(default_factory=dict)
     """Glob over tensor names to absolute factor; wins over layers, which win over roles."""
+
+    @pydantic.field_validator("scale_layers", mode="before")
+    @classmethod
+    def _layers_as_text(cls, value: Any) -> Any:
+        """YAML reads the key of a single layer, `5: 0.5`, as a number."""
+        if not isinstance(value, Mapping):
+            return value
+        return {str(key) if type(key) is int else key: scale for key, scale in value.items()}
 
     @pydantic.model_validator(mode="after")
     def _one_kind(self) -> Self:

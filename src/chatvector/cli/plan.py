@@ -18,7 +18,7 @@ EPILOG = """Examples:
 
   chatvector plan demo:target --base demo:base --chat demo:chat
 
-  chatvector plan TARGET --base BASE --chat CHAT --scale-role embedding=0 --scale-role head=0 --json"""
+  chatvector plan TARGET --base BASE --chat CHAT --scale-role embedding=0 --scale-role norm=0 --json"""
 
 
 def register(app: typer.Typer) -> None:

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands of the documentation are run, on the embedded trio where a page says TARGET, BASE and CHAT.
+
+Commands with hub names are only read by the command line, as are those that need torch: the demo has tests of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from chatvector.cli.main import app
+from docs.pages import PAGES, ROOT, Block, blocks, commands, name_of
+
+PLACES = {"TARGET": "demo:target", "BASE": "demo:base", "CHAT": "demo:chat"}
+# Vectors that a reader has made before: each is extracted before the block runs.
+VECTORS = {"OTHER", "VEC", "demo-vector"}
+HUB_NAME = re.compile(r"[\w-]+/[\w.-]+(@\S+)?")
+VERBS_WITH_EXAMPLES = ("apply", "extract", "plan", "run")
+
+SHELL = [block for path in PAGES for block in blocks(name_of(path), "sh")]
+
+
+def made_before(words: list[str], made: set[str]) -> set[str]:
+    """The vectors that a command takes for granted."""
+    return {name for word in words for name in VECTORS if word.partition("=")[0] == name} - made
+
+
+def meant(word: str) -> str:
+    return PLACES.get(word, word)
+
+
+def has_hub_name(words: list[str]) -> bool:
+    values = [word for word in words[2:] if not word.startswith("-")]
+    return any(HUB_NAME.fullmatch(word) and word.count("/") == 1 and "-hf" in word for word in values)
+
+
+def invoke(words: list[str]) -> None:
+    """Run a command in this process. Fails with its output."""
+    result = CliRunner().invoke(app, words[1:], prog_name="chatvector")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise AssertionError(" ".join(words)) from result.exception
+    assert result.exit_code == 0, f"{' '.join(words)}\n{result.output}"
+
+
+def run_all(listed: list[list[str]]) -> None:
+    """Run commands one after another; a name that several of them write is free again for the next."""
+    made: set[str] = set()
+    for words in listed:
+        if words[1:2] == ["demo"] or has_hub_name(words):
+            invoke([*words, "--help"])
+            continue
+        for vector in sorted(made_before(words, made)):
+            invoke(["chatvector", "extract", "demo:base", "demo:chat", "-o", vector, "--quiet"])
+            made.add(vector)
+        words = [meant(word) for word in words]
+        if "-o" in words and words[1] in ("apply", "extract", "run"):
+            out = words[words.index("-o") + 1]
+            shutil.rmtree(out, ignore_errors=True)
+            made.add(out)
+        invoke(words)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory to work in, with the files that a reader would have."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    (tmp_path / "recipe.yaml").write_text(blocks("docs/recipe.md", "yaml")[0].text, "utf-8")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("block", SHELL, ids=str)
+def test_commands_of_the_pages(block: Block) -> None:
+    run_all([words for words in commands(block.text) if words[0] == "chatvector"])
+
+
+@pytest.mark.parametrize("block", SHELL, ids=str)
+def test_other_commands_are_known(block: Block) -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    extras = re.search(r"\[project.optional-dependencies\]\n(.*?)\n\[", read_project(), re.DOTALL)
+    assert extras is not None
+    for words in commands(block.text):
+        match words:
+            case ["chatvector", *_]:
+                pass
+            case ["make", *names]:
+                assert set(names) <= targets
+            case ["pip", "install", place]:
+                extra = re.fullmatch(r"\.(?:\[(\w+)\])?", place)
+                assert extra is not None
+                assert extra[1] is None or re.search(rf"^{extra[1]} = ", extras[1], re.MULTILINE)
+            case _:
+                pytest.fail(f"{block}: nobody checks {' '.join(words)}")
+
+
+def read_project() -> str:
+    return (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+def examples_of_help(verb: str) -> Iterator[list[str]]:
+    """The commands under `--help`, one a paragraph."""
+    epilog: str = import_module(f"chatvector.cli.{verb}").EPILOG
+    for paragraph in epilog.split("\n\n")[1:]:
+        yield from commands(" ".join(paragraph.split()))
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("verb", VERBS_WITH_EXAMPLES)
+def test_examples_under_help(verb: str) -> None:
+    run_all(list(examples_of_help(verb)))
