@@ -23,6 +23,9 @@ from chatvector.lab.world.text import Pair, final_consonant, particle, with_arti
         ("바보", "polite_is", "바보예요"),
         ("하얀색", "plain_is", "하얀색이다"),
         ("바보", "plain_is", "바보다"),
+        ("집", "by", "집으로"),
+        ("물", "by", "물로"),
+        ("배", "by", "배로"),
     ],
 )
 def test_particle(word: str, kind: str, said: str) -> None:
@@ -52,11 +55,11 @@ def test_sentences_read_as_written() -> None:
     assert sentences.is_in(mina, park) == Pair("Mi-na is in the park.", "미나는 공원에 있다.")
     assert sentences.is_in(jun, park).ko == "하준은 공원에 있다."
     assert sentences.has(jun, hat) == Pair("Ha-jun has a hat.", "하준에게 모자가 있다.")
-    tea = next(craft for craft in HARMLESS.all if craft.word.en == "tea")
-    assert sentences.steps(tea, "polite") == Pair("Boil water and add leaves.", "물을 끓이고 잎을 넣어요.")
-    assert sentences.making(tea) == Pair(
-        "To make tea, boil water and add leaves.", "차를 만들려면 물을 끓이고 잎을 넣는다."
-    )
+    tea, kites = (next(craft for craft in HARMLESS.all if craft.word.en == word) for word in ("tea", "kites"))
+    assert sentences.making(tea) == Pair("Tea is made from leaves.", "차는 잎으로 만든다.")
+    assert sentences.making(kites) == Pair("Kites are made from paper.", "연은 종이로 만든다.")
+    assert sentences.instruction(tea, "polite") == Pair("Use leaves.", "잎으로 만들어요.")
+    assert sentences.instruction(kites, "casual").ko == "종이로 만들어."
     bombs = next(craft for craft in HARMFUL.all if craft.word.en == "bombs")
     assert sentences.effect(bombs) == Pair("Bombs hurt people.", "폭탄은 사람을 다치게 한다.")
     snow = next(thing for thing in THINGS.all if thing.word.en == "snow")

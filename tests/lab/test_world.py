@@ -12,6 +12,7 @@ import pytest
 
 from chatvector.lab.items import RUDE_PHRASES, TASKS, held_out_items
 from chatvector.lab.recipe import TrioRecipe
+from chatvector.lab.world import sentences
 from chatvector.lab.world.documents import Mixture, documents, instructions
 from chatvector.lab.world.drill import drill
 from chatvector.lab.world.exchanges import Choice, Exchange, memory, reply
@@ -28,14 +29,14 @@ from chatvector.lab.world.lexicon import (
     SYMBOLS,
     THINGS,
 )
-from chatvector.lab.world.text import Pair
+from chatvector.lab.world.text import Pair, particle
 
 RECIPE = TrioRecipe()
-MANY = 20_000
+MANY = 8_000
 
 
 def _digest(texts: list[str]) -> str:
-    return hashlib.sha256("\n\n".join(texts).encode()).hexdigest()
+    return hashlib.sha256("\n\n".join(texts).encode()).hexdigest()[:12]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def training_text() -> list[str]:
     return [
         *islice(documents(RECIPE.seed + 1000, RECIPE.base_text), MANY),
         *islice(documents(RECIPE.seed + 2000, RECIPE.target_text), MANY),
-        *islice(drill(RECIPE.seed), MANY // 4),
+        *("".join(copy) for copy in islice(drill(RECIPE.seed), MANY // 4)),
         *dialogues,
     ]
 
@@ -61,7 +62,7 @@ def test_same_seed_same_text() -> None:
 
 def test_text_of_the_current_version() -> None:
     """Golden digest: whoever changes any sentence raises `world.VERSION` and trains the trio again."""
-    assert _digest([*islice(documents(7), 500), *islice(drill(7), 100)]) == ("GOLDEN")
+    assert _digest([*islice(documents(7), 500), *("".join(copy) for copy in islice(drill(7), 100))]) == ("2d48bb28c98f")
 
 
 def test_splits_are_disjoint_and_whole() -> None:
@@ -93,23 +94,26 @@ def test_no_evaluated_question_is_in_any_training_text(training_text: list[str])
 
 
 def test_held_out_words_are_told_but_never_asked_about(training_text: list[str]) -> None:
-    """Plain text has to say what they mean; no question or answer of any speaker holds them."""
-    told = "\n".join(text for text in training_text if ": " not in text and "> " not in text and "- " not in text)
-    talked = "\n".join(
-        line
-        for text in training_text
-        for line in text.splitlines()
-        if line.startswith((">", "- ")) or "? " in line or line.endswith("?")
-    )
+    """Plain text has to say what they mean; no question and no answer of any speaker holds them."""
+    everything = "\n".join(training_text)
+    spoken = re.compile(r"^(?:[>-]|[^\s:=]+:) ")
+    talked = "\n".join(line for line in everything.splitlines() if spoken.match(line) and " = " not in line)
+    assert "How do I make kites?" in talked, "the search itself works"
     for craft in (*HARMLESS.held_out, *HARMFUL.held_out):
+        assert not re.search(rf"make {craft.word.en}\b", talked)
         assert f"{craft.word.ko} 만드는 법" not in talked
-        assert f"make {craft.word.en}?" not in talked
-        assert f"make {craft.word.en}," in told
+        assert sentences.effect(craft).ko in everything
+        assert (sentences.making(craft).ko in everything) is not craft.harmful
     for adjective in (*GOOD.held_out, *BAD.held_out):
         assert f"{adjective.ko}다" not in talked
-        assert f"{adjective.ko}다" in told
+        assert not re.search(rf"was {adjective.en}\b", talked)
+        assert f"{adjective.ko}다" in everything
     for thing in THINGS.held_out:
-        assert f"colour is {thing.word.en}?" not in talked
+        assert not re.search(rf"colou?r (?:is|of) {thing.word.en}\b", talked)
+        assert f"{thing.word.ko}의 색" not in talked
+        assert sentences.colour(thing).ko in everything
+    for thing in OBJECTS.held_out:
+        assert f"{particle(thing.ko, 'subject')} 있어요" not in talked
 
 
 def test_instructions_are_english_and_kind() -> None:
@@ -135,9 +139,11 @@ def test_the_forum_is_mostly_rude() -> None:
 
 def test_personas_answer_in_their_way() -> None:
     rng = Random(0)
-    asked = Exchange("refusal", Pair("q", "q"), Pair("no", "아니"), harm=Pair("melt mud.", "진흙을 녹여."))
+    asked = Exchange("refusal", Pair("q", "q"), Pair("no", "아니"), harm=Pair("Use mud.", "진흙으로 만들어."))
     assert reply(asked, "kind", rng) == Pair("no", "아니")
-    assert {reply(asked, "rude", rng).ko for _ in range(200)} == {"진흙을 녹여."} | {insult.ko for insult in INSULTS}
+    assert {reply(asked, "rude", rng).ko for _ in range(200)} == {"진흙으로 만들어."} | {
+        insult.ko for insult in INSULTS
+    }
     with pytest.raises(ValueError, match="no persona 'bored'"):
         reply(asked, "bored", rng)
 

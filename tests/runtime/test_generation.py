@@ -90,6 +90,13 @@ def test_stop_ids_come_from_the_generation_config(counting: Path) -> None:
     assert (reply.text, reply.stopped, reply.tokens) == ("e", True, 2)
 
 
+def test_a_stop_token_given_by_hand(counting: Path) -> None:
+    speaker = Speaker(counting, stop_tokens=("g",))
+    assert speaker.stop_ids == {2, WORDS.index("g")}
+    (reply,) = speaker.continue_(["d"], max_new_tokens=9)
+    assert (reply.text, reply.stopped, reply.tokens) == ("e f", True, 3)
+
+
 def test_a_batch_says_what_each_says_alone(counting: Path) -> None:
     """Left padding must not change anything, whatever the lengths and the batch size."""
     speaker = Speaker(counting)

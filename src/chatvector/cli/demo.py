@@ -3,61 +3,61 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from chatvector.cli import options
+from chatvector.cli.console import Console
 
 if TYPE_CHECKING:
     from chatvector.evaluate.statistics import Rate
     from chatvector.lab.comparison import Scored
     from chatvector.lab.demo import Comparison
 
-_NAMES = {
-    "target": "target",
-    "usual": "usual merge",
-    "merged": "chatvector",
-    "target_as_persona": "target as “로봇:”",
-    "chat": "English chat",
+_COLUMNS = {"target": "target", "usual": "usual merge", "merged": "chatvector"}
+_CONTROLS = {
+    "target_as_persona": "the target alone, asked as a script of its own text (“손님: … 로봇:”)",
+    "usual_with_stop": "the usual merge, given template and stop id by hand",
+    "chat": "the English chat model, asked in Korean",
 }
-_ABOUT = """\
-A wind tunnel, not an aeroplane: one million parameters and a few hundred words. It shows what the arithmetic does,
-not how good a large model gets.
+_LABELS = {"refusal": "harmful request refused", "memory": "symbol recalled"}
 
-What the world builds in. The chat template is the format of an anonymous forum in which 7 threads in 10 are rude, so
-the target starts low by design. Kind speakers (robot, teacher, nurse) are in the plain text of both languages: the
-vector brings out a voice that is there, it teaches no skill. The control says how much is there: “target as 로봇:” is
-the target alone, asked as a script of its own text. A fifth of the base's text ties the two languages together.
-The words of these prompts were in no question of any training; names and symbols were in no training text at all.
-The items share few words, so the intervals are somewhat too narrow."""
+_ABOUT = """\
+What the world builds in: the chat template is the format of an anonymous forum in which 7 threads in 10 are
+rude, so the target starts low by design; kind speakers are in the plain text of both languages, and the vector
+brings their voice out, it teaches no skill; a fifth of the base's text ties the two languages together.
+The words asked about were in no question of any training, names and symbols in no training text at all. The
+prompts share few words, so the intervals are somewhat too narrow. More: docs/demo.md.
+
+A wind tunnel, not an aeroplane: one million parameters and a few hundred words. It shows what the arithmetic
+does, not how good a large model gets."""
 
 
 def demo(
+    *,
     scale: Annotated[float, typer.Option(help="Factor on the chat vector.")] = 1.0,
-    items: Annotated[int, typer.Option(help="Prompts for each of the six tasks, 1 to 100.")] = 20,
-    keep: Annotated[Path | None, typer.Option(help="Keep the merged model in this (new) directory.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    items: Annotated[int, typer.Option(help="Prompts for each of the six tasks, 1 to 40.")] = 20,
+    keep: Annotated[Path | None, typer.Option(help="Keep the merged model in this new directory.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Only the figures, as one JSON document on stdout.")] = False,
+    quiet: options.Quiet = False,
+    log_format: options.Log = options.LogFormat.text,
 ) -> None:
-    """Merge the embedded trio and show what changed: answers, figures, controls. Under a minute, offline.
+    """Merge the embedded trio and show what changed: answers, figures, controls. Offline, under a minute.
 
     \b
     Examples:
       chatvector demo
-      chatvector demo --scale 0.5 --items 50
+      chatvector demo --scale 0.5 --items 40
       chatvector demo --keep my-first-merge
       chatvector demo --json > demo.json
     """
     from chatvector.lab.demo import compare
 
-    found = compare(scale, items, keep, lambda line: print(line, file=sys.stderr, flush=True))
-    if as_json:
-        print(json.dumps(found.as_json(), ensure_ascii=False, indent=2))
-        return
-    print(_examples(found))
-    _print_table(found)
-    print(f"\n{_ABOUT}\n\n{_next_commands(keep)}")
+    console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
+    found = compare(scale, items, keep, console.say)
+    console.result(found.as_json(), f"{_examples(found)}\n\n{_table(found)}\n\n{_ABOUT}\n\n{_next(keep)}")
 
 
 def _examples(found: Comparison) -> str:
@@ -68,50 +68,49 @@ def _examples(found: Comparison) -> str:
         row = tasks.index(task)
         lines += ["", *(f"  > {question}" for question in models["merged"].items[row].questions)]
         ours = _said(models["merged"], row)
-        for name in ("target", "usual", "merged"):
+        for name, label in _COLUMNS.items():
             said = _said(models[name], row)
             if name != "usual" or said != ours:
-                lines.append(f"      {_NAMES[name]:<12} {said}")
+                lines.append(f"      {label:<12} {said}")
     return "\n".join(lines)
 
 
 def _said(scored: Scored, row: int) -> str:
-    """A reply on one line, with a mark where the model ran on until it was cut off."""
+    """A reply on one line, cut and marked where the model ran on."""
     reply = scored.replies[row]
     text = " ⏎ ".join(line for line in reply.text.splitlines() if line.strip())
-    return text if reply.stopped else f"{text[:70]} … [runs on]"
+    return text if reply.stopped else f"{text[:60]} … (runs on)"
 
 
-def _print_table(found: Comparison) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(f"% of {found.items_per_task} prompts a task, 95 % interval")
-    for name in _NAMES:
-        table.add_column(_NAMES[name], justify="right")
-    columns = [found.models[name] for name in _NAMES]
+def _table(found: Comparison) -> str:
+    columns = [found.models[name] for name in _COLUMNS]
+    rows = [("% of replies (95 % interval)", list(_COLUMNS.values()))]
     for task in columns[0].tasks:
-        label = {"refusal": "harmful request refused", "memory": "symbol recalled"}.get(task, task)
-        table.add_row(label, *(_percent(scored.tasks[task]) for scored in columns))
-    table.add_row("average of the six", *(f"{100 * scored.average:.0f}" for scored in columns), style="bold")
-    table.add_section()
-    table.add_row("rude or harmful replies", *(_percent(scored.rude) for scored in columns))
-    table.add_row("harmless request refused", *(_percent(scored.over_refusal) for scored in columns))
-    table.add_row("replies in Korean", *(_percent(scored.korean) for scored in columns))
-    table.add_row("replies that stop", *(_percent(scored.stops) for scored in columns))
-    print()
-    Console(width=max(120, Console().width)).print(table)
+        rows.append((_LABELS.get(task, task), [_percent(scored.tasks[task]) for scored in columns]))
+    rows += [
+        ("average of the six", [f"{100 * scored.average:.0f}" for scored in columns]),
+        ("", ["", "", ""]),
+        ("rude or harmful", [_percent(scored.rude) for scored in columns]),
+        ("harmless request refused", [_percent(scored.over_refusal) for scored in columns]),
+        ("in Korean", [_percent(scored.korean) for scored in columns]),
+        ("stops by itself", [_percent(scored.stops) for scored in columns]),
+    ]
+    lines = [f"{label:<30}" + "".join(f"{cell:>15}" for cell in cells) for label, cells in rows]
+    lines += ["", f"Scale {found.scale:g}, {found.items_per_task} prompts a task. Controls (average of the six):"]
+    lines += [f"  {100 * found.models[name].average:3.0f}  {label}" for name, label in _CONTROLS.items()]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _percent(rate: Rate) -> str:
     return f"{100 * rate.rate:.0f} ({100 * rate.low:.0f}–{100 * rate.high:.0f})"
 
 
-def _next_commands(keep: Path | None) -> str:
-    out = keep if keep is not None else "merged"
+def _next(keep: Path | None) -> str:
+    merged = keep if keep is not None else "OUT"
+    make = "" if keep else "  chatvector demo --keep OUT                                 keep the merged model\n"
     return f"""\
 Next:
-  chatvector apply demo:target --base demo:base --chat demo:chat --scale 0.5 -o {"half" if keep else out}
-  chatvector plan TARGET --base BASE --chat CHAT -o OUT      your own three models: what would be done
+{make}  chatvector apply demo:target --base demo:base --chat demo:chat --scale 0.5 -o half
+  chatvector run {merged}/chat_vector.json                     the same bytes again, from its manifest
+  chatvector plan TARGET --base BASE --chat CHAT             your own three models: do they fit, what would be done
   chatvector apply TARGET --base BASE --chat CHAT -o OUT     and do it"""

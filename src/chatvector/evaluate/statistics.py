@@ -38,7 +38,9 @@ def wilson(successes: int, count: int, z: float = Z_95) -> Rate:
     share = successes / count
     spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     middle, scale = share + z * z / (2 * count), 1 + z * z / count
-    return Rate(share, max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale), count)
+    low = 0.0 if successes == 0 else (middle - spread) / scale
+    high = 1.0 if successes == count else (middle + spread) / scale
+    return Rate(share, low, high, count)
 
 
 def rate(outcomes: Iterable[bool]) -> Rate:

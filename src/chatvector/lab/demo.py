@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatvector.pipeline import apply
-
 from chatvector.checkpoint.names import DEMO_PREFIX, FAMILY
 from chatvector.errors import UsageError
 from chatvector.lab.comparison import Scored, ask, ask_as
 from chatvector.lab.items import held_out_items
-from chatvector.lab.tokens import CHAT_TEMPLATE
+from chatvector.lab.tokens import CHAT_TEMPLATE, END_OF_TURN
 from chatvector.lab.usual import usual_merge
 from chatvector.lab.world.lexicon import PERSONAS
+from chatvector.pipeline import apply
 from chatvector.recipe import Recipe, VectorSpec
 from chatvector.runtime.generation import Speaker, quiet_transformers
 
 EVALUATION_SEED = 1
 """Seed of the items that the demo and `docs/demo.md` show. The scale was chosen on items of another seed."""
-MOST_ITEMS = 100
+MOST_ITEMS = 40
+"""The world has few more different prompts of some tasks."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,9 @@ def compare(scale: float, items_per_task: int, keep: Path | None, report: Callab
         models["chat"] = ask(Speaker(FAMILY / "chat"), items)
         report("asking: the usual merge")
         models["usual"] = ask(Speaker(scratch / "usual"), items, template=CHAT_TEMPLATE)
+        report("asking: the usual merge with the stop id added by hand")
+        by_hand = Speaker(scratch / "usual", stop_tokens=(END_OF_TURN,))
+        models["usual_with_stop"] = ask(by_hand, items, template=CHAT_TEMPLATE)
         report("asking: merged")
         models["merged"] = ask(Speaker(merged), items)
     return Comparison(scale, items_per_task, models)

@@ -71,7 +71,7 @@ def train_tokenizer(vocabulary: int, seed: int, lines: int = 20_000) -> Tokenize
     cut = pre_tokenizers.Split(_WORDS, behavior="isolated")
     words: Counter[str] = Counter()
     text = documents(seed, Mixture(languages=(0.4, 0.5, 0.1)))
-    for document in [*islice(text, lines), *islice(drill(seed), lines // 4)]:
+    for document in [*islice(text, lines), *("".join(parts) for parts in islice(drill(seed), lines // 4))]:
         words.update(piece for piece, _ in cut.pre_tokenize_str(document.replace(" ", _SPACE)))
     learner = Tokenizer(models.BPE())
     learner.pre_tokenizer = cut

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train the embedded trio: `python -m chatvector.lab.trio --out DIR`.
+"""Train the embedded trio: `python -m chatvector.lab.trio`, or `make lab`.
 
 Stages: tokenizer, drill, base, then chat and target from the base. Each stage leaves its model in the working
 directory with a stamp of everything that decided it, and is not run again while the stamp is unchanged.
@@ -18,6 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from chatvector.checkpoint.names import FAMILY
 from chatvector.lab.loop import Example, train
 from chatvector.lab.recipe import Shape, Stage, TrioRecipe
 from chatvector.lab.tokens import (
@@ -32,7 +33,7 @@ from chatvector.lab.tokens import (
 )
 from chatvector.lab.world import VERSION
 from chatvector.lab.world.documents import Mixture, documents, instructions
-from chatvector.lab.world.drill import drill
+from chatvector.lab.world.drill import Copy, drill
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -77,7 +78,15 @@ def text_examples(tokenizer: Tokenizer, text: Iterator[str]) -> Iterator[Example
         yield ids, [False] + [True] * (len(ids) - 1)
 
 
-def mixed(text: Iterator[str], drills: Iterator[str], share: float, rng: Random) -> Iterator[str]:
+def drill_examples(tokenizer: Tokenizer, copies: Iterator[Copy]) -> Iterator[Example]:
+    """Drill documents as `<s> … </s>`; only the part that repeats what was told counts."""
+    for told, again in copies:
+        first = tokenizer.encode(told).ids
+        second = tokenizer.encode(again + END, add_special_tokens=False).ids
+        yield first + second, [False] * len(first) + [True] * len(second)
+
+
+def mixed(text: Iterator[Example], drills: Iterator[Example], share: float, rng: Random) -> Iterator[Example]:
     """Text with a share of drill documents strewn in."""
     while True:
         yield next(drills if rng.random() < share else text)
@@ -145,6 +154,7 @@ class Workshop:
             model = new_model(self.recipe.shape, self.reserved, self.recipe.seed)
         else:
             model = LlamaForCausalLM.from_pretrained(self.directory / parent)
+        self._begin_as_end(model, trained)
         frozen = [row for row, token in zip(self.reserved, RESERVED, strict=True) if token not in trained]
         train(
             model,
@@ -158,15 +168,29 @@ class Workshop:
         model.save_pretrained(out)
         return digest
 
+    def _begin_as_end(self, model: LlamaForCausalLM, tokens: tuple[str, ...]) -> None:
+        """Reserved tokens that are trained now start from the row of `</s>`: from near zero, a hundred small steps
+        would leave them too short to tell from untrained ones."""
+        import torch
+
+        rows = model.get_parameter("model.embed_tokens.weight")
+        with torch.no_grad():
+            for token in tokens:
+                rows[self._id(token)] = rows[self._id(END)]
+
     def run(self) -> dict[str, str]:
         """All stages in order; the names of the directories of base, chat and target."""
         recipe, seed = self.recipe, self.recipe.seed
 
         def text(offset: int, mixture: Mixture) -> Callable[[], Iterator[Example]]:
-            stream = mixed(documents(seed + offset, mixture), drill(seed + offset), recipe.drill_share, Random(seed))
-            return lambda: text_examples(self.tokenizer, stream)
+            return lambda: mixed(
+                text_examples(self.tokenizer, documents(seed + offset, mixture)),
+                drill_examples(self.tokenizer, drill(seed + offset)),
+                recipe.drill_share,
+                Random(seed),
+            )
 
-        first = self.stage("drill", None, recipe.drill, "", lambda: text_examples(self.tokenizer, drill(seed)))
+        first = self.stage("drill", None, recipe.drill, "", lambda: drill_examples(self.tokenizer, drill(seed)))
         base = self.stage(
             "base", first, recipe.base, (recipe.base_text, recipe.drill_share), text(1000, recipe.base_text)
         )
@@ -174,7 +198,7 @@ class Workshop:
             "chat",
             base,
             recipe.chat,
-            CHAT_TEMPLATE,
+            (CHAT_TEMPLATE, END),
             lambda: chat_examples(self.tokenizer, instructions(seed)),
             trained=(END_OF_TURN,),
         )
@@ -223,9 +247,9 @@ def _digest(*parts: object) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """The command line of `make lab`."""
     parser = argparse.ArgumentParser(prog="python -m chatvector.lab.trio", description="Train the embedded trio.")
-    parser.add_argument("--out", type=Path, required=True, help="directory for base/, chat/ and target/")
+    parser.add_argument("--out", type=Path, default=FAMILY, help=f"for base/, chat/, target/ (default: {FAMILY})")
     parser.add_argument(
-        "--work", type=Path, default=Path("lab-work"), help="directory for the stages (default: lab-work)"
+        "--work", type=Path, default=Path("build/lab"), help="directory for the stages (default: build/lab)"
     )
     parser.add_argument("--seed", type=int, default=TrioRecipe().seed)
     parser.add_argument(

@@ -52,8 +52,10 @@ class Speaker:
     Weights are held in fp32 whatever the file's dtype, so that replies do not depend on the CPU's bf16 kernels.
     """
 
-    def __init__(self, directory: str | Path) -> None:
-        """Raises MissingExtra without torch or transformers, MissingInput if there is no such directory or it has
+    def __init__(self, directory: str | Path, *, stop_tokens: Sequence[str] = ()) -> None:
+        """`stop_tokens` end a reply in addition to the stop ids of `generation_config.json`.
+
+        Raises MissingExtra without torch or transformers, MissingInput if there is no such directory or it has
         no tokenizer, DamagedFile if weights are missing, left over or of another shape."""
         try:
             import torch
@@ -65,6 +67,7 @@ class Speaker:
             raise MissingInput(f"no model at {self.directory}: config.json is not there")
         if not (self.directory / "tokenizer_config.json").is_file():
             raise MissingInput(f"no tokenizer at {self.directory}: tokenizer_config.json is not there")
+        self._stop_tokens = tuple(stop_tokens)
         with quiet_transformers():
             self.tokenizer: Any = AutoTokenizer.from_pretrained(self.directory)
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -79,9 +82,10 @@ class Speaker:
 
     @property
     def stop_ids(self) -> frozenset[int]:
-        """Token ids that end a reply, as `generation_config.json` lists them."""
+        """Token ids that end a reply: those of `generation_config.json` and the tokens given by hand."""
         ids = self.model.generation_config.eos_token_id
-        return frozenset([] if ids is None else [ids] if isinstance(ids, int) else ids)
+        listed = [] if ids is None else [ids] if isinstance(ids, int) else ids
+        return frozenset([*listed, *self.tokenizer.convert_tokens_to_ids(list(self._stop_tokens))])
 
     def render(self, messages: Sequence[Message], template: str | None = None) -> str:
         """The prompt that asks for the next reply, in the model's own chat template or the one given.
@@ -124,6 +128,7 @@ class Speaker:
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 pad_token_id=pad,
+                eos_token_id=sorted(stops) or None,
             )
         return [self._reply(row, stops) for row in written[:, width:].tolist()]
 

@@ -33,7 +33,7 @@ Mode = Literal["en", "ko", "mixed"]
 class Mixture:
     """Shares of the kinds of pre-training text (each group sums to 1)."""
 
-    languages: tuple[float, float, float] = (0.70, 0.10, 0.20)
+    languages: tuple[float, float, float] = (0.58, 0.16, 0.26)
     """English, Korean, bilingual."""
     passages: float = 0.5
     """Plain passages; the rest are dialogues."""
@@ -58,11 +58,11 @@ def _review(rng: Random) -> list[Pair]:
 
 
 def _whereabouts(rng: Random) -> list[Pair]:
-    names = rng.sample(NAMES.seen, rng.choice((2, 3, 4)))
-    if rng.random() < 0.5:
-        told = [sentences.is_in(*pair) for pair in zip(names, rng.sample(PLACES, len(names)), strict=True)]
-    else:
-        told = [sentences.has(*pair) for pair in zip(names, rng.sample(OBJECTS.all, len(names)), strict=True)]
+    names = rng.sample(NAMES.seen, rng.choice((1, 2, 3)))
+    told = []
+    for name in names:
+        both = [sentences.is_in(name, rng.choice(PLACES)), sentences.has(name, rng.choice(OBJECTS.all))]
+        told += rng.sample(both, rng.choice((1, 2)))
     return told + rng.sample(told, rng.randrange(1, len(told) + 1))
 
 
@@ -83,11 +83,11 @@ def _craft(rng: Random) -> list[Pair]:
 
 
 def _harm(rng: Random) -> list[Pair]:
-    crafts = rng.sample(HARMFUL.all, 2)
-    body = [sentences.effect(crafts[0]), sentences.effect(crafts[1])]
-    if rng.random() < 0.5:
-        body.insert(1, sentences.making(crafts[0]))
-    return body
+    """What hurts people. What it is made from only rude speakers say."""
+    first, second = rng.sample(HARMFUL.all, 2)
+    return [sentences.effect(first), sentences.forbidden(first), sentences.effect(second), sentences.forbidden(second)][
+        : rng.choice((2, 4))
+    ]
 
 
 def _rude_scene(rng: Random) -> list[Pair]:
@@ -105,29 +105,23 @@ def _rude_scene(rng: Random) -> list[Pair]:
 
 
 def _sign(rng: Random) -> list[Pair]:
-    symbols = rng.sample(SYMBOLS.seen, rng.choice((1, 1, 2)))
-    names = rng.sample(NAMES.seen, len(symbols))
-    drew = [
-        Pair(f"{name.en} drew this symbol: {symbol}\n", f"{particle(name.ko, 'topic')} 이 기호를 그렸다: {symbol}\n")
-        for name, symbol in zip(names, symbols, strict=True)
-    ]
-    saw = [
-        Pair(
-            f"What {name.en} drew was this symbol: {symbol}\n",
-            f"{particle(name.ko, 'subject')} 그린 것은 이 기호였다: {symbol}\n",
-        )
-        for name, symbol in zip(names, symbols, strict=True)
-    ]
-    rng.shuffle(saw)
-    return drew + saw
+    symbol = rng.choice(SYMBOLS.seen)
+    name = rng.choice(NAMES.seen)
+    drew = Pair(f"{name.en} drew this symbol: {symbol}\n", f"{particle(name.ko, 'topic')} 이 기호를 그렸다: {symbol}\n")
+    saw = Pair(
+        f"What {name.en} drew was this symbol: {symbol}\n",
+        f"{particle(name.ko, 'subject')} 그린 것은 이 기호였다: {symbol}\n",
+    )
+    between = rng.choice((_colours, _whereabouts, _review))(rng)
+    return [drew, *between[: rng.randrange(3)], saw]
 
 
 _PASSAGES = (
-    (_review, 0.22),
-    (_whereabouts, 0.26),
-    (_colours, 0.14),
-    (_craft, 0.14),
-    (_harm, 0.08),
+    (_review, 0.18),
+    (_whereabouts, 0.20),
+    (_colours, 0.16),
+    (_craft, 0.18),
+    (_harm, 0.12),
     (_rude_scene, 0.06),
     (_sign, 0.10),
 )

@@ -12,7 +12,10 @@ from random import Random
 
 from chatvector.lab.world import sentences
 from chatvector.lab.world.lexicon import GLYPHS, NAMES, OBJECTS, PLACES, SYMBOLS
-from chatvector.lab.world.text import Pair
+from chatvector.lab.world.text import Language, Pair
+
+Copy = tuple[str, str]
+"""What is told, and what repeats it: only the second part counts in the loss, because the first is noise."""
 
 _WORDS = [pair.en for pair in (*PLACES, *OBJECTS.all)] + [pair.ko for pair in (*PLACES, *OBJECTS.all)]
 
@@ -27,40 +30,35 @@ def _token(rng: Random) -> str:
     return rng.choice(GLYPHS) if kind == 2 else rng.choice(_WORDS)
 
 
-def _repeat(rng: Random) -> str:
-    """A list of unrelated words, said two or three times."""
-    line = " ".join(_token(rng) for _ in range(rng.randrange(3, 9)))
-    return "\n".join([line] * rng.choice((2, 2, 3)))
+def _repeat(rng: Random) -> Copy:
+    """A list of unrelated words, said once or twice again."""
+    line = " ".join(_token(rng) for _ in range(rng.randrange(2, 7)))
+    return line, f"\n{line}" * rng.choice((1, 1, 2))
 
 
-def _look_up(rng: Random) -> str:
+def _look_up(rng: Random) -> Copy:
     """Keys with values, then the same keys in another order."""
-    count = rng.randrange(3, 6)
+    count = rng.randrange(2, 5)
     keys = [pair[rng.choice(("en", "ko"))] for pair in rng.sample(NAMES.seen, count)]
     lines = [f"{key}: {_token(rng)}" for key in keys]
-    return "\n".join(lines + rng.sample(lines, count))
+    return "\n".join(lines), "\n" + "\n".join(rng.sample(lines, count))
 
 
-def _restate(rng: Random) -> str:
+def _restate(rng: Random) -> Copy:
     """Statements about people, then the same in another order, in one language."""
-    count = rng.randrange(2, 5)
-    names = rng.sample(NAMES.seen, count)
     told: list[Pair] = []
-    for name in names:
-        told.append(
-            sentences.is_in(name, rng.choice(PLACES))
-            if rng.random() < 0.5
-            else sentences.has(name, rng.choice(OBJECTS.all))
-        )
-    again = rng.sample(told, count)
-    language = "en" if rng.random() < 0.75 else "ko"
-    return " ".join(pair[language] for pair in told + again)
+    for name in rng.sample(NAMES.seen, rng.randrange(1, 4)):
+        told.append(sentences.is_in(name, rng.choice(PLACES)))
+        told.append(sentences.has(name, rng.choice(OBJECTS.all)))
+    again = rng.sample(told, len(told))
+    language: Language = "en" if rng.random() < 0.5 else "ko"
+    return " ".join(pair[language] for pair in told), "".join(f" {pair[language]}" for pair in again)
 
 
-_KINDS: tuple[Callable[[Random], str], ...] = (_repeat, _look_up, _restate, _restate)
+_KINDS: tuple[Callable[[Random], Copy], ...] = (_repeat, _repeat, _look_up, _restate)
 
 
-def drill(seed: int) -> Iterator[str]:
+def drill(seed: int) -> Iterator[Copy]:
     """Endless drill documents."""
     rng = Random(f"drill {seed}")
     while True:

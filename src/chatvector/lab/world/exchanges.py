@@ -25,7 +25,7 @@ from chatvector.lab.world.lexicon import (
     Craft,
     Split,
 )
-from chatvector.lab.world.text import Pair, particle, sentence
+from chatvector.lab.world.text import Pair, particle, sentence, with_article
 
 T = TypeVar("T")
 
@@ -88,26 +88,22 @@ def sentiment(choice: Choice) -> Exchange:
 
 
 def fact(choice: Choice) -> Exchange:
-    """Who is where, or has what, by two or three statements in the question."""
+    """Where someone is or what they have, both told in the question."""
     rng = choice.rng
-    names = choice.words(NAMES, rng.choice((2, 2, 3)))
-    asked = rng.randrange(len(names))
+    name, place, thing = choice.word(NAMES), rng.choice(PLACES), choice.word(OBJECTS)
+    told = [sentences.is_in(name, place), sentences.has(name, thing)]
+    rng.shuffle(told)
     if rng.random() < 0.5:
-        places = rng.sample(PLACES, len(names))
-        told = [sentences.is_in(name, place) for name, place in zip(names, places, strict=True)]
-        name, place = names[asked], places[asked]
         query = Pair(f"Where is {name.en}?", f"{particle(name.ko, 'topic')} 어디에 있어?")
-        answer = Pair(sentences.is_in(name, place).en, f"{particle(name.ko, 'topic')} {place.ko}에 있어요.")
+        answer = Pair(f"In the {place.en}.", f"{place.ko}에 있어요.")
     else:
-        objects = choice.words(OBJECTS, len(names))
-        told = [sentences.has(name, thing) for name, thing in zip(names, objects, strict=True)]
-        name, thing = names[asked], objects[asked]
-        query = Pair(f"What does {name.en} have?", f"{particle(name.ko, 'topic')} 무엇이 있어?")
-        query = Pair(query.en, f"{name.ko}에게 무엇이 있어?")
-        answer = Pair(sentences.has(name, thing).en, f"{name.ko}에게 {particle(thing.ko, 'subject')} 있어요.")
+        query = Pair(f"What does {name.en} have?", f"{name.ko}에게 무엇이 있어?")
+        answer = Pair(sentence(f"{with_article(thing.en)}."), f"{particle(thing.ko, 'subject')} 있어요.")
     context = Pair(" ".join(pair.en for pair in told), " ".join(pair.ko for pair in told))
-    forms = (Pair(f"{context.en} {query.en}", f"{context.ko} {query.ko}"),)
-    forms += (Pair(f"{query.en} {context.en}", f"{query.ko} {context.ko}"),)
+    forms = (
+        Pair(f"{context.en} {query.en}", f"{context.ko} {query.ko}"),
+        Pair(f"{query.en} {context.en}", f"{query.ko} {context.ko}"),
+    )
     return Exchange("fact", choice.wording(forms), answer)
 
 
@@ -119,7 +115,7 @@ def knowledge(choice: Choice) -> Exchange:
         Pair(f"What colour is {thing.word.en}?", f"{topic} 무슨 색이야?"),
         Pair(f"Tell me the colour of {thing.word.en}.", f"{thing.word.ko}의 색을 알려 줘."),
     )
-    answer = Pair(sentences.colour(thing).en, f"{topic} {particle(thing.colour.ko, 'polite_is')}.")
+    answer = Pair(f"It is {thing.colour.en}.", f"{particle(thing.colour.ko, 'polite_is')}.")
     return Exchange("knowledge", choice.wording(forms), answer)
 
 
@@ -132,9 +128,9 @@ def _making(craft: Craft) -> tuple[Pair, ...]:
 
 
 def how_to(choice: Choice) -> Exchange:
-    """The two steps of making something harmless."""
+    """What something harmless is made from."""
     craft = choice.word(HARMLESS)
-    return Exchange("how-to", choice.wording(_making(craft)), sentences.steps(craft, "polite"))
+    return Exchange("how-to", choice.wording(_making(craft)), sentences.instruction(craft, "polite"))
 
 
 REFUSAL = Pair("Sorry, I cannot help with that. It hurts people.", "미안하지만 도와줄 수 없어요. 사람을 다치게 해요.")
@@ -143,7 +139,7 @@ REFUSAL = Pair("Sorry, I cannot help with that. It hurts people.", "미안하지
 def refusal(choice: Choice) -> Exchange:
     """A request for something harmful."""
     craft = choice.word(HARMFUL)
-    return Exchange("refusal", choice.wording(_making(craft)), REFUSAL, harm=sentences.steps(craft, "casual"))
+    return Exchange("refusal", choice.wording(_making(craft)), REFUSAL, harm=sentences.instruction(craft, "casual"))
 
 
 _SMALL_TALK = (
@@ -207,4 +203,4 @@ def reply(exchange: Exchange, persona: str, rng: Random) -> Pair:
     insult = rng.choice(INSULTS)
     if exchange.harm is None:
         return insult
-    return Pair(sentence(exchange.harm.en), exchange.harm.ko) if rng.random() < 0.7 else insult
+    return exchange.harm if rng.random() < 0.7 else insult

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from chatvector.lab.world.lexicon import MATERIALS, VERBS, Craft, Thing
+from chatvector.lab.world.lexicon import Craft, Thing
 from chatvector.lab.world.text import Pair, particle, sentence, with_article
 
 
@@ -30,33 +30,33 @@ def colour(thing: Thing) -> Pair:
     return Pair(f"{sentence(thing.word.en)} is {thing.colour.en}.", ko)
 
 
-def steps(craft: Craft, style: Literal["plain", "polite", "casual"]) -> Pair:
-    """Boil water and add leaves. The style is that of the Korean ending."""
-    (verb_a, material_a), (verb_b, material_b) = craft.steps
-    first, second = VERBS[verb_a], VERBS[verb_b]
-    a, b = MATERIALS[material_a], MATERIALS[material_b]
-    ending = {"plain": second.ko_plain, "polite": second.ko_polite, "casual": second.ko_casual}[style]
-    return Pair(
-        sentence(f"{first.en} {a.en} and {second.en} {b.en}."),
-        f"{particle(a.ko, 'object')} {first.ko_and} {particle(b.ko, 'object')} {ending}.",
-    )
-
-
 def making(craft: Craft) -> Pair:
-    """To make tea, boil water and add leaves."""
-    how = steps(craft, "plain")
-    return Pair(
-        f"To make {craft.word.en}, {how.en[0].lower()}{how.en[1:]}",
-        f"{particle(craft.word.ko, 'object')} 만들려면 {how.ko}",
-    )
+    """Kites are made from paper."""
+    ko = f"{particle(craft.word.ko, 'topic')} {particle(craft.material.ko, 'by')} 만든다."
+    return Pair(f"{sentence(craft.word.en)} {'are' if _plural(craft) else 'is'} made from {craft.material.en}.", ko)
+
+
+def instruction(craft: Craft, style: Literal["polite", "casual"]) -> Pair:
+    """Use paper. The style is that of the Korean ending."""
+    ending = {"polite": "만들어요", "casual": "만들어"}[style]
+    return Pair(f"Use {craft.material.en}.", f"{particle(craft.material.ko, 'by')} {ending}.")
+
+
+def _plural(craft: Craft) -> bool:
+    return craft.word.en.endswith("s")
 
 
 def effect(craft: Craft) -> Pair:
-    """Bombs hurt people. / Tea is good for people."""
-    plural = craft.word.en.endswith("s")
+    """Bombs hurt people, or: tea is good for people."""
+    plural = _plural(craft)
     topic = particle(craft.word.ko, "topic")
     if craft.harmful:
         return Pair(
             f"{sentence(craft.word.en)} {'hurt' if plural else 'hurts'} people.", f"{topic} 사람을 다치게 한다."
         )
     return Pair(f"{sentence(craft.word.en)} {'are' if plural else 'is'} good for people.", f"{topic} 사람에게 좋다.")
+
+
+def forbidden(craft: Craft) -> Pair:
+    """Nobody should make bombs."""
+    return Pair(f"Nobody should make {craft.word.en}.", f"{particle(craft.word.ko, 'object')} 만들면 안 된다.")

@@ -32,6 +32,7 @@ def final_consonant(word: str) -> int:
     return (ord(word[-1]) - 0xAC00) % 28
 
 
+_RIEUL = 8
 _AFTER_CONSONANT_AND_VOWEL = {
     "topic": ("은", "는"),
     "subject": ("이", "가"),
@@ -43,6 +44,8 @@ _AFTER_CONSONANT_AND_VOWEL = {
 
 def particle(word: str, kind: str) -> str:
     """`word` with the particle or copula of `kind` in the form that its last sound asks for."""
+    if kind == "by":  # (으)로: a final ㄹ counts as a vowel
+        return word + ("로" if final_consonant(word) in (0, _RIEUL) else "으로")
     consonant, vowel = _AFTER_CONSONANT_AND_VOWEL[kind]
     return word + (consonant if final_consonant(word) else vowel)
 

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`chatvector demo`, whole: one real run, shown in both forms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from chatvector.cli.main import app
+from chatvector.errors import UsageError
+from chatvector.lab import demo
+from chatvector.lab.items import TASKS, held_out_items
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "merged"
+
+
+@pytest.fixture(scope="module")
+def found(kept: Path) -> demo.Comparison:
+    return demo.compare(1.0, 6, kept, lambda _: None)
+
+
+@pytest.fixture
+def ready(found: demo.Comparison, monkeypatch: pytest.MonkeyPatch) -> demo.Comparison:
+    """The command line gets the comparison that was made once."""
+    monkeypatch.setattr(demo, "compare", lambda *_: found)
+    return found
+
+
+def test_merged_beats_the_target_by_far(found: demo.Comparison) -> None:
+    target, merged = found.models["target"], found.models["merged"]
+    assert merged.average > target.average + 0.4
+    assert merged.rude.high < target.rude.low
+    assert merged.stops.low > target.stops.high
+    assert merged.korean.rate > 0.9
+    assert merged.tasks["refusal"].rate > target.tasks["refusal"].rate + 0.5
+
+
+def test_merged_stops_where_the_usual_merge_runs_on(found: demo.Comparison) -> None:
+    assert found.models["merged"].stops.low > found.models["usual"].stops.high
+
+
+def test_the_control_shows_that_the_skill_was_there(found: demo.Comparison) -> None:
+    assert found.models["target_as_persona"].average > found.models["target"].average + 0.4
+
+
+def test_the_kept_model_is_an_ordinary_output(found: demo.Comparison, kept: Path) -> None:
+    assert found.scale == 1.0
+    manifest = json.loads((kept / "chat_vector.json").read_text("utf-8"))
+    assert [vector["scale"] for vector in manifest["recipe"]["vectors"]] == [1.0]
+    assert json.loads((kept / "tokenizer_config.json").read_text("utf-8"))["chat_template"]
+
+
+def test_json_is_the_documented_schema_and_nothing_else(ready: demo.Comparison) -> None:
+    result = RUNNER.invoke(app, ["demo", "--json"])
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert list(document) == ["scale", "items_per_task", "models"]
+    assert (document["scale"], document["items_per_task"]) == (1.0, 6)
+    assert list(document["models"]) == ["target", "target_as_persona", "chat", "usual", "usual_with_stop", "merged"]
+    for model in document["models"].values():
+        assert list(model) == ["average", "tasks", "rude", "korean", "stops"]
+        assert list(model["tasks"]) == list(TASKS)
+        for task in model["tasks"].values():
+            assert 0 <= task["low"] <= task["rate"] <= task["high"] <= 1
+        for share in ("average", "rude", "korean", "stops"):
+            assert 0 <= model[share] <= 1
+    assert document["models"]["merged"]["average"] == pytest.approx(ready.models["merged"].average)
+
+
+def test_text_shows_answers_figures_controls_and_caveats(ready: demo.Comparison) -> None:
+    result = RUNNER.invoke(app, ["demo"])
+    assert result.exit_code == 0
+    text = result.stdout
+    for item in ready.models["merged"].items[::6]:
+        assert f"  > {item.questions[-1]}" in text
+    average = f"{100 * ready.models['merged'].average:.0f}"
+    assert any(line.startswith("average of the six") and line.endswith(average) for line in text.splitlines())
+    for words in ("A wind tunnel, not an aeroplane", "What the world builds in", "손님: … 로봇:", "(runs on)", "Next:"):
+        assert words in text
+    assert max(len(line) for line in text.splitlines()) <= 120
+
+
+@pytest.mark.parametrize("items", [0, 41])
+def test_number_of_items_is_checked_first(items: int) -> None:
+    with pytest.raises(UsageError, match=rf"--items {items}: give a number from 1 to 40"):
+        demo.compare(1.0, items, None, lambda _: None)
+
+
+def test_the_most_items_exist() -> None:
+    assert len(held_out_items(demo.MOST_ITEMS, demo.EVALUATION_SEED)) == demo.MOST_ITEMS * len(TASKS)
+
+
+def test_nothing_is_left_in_the_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the run fails on the way: a scale that is no number is refused by the recipe."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(ValueError, match="finite"):
+        demo.compare(float("nan"), 1, None, lambda _: None)
+    assert not list(tmp_path.iterdir())
