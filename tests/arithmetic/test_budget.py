@@ -22,7 +22,7 @@ from plans import Arrays, Case, code_of, plan_of
 from reference import BF16, F32, F64, Part
 
 MIB = 1 << 20
-# Per thread: lists of units, locks, thread objects, and pieces of 8192 elements on the way. Well under one unit's scratch.
+# Per thread: lists of units, locks, thread objects, pieces of 8192 elements on the way. Well under one unit of scratch.
 BOOKKEEPING = 400_000
 
 
