@@ -169,14 +169,19 @@ class _Builder:
 
 def _has_own_head(vector: VectorSource) -> bool:
     """Whether either parent has a head that is not its embedding."""
-    return any(find_vocabulary(model.tensors, model.config).head is not None for model in vector.inputs()) or (
-        not list(vector.inputs()) and find_vocabulary(vector.tensors, vector.chat.config).head is not None
-    )
+    return bool(_own_heads(vector))
+
+
+def _own_heads(vector: VectorSource) -> list[str]:
+    """Names of the heads in the parents' files, or in the vector's own."""
+    models = [(model.tensors, model.config) for model in vector.inputs()] or [(vector.tensors, vector.chat.config)]
+    heads = [find_vocabulary(tensors, config).head for tensors, config in models]
+    return [head for head in heads if head is not None]
 
 
 def head_norm(vector: VectorSource, vocabulary: VocabularyPlan, number: int) -> float:
     """‖τ‖ of the parents' heads over shared rows, for the warning about a tied target that cannot take it."""
-    head = find_vocabulary(vector.tensors, vector.chat.config).head
+    head = next(iter(_own_heads(vector)), None)
     if head is None:
         return 0.0
     plus, minus = vector.difference(head, vocabulary.row_maps[number])

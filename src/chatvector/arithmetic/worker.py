@@ -22,6 +22,7 @@ from chatvector.arithmetic.kernels import (
 )
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Term, Unit
 from chatvector.arithmetic.reading import Buffer, read_slice
+from chatvector.arithmetic.roles import is_derived
 from chatvector.arithmetic.statistics import Sums, measure_all
 
 WORK_DTYPES = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
@@ -142,7 +143,8 @@ class Worker:
         values.reshape(-1, width)[wanted] = stored.reshape(-1, width)
 
     def _check_copy(self, tensor: TensorPlan, values: NDArray[Any]) -> None:
-        if tensor.dtype.kind != "float" or not len(values):
+        # A derived mask may hold −inf; only weights must be finite.
+        if tensor.dtype.kind != "float" or not len(values) or is_derived(tensor.name, tensor):
             return
         total, _, _ = self._scratch.take(len(values), np.dtype(np.float32))
         with np.errstate(over="ignore", invalid="ignore"):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chatvector.arithmetic.roles import find_vocabulary, is_derived, text_config
-from chatvector.checkpoint.tensor_info import TensorInfo
+from chatvector.checkpoint.tensor_info import TensorInfo, is_floating
 from chatvector.checks.config_rules import (
     ACTIVATIONS,
     LEGACY_GELU,
@@ -106,6 +106,7 @@ def compare_tensors(
     shared: list[str] = []
     lacking: dict[tuple[str, str], list[str]] = {}
     reshaped: list[str] = []
+    mixed: list[str] = []
     for name in sorted(target.keys() | base.keys() | chat.keys()):
         having = {role: tensors[name] for role, tensors in models.items() if name in tensors}
         if name in with_rows:
@@ -123,10 +124,12 @@ def compare_tensors(
                 derived[name] = tuple(having)
             else:
                 reshaped.append(_shapes(name, having))
+        elif len({is_floating(tensor) for tensor in having.values()}) > 1 and not is_derived(name, having["target"]):
+            mixed.append(f"{name} ({_values({role: tensor.dtype.code for role, tensor in having.items()})})")
         else:
             shared.append(name)
-    if lacking or reshaped:
-        raise IncompatibleParents("; ".join(_problems(models, lacking, reshaped)))
+    if lacking or reshaped or mixed:
+        raise IncompatibleParents("; ".join(_problems(models, lacking, reshaped, mixed)))
     return TensorComparison(tuple(shared), vocabulary, derived)
 
 
@@ -207,12 +210,17 @@ def _vocabulary_names(models: Mapping[str, Tensors], configs: Mapping[str, Confi
 
 
 def _problems(
-    models: Mapping[str, Tensors], lacking: Mapping[tuple[str, str], list[str]], reshaped: list[str]
+    models: Mapping[str, Tensors],
+    lacking: Mapping[tuple[str, str], list[str]],
+    reshaped: list[str],
+    mixed: list[str],
 ) -> Iterator[str]:
     for (having, without), names in lacking.items():
         yield f"{len(names)} tensors are in {having} but not in {without}: {first_five(names)}"
     if reshaped:
         yield f"{len(reshaped)} tensors differ in shape: {first_five(reshaped)}"
+    if mixed:
+        yield f"{len(mixed)} tensors are numbers in one model and integers in another: {first_five(mixed)}"
     hint = None
     for one, other in (("target", "base"), ("base", "chat"), ("target", "chat")):
         hint = hint or layout_hint(models[one].keys(), one, models[other].keys(), other)
