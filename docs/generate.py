@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 DOCS = Path(__file__).parent
-PAGES = ("cli.md", "recipe.md")
+PAGES = ("cli.md", "recipe.md", "licences.md")
 PART = re.compile(r"(<!-- generated: (?P<name>[\w -]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 WIDTH = 80
 
@@ -92,11 +92,44 @@ def roles(_: str) -> str:
     return "\n".join(re.sub(r" {2,}", " ", re.sub(r"-{4,}", "---", row)) for row in rows)
 
 
+def licences(_: str) -> str:
+    """The table of `chatvector.provenance.licence_rules`, one row a licence."""
+    from chatvector.provenance.licence_rules import Clause, table
+
+    lines = [
+        "| licence | copy | notice | to show | name begins with | commercial | more |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for licence in table().values():
+        asked = {rule: clause.text for rule, clause in licence.rules.items()}
+        limit = asked.get("commercial", "")
+        more = [word for rule, word in MORE.items() if rule in asked]
+        cells = (
+            f"[{licence.title}]({licence.url})",
+            "yes" if "copy" in asked else "",
+            "yes" if "notice" in asked else "",
+            asked.get("display", ""),
+            licence.rules.get("name", Clause()).text,
+            f"{int(limit):,}".replace(",", " ") if limit.isdigit() else limit,
+            ", ".join(more),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+MORE = {
+    "policy": "rules of use",
+    "only_for": "own family only",
+    "share_alike": "share-alike",
+    "derivatives": "no modified versions",
+}
+
 MAKERS: dict[str, Callable[[str], str]] = {
     "help": help_of,
     "exit-codes": exit_codes,
     "keys": recipe_keys,
     "roles": roles,
+    "licences": licences,
 }
 
 

@@ -8,11 +8,12 @@ import json
 from chatvector.arithmetic.plan import Plan
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.preparation import Job
+from chatvector.provenance.licences import Verdict, licence_files, notice_file
 from chatvector.vocabulary.files import output_side_files
 
 
-def side_files(job: Job) -> dict[str, bytes]:
-    """All side files of the output by name, the target's licences and remote code among them.
+def side_files(job: Job, verdict: Verdict) -> dict[str, bytes]:
+    """All side files of the output by name, remote code and all parents' licences and notices among them.
 
     The target's README is left behind: it describes another model.
     """
@@ -26,7 +27,9 @@ def side_files(job: Job) -> dict[str, bytes]:
         tie_word_embeddings=False if job.merge.unties else None,
     )
     kept = {name: job.target.read_file(name) for name in job.target.files if name not in changed}
-    return kept | {name: data for name, data in changed.items() if data is not None}
+    files = kept | {name: data for name, data in changed.items() if data is not None}
+    files |= licence_files([found.parent for found in verdict.found], files)
+    return files | notice_file(verdict, files)
 
 
 def index_bytes(plan: Plan, target: Checkpoint) -> dict[str, bytes]:

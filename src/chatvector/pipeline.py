@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`apply` and `extract`: recipe → plan → execute → side files → checks → manifest → the output appears."""
+"""`apply` and `extract`: recipe → plan → execute → side files → checks → manifest, card → the output appears."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.staging import Staging, allocated_bytes, check_output_place, free_bytes, open_staging
 from chatvector.checks.selfcheck import check_output
 from chatvector.errors import InputError, NotEnoughSpace, UsageError, VerificationFailed
+from chatvector.origins import parents_of
 from chatvector.output_files import index_bytes, side_files
 from chatvector.preparation import Job, prepare
+from chatvector.provenance.card import model_card, with_card
+from chatvector.provenance.licences import judge
 from chatvector.provenance.manifest import MANIFEST, to_bytes
+from chatvector.provenance.parent_cards import CARD
 from chatvector.recipe import Recipe
 from chatvector.record import merge_manifest
 
@@ -66,7 +70,10 @@ def apply(
         check_places(job)
         choose_threads(job.plan, recipe.memory_bytes, recipe.threads)
         meter = progress(job)
-        changed = side_files(job)
+        verdict = judge(parents_of(job, say))
+        for line in (*verdict.conflicts, *verdict.undetermined):
+            say(f"licences: {line}")
+        changed = side_files(job, verdict)
         require_space(output, job.plan.bytes_written, job.plan.hash)
         # 2. Execute, in a staging directory beside the output.
         staging = stack.enter_context(open_staging(output, job.plan.hash, restart=restart, on_resume=say))
@@ -86,8 +93,9 @@ def apply(
                 staging.write_file(name, data)
             # 4. Checks on what was written, not on what was meant.
             checks = check_output(job.plan, staging.path, job.choice, job.vocabulary)
-            # 5. Manifest, then the rename.
-            manifest = merge_manifest(job, outcome, checks, started, output, staging.path)
+            # 5. Manifest and model card, then the rename.
+            manifest = with_card(merge_manifest(job, verdict, outcome, checks, started, output, staging.path))
+            staging.write_file(CARD, model_card(manifest).encode())
             staging.write_file(MANIFEST, to_bytes(manifest))
             staging.publish()
     return Result(output, manifest)

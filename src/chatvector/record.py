@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import resource
 import sys
 import time
@@ -17,39 +18,50 @@ from chatvector.arithmetic.execute import Outcome
 from chatvector.arithmetic.statistics import report
 from chatvector.checkpoint.fingerprint import Fingerprint
 from chatvector.checkpoint.names import resolve
+from chatvector.origins import origin, without_paths
 from chatvector.preparation import Job
+from chatvector.provenance.licences import Verdict
 from chatvector.provenance.manifest import FORMAT, MANIFEST
 from chatvector.recipe import Recipe
 from chatvector.vocabulary.choice import describe
 
 
 def merge_manifest(
-    job: Job, outcome: Outcome, checks: Mapping[str, Any], started: float, output: Path, place: Path
+    job: Job, verdict: Verdict, outcome: Outcome, checks: Mapping[str, Any], started: float, output: Path, place: Path
 ) -> dict[str, Any]:
     """The manifest of a merged model.
 
     Args:
         job: what was planned.
+        verdict: the parents' names, licences and what those ask.
         outcome: what the executor did.
         checks: what the checks after the last byte compared.
         started: when the run began, seconds since the epoch.
         output: where the model will be; the recipe's paths and this one stand under `run` only.
         place: the staging directory, for the files' sizes and digests.
     """
+    parents = [found.parent for found in verdict.found]
+    chat_format = job.recipe.chat_format
+    if _names_a_file(chat_format):
+        chat_format = Path(chat_format).name
     return {
         "format": FORMAT,
         "kind": "model",
         "chatvector": __version__,
         "plan": job.plan.hash,
-        "recipe": job.recipe.identity(),
+        "recipe": job.recipe.identity() | {"chat_format": chat_format},
+        "origins": {parent.role: origin(parent) for parent in parents},
         "parents": fingerprints(job),
         "chat_format": describe(job.choice),
         "vocabulary": job.vocabulary.report.as_dict(),
         "scales": effective_scales(job),
         "copied": {"derived_buffers": list(job.merge.derived), "scale_zero": _copied(job)},
-        "lineage": [None if verdict is None else verdict.as_dict() for verdict in job.lineage],
+        "lineage": [None if verdict is None else verdict.summary() for verdict in job.lineage],
         "statistics": report(job.plan, outcome.sums, len(job.vectors)),
         "checks": dict(checks),
+        "languages": list(parents[0].facts.languages),
+        "licences": verdict.as_dict(),
+        "warnings": without_paths(job.warnings, job, parents),
         "files": output_listing(place, sha256=job.recipe.sha256),
         "run": {
             "recipe": _placed(job.recipe),
@@ -65,10 +77,16 @@ def _placed(recipe: Recipe) -> dict[str, Any]:
     """The recipe with absolute paths, so that it runs again from anywhere."""
     document = recipe.model_dump(mode="json", exclude_defaults=True)
     document["target"] = _absolute(document["target"])
+    if _names_a_file(recipe.chat_format):
+        document["chat_format"] = str(Path(recipe.chat_format).expanduser().absolute())
     for vector in document["vectors"]:
         for key in vector.keys() & {"base", "chat", "vector"}:
             vector[key] = _absolute(vector[key])
     return document
+
+
+def _names_a_file(chat_format: str) -> bool:
+    return re.fullmatch(r"auto|target|vector(:\d+)?", chat_format) is None
 
 
 def _absolute(name: str) -> str:

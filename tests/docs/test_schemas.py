@@ -18,11 +18,14 @@ from docs.pages import read
 ROW = re.compile(r"^\| `(?P<path>[^`]+)` \| (?P<kind>[^|]+) \|(?P<meaning>[^|]*)\|$", re.MULTILINE)
 # Mappings whose keys are names of tensors, files, roles …: written `*` in the page.
 OPEN = re.compile(
-    r"(parents|side_files|special_tokens|rules|scales\[\]\.tensors|roles|layers|statistics\.tensors"
+    r"(^origins|^parents|side_files|special_tokens|rules|scales\[\]\.tensors|roles|layers|statistics\.tensors"
     r"|checks\.chat\.template_tokens|files|parent_dtypes|shards|models|tasks)$"
 )
 # Lists that a row describes as a whole, as they may well be empty.
-LISTS = re.compile(r"(scale_\w+|derived_buffers|scale_zero|zero_vector|warnings|problems|plain_markers)$")
+LISTS = re.compile(
+    r"(scale_\w+|derived_buffers|scale_zero|zero_vector|warnings|problems|plain_markers|reasons"
+    r"|languages|licences|unknown|found_in|conflicts|undetermined|forbidden)$"
+)
 # Objects that a row describes as a whole.
 WHOLE = ("run.recipe", "run.revisions", "statistics.roles.*", "statistics.layers.*", "statistics.tensors.*", "recipe")
 KINDS: dict[str, tuple[type, ...]] = {
@@ -99,7 +102,10 @@ def test_manifest_of_a_model() -> None:
     compare(printed, section(MODEL))
     assert json.loads(Path("out/chat_vector.json").read_text("utf-8")) == printed
     seen = {path for path, _ in leaves(printed)}
-    assert {path for path, (_, optional) in section(MODEL).items() if optional} - seen == {"chat_format.template"}
+    assert {path for path, (_, optional) in section(MODEL).items() if optional} - seen == {
+        "chat_format.template",
+        "licences.accepted",
+    }
     run("run", "out/chat_vector.json", "-o", "again", "--json")
 
 
@@ -124,3 +130,14 @@ def test_plan() -> None:
     shared = {path: row for path, row in section(MODEL).items() if path.startswith(SHARED_BY_PLAN)}
     compare(run("plan", *TRIO, "--json"), shared | section(PLAN))
     compare(run("apply", *TRIO, "--dry-run", "--json"), shared | section(PLAN))
+
+
+def test_demo() -> None:
+    from chatvector.lab.comparison import Scored
+    from chatvector.lab.demo import EVALUATION_SEED, Comparison
+    from chatvector.lab.items import held_out_items
+    from chatvector.runtime.generation import Reply
+
+    items = tuple(held_out_items(1, EVALUATION_SEED))
+    scored = Scored(items, tuple(Reply("좋은 거예요.", stopped=True, tokens=3) for _ in items))
+    compare(Comparison(1.0, 1, {"target": scored}).as_json(), section("`demo --json`"))

@@ -32,6 +32,9 @@ PIPELINE = {
     "output_files": "side files and index of an output",
     "record": "what a run did, for the manifest",
     "rerun": "from a manifest to a recipe",
+    "origins": "names, cards and licences of the parents",
+    "publishing": "push",
+    "mergekit_recipes": "from another tool's recipe to ours, and back",
     "extraction": "extract",
     "algebra": "save runs the pipeline, see docs/decisions/0006-algebra-above-the-pipeline.md",
 }

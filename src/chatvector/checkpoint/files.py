@@ -23,8 +23,18 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 SHARD = re.compile(r"model-(\d+)-of-(\d+)\.safetensors")
 
-# Patterns of side files, on lower-case names. Only `additional_chat_templates` may be a sub-folder: what else
-# lies in sub-folders (other formats, training runs, images) belongs to no loader of this directory.
+# Licence and notice files, on lower-case names. The sub-folders of `licences` hold those of a merged model's parents.
+LICENCE_FILES = (
+    "*licen[sc]e*",
+    "copying*",
+    "*notice*",
+    "*use_policy*",
+    "*prohibited_use*",
+    "*terms_of_use*",
+    "licences/*/*",
+)
+# Patterns of side files, on lower-case names. What lies in other sub-folders than these (other formats, training runs,
+# images) belongs to no loader of this directory.
 SIDE_FILES = (
     "*config*.json",  # config, generation_config, tokenizer_config, ModelScope's configuration
     "*processor*.json",  # preprocessor, processor, video and image processors
@@ -41,12 +51,7 @@ SIDE_FILES = (
     "*.spm",
     "*.tiktoken",
     "*.py",  # remote code: copied, never executed
-    "*licen[sc]e*",
-    "copying*",
-    "*notice*",
-    "*use_policy*",
-    "*prohibited_use*",
-    "*terms_of_use*",
+    *LICENCE_FILES,
 )
 # What the patterns above catch and must not.
 NOT_SIDE_FILES = (
@@ -155,11 +160,20 @@ def choose_files(listing: Mapping[str, int], read: Callable[[str], bytes], where
 
 def is_side_file(name: str) -> bool:
     """Whether a file (relative name with `/`) travels to the output unless it is patched there."""
+    return _matches(name, SIDE_FILES)
+
+
+def is_licence_file(name: str) -> bool:
+    """Whether a side file (relative name with `/`) is a licence, a notice or rules of use."""
+    return _matches(name, LICENCE_FILES)
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     lower = name.lower()
     if any(fnmatchcase(lower, pattern) for pattern in NOT_SIDE_FILES):
         return False
     # As many folders as the pattern: in fnmatch a "*" would cross them.
-    return any(fnmatchcase(lower, p) for p in SIDE_FILES if p.count("/") == lower.count("/"))
+    return any(fnmatchcase(lower, p) for p in patterns if p.count("/") == lower.count("/"))
 
 
 def _is_weights(name: str) -> bool:

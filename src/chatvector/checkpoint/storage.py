@@ -117,9 +117,10 @@ class LocalDirectory:
         self.location = location or str(path)
 
     def listing(self) -> dict[str, int]:
-        """All files at the top and in the named-template folder, with sizes in bytes."""
+        """All files at the top, in the named-template folder and below `licences`, with sizes in bytes."""
         found: dict[str, int] = {}
-        for folder in (self.path, self.path / "additional_chat_templates"):
+        licences = sorted(self.path.glob("licences/*/"))
+        for folder in (self.path, self.path / "additional_chat_templates", *licences):
             if not folder.is_dir():
                 continue
             for entry in sorted(folder.iterdir()):

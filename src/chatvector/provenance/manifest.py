@@ -5,8 +5,9 @@ Only the `run` section may hold paths, times and names of this machine; publishi
 whenever the same recipe meets the same parents.
 
     {"format": 1, "kind": "model" | "vector", "chatvector": version, "recipe": {...}, "parents": {role: fingerprint},
-     "vocabulary": {...}, "chat_format": {...}, "scales": {...}, "lineage": [...], "statistics": {...},
-     "warnings": [...], "files": {...}, "run": {"inputs": {...}, "output", "started", "seconds", "bytes_read", …}}
+     "origins": {role: hub name and commit}, "vocabulary": {...}, "chat_format": {...}, "scales": {...},
+     "lineage": [...], "statistics": {...}, "licences": {...}, "warnings": [...], "files": {...},
+     "run": {"inputs": {...}, "output", "started", "seconds", "bytes_read", …}}
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ FORMAT = 1
 def to_bytes(manifest: Mapping[str, Any]) -> bytes:
     """The manifest as indented JSON, keys in the order given, numbers exact."""
     return (json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def publishable(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest without its `run` section: no path, time or name of this machine is left."""
+    return {key: value for key, value in manifest.items() if key != "run"}
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
