@@ -42,8 +42,8 @@ docs: $(VENV)/.dev  ## write the generated parts of docs/ anew
 bench: $(VENV)/.dev  ## the benchmarks: ratios measured in one run (minutes, some GB of disk)
 	$(BIN)/python -m benchmarks
 
-lab: $(VENV)/.dev  ## train the embedded trio again, into build/lab/family (about a quarter of an hour on one core)
-	$(BIN)/python -m chatvector.lab.trio --work build/lab --out build/lab/family
+lab: $(VENV)/.dev  ## train the embedded trio again, into the package (15 to 20 minutes on one core)
+	$(BIN)/python -m chatvector.lab.trio --work build/lab --out src/chatvector/checkpoint/family
 
 clean:  ## remove what the targets above made, the environment too
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
