@@ -141,14 +141,3 @@ def test_demo() -> None:
     items = tuple(held_out_items(1, EVALUATION_SEED))
     scored = Scored(items, tuple(Reply("좋은 거예요.", stopped=True, tokens=3) for _ in items))
     compare(Comparison(1.0, 1, {"target": scored}).as_json(), section("`demo --json`"))
-
-
-def test_demo() -> None:
-    from chatvector.lab.comparison import Scored
-    from chatvector.lab.demo import EVALUATION_SEED, Comparison
-    from chatvector.lab.items import held_out_items
-    from chatvector.runtime.generation import Reply
-
-    items = tuple(held_out_items(1, EVALUATION_SEED))
-    scored = Scored(items, tuple(Reply("좋은 거예요.", stopped=True, tokens=3) for _ in items))
-    compare(Comparison(1.0, 1, {"target": scored}).as_json(), section("`demo --json`"))
