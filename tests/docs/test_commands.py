@@ -18,8 +18,9 @@ from chatvector.cli.main import app
 from docs.pages import PAGES, ROOT, Block, blocks, commands, name_of
 
 PLACES = {"TARGET": "demo:target", "BASE": "demo:base", "CHAT": "demo:chat", "MODEL": "demo:chat"}
-# Vectors that a reader has made before: each is extracted before the block runs.
-VECTORS = {"OTHER", "VEC", "demo-vector"}
+# What a reader has made before: extracted, or merged, when a command asks for it and no earlier one has written it.
+VECTORS = {"OTHER", "VEC", "VECTOR", "demo-vector"}
+MERGES = {"OUT", "ko-chat", "my-merge"}
 HUB_NAME = re.compile(r"(?P<owner>[\w-]+)/[\w.-]+(@\S+)?")
 # First parts of the paths that the pages use, which no hub name begins with.
 FOLDERS = {"out", "examples", "OUT", "ko-chat"}
@@ -29,9 +30,18 @@ NEED_TORCH = {"demo"}
 SHELL = [block for path in PAGES for block in blocks(name_of(path), "sh")]
 
 
-def made_before(words: list[str], made: set[str]) -> set[str]:
-    """The vectors that a command takes for granted."""
-    return {name for word in words for name in VECTORS if word.partition("=")[0] == name} - made
+def make_what_is_read(words: list[str]) -> None:
+    """Make the vectors and merges that a command takes for granted."""
+    before = ["", *words]
+    for flag, word in zip(before, words, strict=False):
+        name = re.split(r"[=/]", word)[0]
+        if flag in ("-o", "--output", "--keep") or Path(name).exists():
+            continue
+        if name in VECTORS:
+            invoke(["chatvector", "extract", "demo:base", "demo:chat", "-o", name, "--quiet"])
+        elif name in MERGES:
+            trio = ["demo:target", "--base", "demo:base", "--chat", "demo:chat"]
+            invoke(["chatvector", "apply", *trio, "-o", name, "--quiet"])
 
 
 def meant(word: str) -> str:
@@ -53,19 +63,14 @@ def invoke(words: list[str]) -> None:
 
 def run_all(listed: list[list[str]]) -> None:
     """Run commands one after another; a name that several of them write is free again for the next."""
-    made: set[str] = set()
     for words in listed:
         if words[1] in NEED_TORCH or has_hub_name(words):
             invoke([*words, "--help"])
             continue
-        for vector in sorted(made_before(words, made)):
-            invoke(["chatvector", "extract", "demo:base", "demo:chat", "-o", vector, "--quiet"])
-            made.add(vector)
+        make_what_is_read(words)
         words = [meant(word) for word in words]
         if "-o" in words and words[1] in ("apply", "extract", "run"):
-            out = words[words.index("-o") + 1]
-            shutil.rmtree(out, ignore_errors=True)
-            made.add(out)
+            shutil.rmtree(words[words.index("-o") + 1], ignore_errors=True)
         invoke(words)
 
 
