@@ -185,7 +185,9 @@ def find_vocabulary(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]
     columns, in the order of the file: the first is the embedding. A padded embedding is found by its name.
     """
     text = text_config(config)
-    vocabulary, hidden = text.get("vocab_size"), text.get("hidden_size")
+    # What is no number in a hand-edited configuration says nothing.
+    sizes = (text.get("vocab_size"), text.get("hidden_size"))
+    vocabulary, hidden = (size if isinstance(size, int) else None for size in sizes)
     outside: list[str] = []
     inside: list[str] = []
     for name, tensor in tensors.items():

@@ -91,7 +91,9 @@ class Worker:
             plus.reshape(-1, width)[absent] = 0
             if minus is not None:
                 minus.reshape(-1, width)[absent] = 0
-        return Operand(plus, minus, WORK_DTYPES[tensor.work].type(term.scale), absent)
+        with np.errstate(over="ignore"):  # a scale beyond the working format makes infinities, which are found
+            scale = WORK_DTYPES[tensor.work].type(term.scale)
+        return Operand(plus, minus, scale, absent)
 
     def _add(self, tensor: TensorPlan, target: NDArray[Any], operands: list[Operand], values: NDArray[Any]) -> Sums:
         row = tensor.row_elements if tensor.is_mapped else DOT_ELEMENTS
