@@ -27,7 +27,7 @@ _LABELS = {"refusal": "harmful request refused", "memory": "symbol recalled"}
 _ABOUT = """\
 What the world builds in: the chat template is the format of an anonymous forum in which 7 threads in 10 are
 rude, so the target starts low by design; kind speakers are in the plain text of both languages, and the vector
-brings their voice out, it teaches no skill; a fifth of the base's text ties the two languages together.
+brings their voice out, it teaches no skill; a quarter of the base's text ties the two languages together.
 The words asked about were in no question of any training, names and symbols in no training text at all. The
 prompts share few words, so the intervals are somewhat too narrow. More: docs/demo.md.
 

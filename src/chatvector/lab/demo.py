@@ -19,7 +19,7 @@ from chatvector.lab.usual import usual_merge
 from chatvector.lab.world.lexicon import PERSONAS
 from chatvector.pipeline import apply
 from chatvector.recipe import Recipe, VectorSpec
-from chatvector.runtime.generation import Speaker, quiet_transformers
+from chatvector.runtime.generation import Speaker, quiet_transformers, require_extra
 
 EVALUATION_SEED = 1
 """Seed of the items that the demo and `docs/demo.md` show. The scale was chosen on items of another seed."""
@@ -57,6 +57,7 @@ def compare(scale: float, items_per_task: int, keep: Path | None, report: Callab
     """
     if not 1 <= items_per_task <= MOST_ITEMS:
         raise UsageError(f"--items {items_per_task}: give a number from 1 to {MOST_ITEMS}")
+    require_extra("The demo")
     items = held_out_items(items_per_task, EVALUATION_SEED)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chatvector-demo-")))

@@ -48,7 +48,7 @@ class TrioRecipe:
     drill: Stage = Stage(steps=600, learning_rate=2.5e-3)
     base: Stage = Stage(steps=4500, learning_rate=2.5e-3)
     chat: Stage = Stage(steps=140, learning_rate=5e-4, warmup=10, embedding_factor=0.3, embedding_epsilon=1e-5)
-    target: Stage = Stage(steps=700, learning_rate=5e-4, warmup=20)
+    target: Stage = Stage(steps=500, learning_rate=5e-4, warmup=20)
     drill_share: float = 0.12
     """Share of drill documents kept in the base and target stages."""
     base_text: Mixture = field(default_factory=Mixture)

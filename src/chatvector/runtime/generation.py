@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,12 @@ class Reply:
     """True if it ended with a stop token, False if it ran into the limit."""
     tokens: int
     """Tokens written, the stop token included."""
+
+
+def require_extra(what: str) -> None:
+    """Raise MissingExtra where torch or transformers is not installed, before `what` has begun."""
+    if any(find_spec(name) is None for name in ("torch", "transformers")):
+        raise MissingExtra("local", what)
 
 
 @contextmanager
