@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chatvector.arithmetic.halves import narrow, widen
+
 # Sums of squares are taken over rows of this many elements: short enough for float32 to keep six digits, and for the
 # linear algebra library not to start threads of its own.
 DOT_ELEMENTS = 8192
@@ -76,11 +78,11 @@ def add_vectors(
     sums: list[list[float]] = []
     # Overflow becomes infinity and is found below; numpy need not warn on top.
     with np.errstate(over="ignore", invalid="ignore"):
-        np.copyto(total, target)
+        load_into(target, total)
         for operand in operands:
-            np.copyto(part, operand.plus)
+            load_into(operand.plus, part)
             if operand.minus is not None:
-                np.copyto(spare, operand.minus)
+                load_into(operand.minus, spare)
                 np.subtract(part, spare, out=part)
             sums.append(row_squares(part, row))
             if operand.scale != 1:
@@ -89,20 +91,33 @@ def add_vectors(
                 # Adding minus zero changes no bit of any number; plus zero would turn −0 into +0.
                 part.reshape(-1, row)[operand.absent] = -0.0
             np.add(total, part, out=total)
-        round_into(total, out)
+        round_into(total, out, (part, spare))
         squares = exact_sum(row_squares(total, row))
     # No element exceeds the root of the sum of squares: one cheap sum bounds them all.
     largest = largest_of(out.dtype)
     return sums, all(math.isfinite(value) for values in sums for value in values) and squares < largest * largest
 
 
-def round_into(values: NDArray[Any], out: NDArray[Any]) -> None:
+def load_into(values: NDArray[Any], out: NDArray[Any]) -> None:
+    """Write `values` [B] into `out` [B] of a working format, exactly."""
+    if values.dtype == np.float16 and out.dtype == np.float32:
+        widen(values, out)
+    else:
+        np.copyto(out, values)
+
+
+def round_into(values: NDArray[Any], out: NDArray[Any], scratch: Sequence[NDArray[Any]] = ()) -> None:
     """Round `values` [B] to the dtype of `out` [B], to nearest even, once.
 
     The library casts float64 to bfloat16 by way of float32, which rounds twice and errs for one value in about
     131,000. Rounding to odd on the way makes the second rounding the only one that counts (Boldo and Melquiond,
     "Emulation of FMA and correctly rounded sums", IEEE Transactions on Computers 57, 2008, theorem 1).
+
+    `scratch`: two arrays of B float32 speed float32 to F16 up; their contents are lost.
     """
+    if values.dtype == np.float32 and out.dtype == np.float16 and scratch:
+        narrow(values, out, *scratch)
+        return
     with np.errstate(over="ignore", invalid="ignore"):
         if values.dtype == np.float64 and out.dtype.itemsize == 2 and out.dtype != np.float16:
             for start in range(0, len(values), DOT_ELEMENTS):  # short pieces: there are copies on the way
