@@ -66,3 +66,8 @@ def test_no_file_names_a_machine_or_an_address() -> None:
 def test_nothing_is_tracked_that_a_run_makes() -> None:
     made = re.compile(r"(^|/)(__pycache__|\.venv|build|dist|\.hypothesis|\.pytest_cache|\.ruff_cache)/|\.partial(/|$)")
     assert not [path for path in tracked() if made.search(path.relative_to(ROOT).as_posix())]
+
+
+def test_nothing_is_left_to_be_filled_in() -> None:
+    gap = re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X|TB[D])\b|^FIGURE[S]$", re.MULTILINE)
+    assert not [f"{name}: {match.group()}" for name, text in texts() for match in gap.finditer(text)]
