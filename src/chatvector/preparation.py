@@ -12,21 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from chatvector.arithmetic.merge_plan import MergePlan, head_norm, plan_merge, require_consistent_ties
 from chatvector.arithmetic.plan import Plan
-from chatvector.arithmetic.roles import Role, assign_roles, find_vocabulary
+from chatvector.arithmetic.roles import Role, assign_roles
 from chatvector.arithmetic.scales import ScaleRules, parse_layers
-from chatvector.arithmetic.sources import PairVector, VectorSource, embedding_rows
+from chatvector.arithmetic.sources import EmbeddingRows, PairVector, VectorSource, embedding_rows
 from chatvector.arithmetic.stored import StoredVector
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.fingerprint import Fingerprint, Sample, fingerprint
 from chatvector.checkpoint.names import resolve
 from chatvector.checkpoint.quantised import refuse_quantised
 from chatvector.checks.compatibility import compare_configs, compare_tensors
-from chatvector.checks.lineage import Lineage, judge_lineage, refuse_swapped
+from chatvector.checks.evidence import lineage_of
+from chatvector.checks.lineage import Lineage
 from chatvector.errors import IncompatibleParents, UsageError, first_five
 from chatvector.recipe import Recipe, VectorSpec
 from chatvector.vocabulary.chat_format import ChatFormat, read_chat_format
@@ -84,7 +82,7 @@ def prepare(recipe: Recipe, stack: ExitStack, say: Say) -> Job:
     formats = [read_chat_format(vector.chat, table.chat) for vector, table in zip(vectors, tables, strict=True)]
     # 4. The sample: lineage and fingerprints. Before the choice of a format, which swapped parents would confuse.
     roles = assign_roles(target.tensors, target.config)
-    lineage, fingerprints = _sample(recipe, target, vectors, roles, formats, warnings)
+    lineage, fingerprints = _sample(recipe, target, vectors, roles, tokens, warnings)
     # 5. Whose chat format, and where every row of the vocabulary comes from.
     own_table = tokens.read(target)
     own_format = read_chat_format(target, own_table)
@@ -135,20 +133,6 @@ def scale_rules(spec: VectorSpec) -> ScaleRules:
 def open_model(name: str, stack: ExitStack, say: Say) -> Checkpoint:
     """Open a model, refuse quantised weights and inconsistent ties."""
     return _open(name, stack, say)
-
-
-class EmbeddingRows:
-    """The rows of a checkpoint's embedding, for the criterion of untrained rows: V = `rows`, D = `dim`."""
-
-    def __init__(self, model: Checkpoint) -> None:
-        self._model = model
-        self._name = find_vocabulary(model.tensors, model.config).embedding or ""
-        self.rows = embedding_rows(model)
-        self.dim = model.tensors[self._name].row_elements
-
-    def read_rows(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Rows by index, [n, D]."""
-        return self._model.read_rows(self._name, rows)
 
 
 class _TokenTables:
@@ -230,7 +214,7 @@ def _sample(
     target: Checkpoint,
     vectors: tuple[VectorSource, ...],
     roles: Mapping[str, Role],
-    formats: list[ChatFormat | None],
+    tokens: _TokenTables,
     warnings: list[str],
 ) -> tuple[tuple[Lineage | None, ...], dict[str, Fingerprint | Mapping[str, Any]]]:
     own = Sample(target)
@@ -244,32 +228,14 @@ def _sample(
         base_sample, chat_sample = Sample(vector.base), Sample(vector.chat)
         fingerprints[f"vectors.{number}.base"] = fingerprint(vector.base, base_sample)
         fingerprints[f"vectors.{number}.chat"] = fingerprint(vector.chat, chat_sample)
-        verdict = judge_lineage(
-            own, _on_grid(base_sample, vector.base, own), _on_grid(chat_sample, vector.chat, own), roles
-        )
-        has_template = _has_template(vector.base), formats[number] is not None
-        names = (target.name, vector.base.name, vector.chat.name)
-        if recipe.force_lineage:
-            if verdict.verdict == "swapped":
-                warnings.append(f"lineage: {names[0]} lies {verdict.projection:.2f} of the way to chat; forced")
-        else:
-            refuse_swapped(verdict, names, template=has_template)
-        if verdict.verdict == "zero vector":
-            warnings.append(f"{vector.name}: base and chat hold the same sampled weights, the vector is zero")
-        elif verdict.verdict == "unrelated":
-            warnings.append(f"lineage: {', '.join(names)} look unrelated; is base the parent of the other two?")
+        samples = {"target": own, "base": base_sample, "chat": chat_sample}
+        verdict = lineage_of(target, vector.base, vector.chat, roles, samples, tokens=tokens.read)
+        # Taking away a vector that the target holds is no mistake.
+        if not recipe.force_lineage and recipe.vectors[number].scale > 0:
+            verdict.raise_if_refused((target.name, vector.base.name, vector.chat.name))
+        warnings += [f"lineage of {vector.name}: {reason}" for reason in verdict.reasons]
         verdicts.append(verdict)
     return tuple(verdicts), fingerprints
-
-
-def _on_grid(sample: Sample, model: Checkpoint, like: Sample) -> Sample:
-    return sample if sample.grid == like.grid else Sample(model, like.grid)
-
-
-def _has_template(model: SideFiles) -> bool:
-    from chatvector.vocabulary.template_files import read_template_files
-
-    return bool(read_template_files(model).sources)
 
 
 def _digest(found: Fingerprint | Mapping[str, Any]) -> Any:

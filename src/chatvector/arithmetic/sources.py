@@ -84,5 +84,19 @@ def embedding_rows(model: Checkpoint) -> int:
     return model.tensors[embedding].shape[0]
 
 
+class EmbeddingRows:
+    """The rows of a checkpoint's embedding, for the criterion of untrained rows: V = `rows`, D = `dim`."""
+
+    def __init__(self, model: Checkpoint) -> None:
+        self._model = model
+        self._name = find_vocabulary(model.tensors, model.config).embedding or ""
+        self.rows = embedding_rows(model)
+        self.dim = model.tensors[self._name].row_elements
+
+    def read_rows(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Rows by index, [n, D]."""
+        return self._model.read_rows(self._name, rows)
+
+
 VectorSource = PairVector | StoredVector
 """One chat vector, whatever holds it."""

@@ -1,122 +1,252 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A first look at the family tree, from the sampled blocks: are base and chat swapped?
+"""The family tree of base, chat and target as one verdict with its figures.
 
-With τ = chat − base and δ = target − base, the projection p = ⟨δ, τ⟩ / ⟨τ, τ⟩ says how far the target lies along the
-chat vector. A target that grew from base has p near 0: continual pre-training knows nothing of chat tuning, and in so
-many dimensions unrelated directions are orthogonal. When base and chat are swapped, the true base plays chat, and
-p is near 1; so it is when the target grew from the chat model, which then already holds the vector. Three models that
-have nothing in common give p near 1/2. The sampling error of p is estimated from its spread over tensors.
+| verdict                     | meaning                                                                   | apply   |
+|-----------------------------|---------------------------------------------------------------------------|---------|
+| ok                          | base stands where the paths of chat and target part                       | goes on |
+| swapped                     | base and chat are exchanged                                               | refuses |
+| holds the vector            | the target descends from chat, or τ was added to it before                | refuses |
+| swapped or holds the vector | one of the two; the weights are the same in both, and no file tells       | refuses |
+| doubled                     | the target's own manifest says that this vector was added                 | refuses |
+| in another order            | the weights say who is base, the files who is chat: another permutation   | refuses |
+| target is the ancestor      | base and target are exchanged, or chat was tuned from the target          | both¹   |
+| holds part of the vector    | between a third and most of τ is in the target                            | warns   |
+| chat and target exchanged   | of chat and target only the target is a chat model by its files           | warns   |
+| other base version          | chat − base is too large for tuning alone: base is not chat's own base    | warns   |
+| unrelated                   | two of the three are strangers                                            | warns   |
+| zero vector                 | base and chat hold the same sampled weights                               | warns   |
+| unknown                     | nothing to compare, or no numbers                                         | goes on |
+
+¹ refuses where the files agree, else warns.
+
+Thresholds were fixed on generated families and measured on others: docs/lineage.md.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-import numpy as np
-
-from chatvector.arithmetic.kernels import dot
 from chatvector.arithmetic.roles import Role
-from chatvector.checkpoint.fingerprint import Sample
+from chatvector.checks.geometry import Geometry, Sampled, Share, measure, ratio
+from chatvector.checks.signs import Signs
 from chatvector.errors import LineageError
 
-# A target beyond this projection is refused. Unrelated models sit at 0.5, swapped ones at 1: halfway between.
-SWAPPED_PROJECTION = 0.75
-# … and only when the estimate is this many standard errors above 0.5, …
-CERTAINTY = 4.0
-# … and the directions agree beyond chance: with thousands of sampled weights unrelated ones stay under 0.05.
-SWAPPED_COSINE = 0.1
-# Roles whose rows or tokens differ between vocabularies say nothing about descent.
-_LEFT_OUT: tuple[Role, ...] = ("embedding", "head", "other")
+Verdict = Literal[
+    "ok",
+    "swapped",
+    "holds the vector",
+    "swapped or holds the vector",
+    "doubled",
+    "target is the ancestor",
+    "in another order",
+    "holds part of the vector",
+    "chat and target exchanged",
+    "other base version",
+    "unrelated",
+    "zero vector",
+    "unknown",
+]
+
+Decision = tuple[Verdict, bool, tuple[str, ...]]
+"""Verdict, whether it refuses, reasons."""
+
+# A whole vector: at least so much of it, …
+WHOLE = 0.6
+# … and so many standard errors above one half (fewer where the files point the same way).
+CERTAINTY, CERTAINTY_WITH_SIGNS = 3.0, 1.0
+# Part of a vector: at least so much, and so many standard errors above none.
+PART, PART_CERTAINTY = 0.3, 5.0
+# Cosine of two models' weights below which they are strangers. Tuning by a tenth leaves 0.995, by as much again 0.7.
+RELATED = 0.5
+# ‖τ‖/‖base‖ above which tuning alone is no explanation, and above which it is none where configurations differ too.
+LARGE_VECTOR, LARGE_VECTOR_WITH_SIGNS = 0.1, 0.05
+# Chat tuning touches the embedding's rows of the tokens it sees; further pre-training moves all.
+STILL_ROWS = 0.2
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """What the sample says.
+    """What the sampled weights and the files say about the three models' descent.
 
     Attributes:
-        projection: p, 0 for a child of base, 1 for a child of chat (or for swapped parents); None when τ is zero.
-        error: its standard error.
-        cosine: of δ and τ.
-        drift_over_tau: ‖δ‖ / ‖τ‖.
-        elements: sampled weights.
-        verdict: `ok`, `swapped`, `zero vector`, `unrelated` or `unknown`.
+        verdict: one of the table above.
+        refused: whether `apply` refuses.
+        reasons: one line each: what was seen, and what to do.
+        geometry: the figures.
+        signs: the evidence beside the weights.
     """
 
-    projection: float | None
-    error: float
-    cosine: float
-    drift_over_tau: float
-    elements: int
-    verdict: str
+    verdict: Verdict
+    refused: bool
+    reasons: tuple[str, ...]
+    geometry: Geometry
+    signs: Signs
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for the manifest."""
-        return asdict(self)
+        """Everything, for `check --json`."""
+        return {
+            "verdict": self.verdict,
+            "refused": self.refused,
+            "reasons": list(self.reasons),
+            "figures": self.geometry.as_dict(),
+            "signs": self.signs.as_dict(),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """The main figures, for the manifest and `plan --json`."""
+        total, held = self.geometry.total, self.geometry.chat_in_target
+        return {
+            "verdict": self.verdict,
+            "reasons": list(self.reasons),
+            "chat_in_target": None if held is None else held.value,
+            "chat_in_target_error": None if held is None else held.error,
+            "projection": total.projection,
+            "cosine": total.cosine,
+            "drift_over_tau": ratio(total.drift, total.tau),
+            "tau_over_base": ratio(total.tau, total.base),
+            "elements": total.elements,
+        }
+
+    def line(self) -> str:
+        """Verdict and main figures on one line."""
+        drift = ratio(self.geometry.total.drift, self.geometry.total.tau)
+        held = self.geometry.chat_in_target
+        figures = [] if held is None else [f"share of the chat vector in the target {held}"]
+        figures += [] if drift is None else [f"drift/τ {drift:.2f}"]
+        size = ratio(self.geometry.total.tau, self.geometry.total.base)
+        figures += [] if size is None else [f"τ/base {size:.3f}"]
+        return f"{self.verdict}; {', '.join(figures)}" if figures else self.verdict
+
+    def raise_if_refused(self, names: tuple[str, str, str]) -> None:
+        """Raise LineageError when the verdict is a refusal. `names`: target, base, chat as the user wrote them."""
+        if self.refused:
+            raise LineageError(
+                f"lineage of {', '.join(names)} (target, base, chat): {'; '.join(self.reasons)};"
+                " --force-lineage goes on all the same"
+            )
 
 
-def judge_lineage(target: Sample, base: Sample, chat: Sample, roles: Mapping[str, Role]) -> Lineage:
-    """Compare the sampled blocks of three models that share a grid. Takes about 20 ms for 10 million weights."""
-    products: list[tuple[float, float, float]] = []
-    elements = 0
-    for name, role in roles.items():
-        blocks = [sample.blocks.get(name) for sample in (target, base, chat)]
-        sizes = {len(block) for block in blocks if block is not None}
-        if role in _LEFT_OUT or any(block is None for block in blocks) or len(sizes) != 1:
-            continue
-        start, origin, tuned = (np.asarray(block).astype(np.float64) for block in blocks)
-        delta, tau = start - origin, tuned - origin
-        products.append((dot(delta, tau), dot(tau, tau), dot(delta, delta)))
-        elements += len(tau)
-    return _judge(products, elements)
+def judge_lineage(
+    target: Sampled, base: Sampled, chat: Sampled, roles: Mapping[str, Role], signs: Signs | None = None
+) -> Lineage:
+    """Measure three samples that share a grid, and judge. Without `signs` the weights alone decide."""
+    return judge(measure(target, base, chat, roles), signs or Signs())
 
 
-def refuse_swapped(lineage: Lineage, names: tuple[str, str, str], *, template: tuple[bool, bool]) -> None:
-    """Raise LineageError when base and chat look swapped.
-
-    Args:
-        names: target, base, chat, as the user wrote them.
-        template: whether base and chat have a chat template, which tells a swap from a descendant.
-    """
-    if lineage.verdict != "swapped":
-        return
-    target, base, chat = names
-    if template == (True, False):
-        cause = "base and chat are swapped (only the one given as base has a chat template): exchange them"
-    else:
-        cause = "either base and chat are swapped, or the target already descends from the chat model"
-    raise LineageError(
-        f"lineage: {target} lies {lineage.projection:.2f} of the way from base ({base}) to chat ({chat}), where a child"
-        f" of base lies near 0; {cause}; --force-lineage goes on all the same"
-    )
+def judge(geometry: Geometry, signs: Signs) -> Lineage:
+    """The verdict that figures and files make together; the first rule that holds counts."""
+    verdict, refused, reasons = _decide(geometry, signs)
+    if signs.recipe is not None:
+        reasons = (*reasons, f"the target holds {signs.recipe}: it is a merge itself; see what went into it")
+    return Lineage(verdict, refused, reasons, geometry, signs)
 
 
-def _judge(products: list[tuple[float, float, float]], elements: int) -> Lineage:
-    cross, length, drift = (
-        (math.fsum(column) for column in zip(*products, strict=True)) if products else (0.0, 0.0, 0.0)
-    )
-    if not (math.isfinite(cross) and math.isfinite(length) and math.isfinite(drift)):
-        return Lineage(None, math.inf, 0.0, 0.0, elements, "unknown")
-    if length == 0:
-        return Lineage(None, math.inf, 0.0, 0.0, elements, "zero vector" if elements else "unknown")
-    projection = cross / length
-    error = _standard_error(products, projection, length)
-    cosine = cross / math.sqrt(length * drift) if drift > 0 else 0.0
-    certain = error == 0 or (projection - 0.5) / error >= CERTAINTY
-    verdict = "ok"
-    if projection >= SWAPPED_PROJECTION and cosine >= SWAPPED_COSINE and certain:
-        verdict = "swapped"
-    elif 0.4 <= projection <= 0.6 and cosine > 0.5:
-        verdict = "unrelated"
-    return Lineage(projection, error, cosine, math.sqrt(drift / length), elements, verdict)
+def alarming(geometry: Geometry) -> bool:
+    """Whether the weights give reason to look at the rows of special tokens too, which costs some reading."""
+    held, other = geometry.chat_in_target, geometry.target_in_chat
+    return any(share is not None and share.value >= PART and share.above(0) > 1 for share in (held, other))
 
 
-def _standard_error(products: list[tuple[float, float, float]], projection: float, length: float) -> float:
-    """Of a ratio of sums over tensors (delete-none linearisation: residuals of the numerator around p·denominator)."""
-    if len(products) < 2:
-        return 0.0
-    residuals = [cross - projection * own for cross, own, _ in products]
-    count = len(products)
-    return math.sqrt(math.fsum(value * value for value in residuals) * count / (count - 1)) / length
+def _decide(geometry: Geometry, signs: Signs) -> Decision:
+    total = geometry.total
+    if signs.merged:
+        scales = ", ".join(f"{scale:g}" for scale in signs.merged)
+        return "doubled", True, (f"the target's own chat_vector.json says that this chat vector was added at {scales}",)
+    if not total.elements or not geometry.finite:
+        return "unknown", False, ()
+    if total.tau == 0:
+        return "zero vector", False, ("base and chat hold the same sampled weights: the vector is zero",)
+    if total.rest == 0:
+        return _at_chat(Share(1.0, 0.0), signs)
+    strangers = [pair for pair, cosine in geometry.similarity().items() if cosine < RELATED]
+    if strangers:
+        pairs = ", ".join(pair.replace(" ", " and ") for pair in strangers)
+        return "unrelated", False, (f"{pairs} look unrelated; a chat vector needs one ancestor of all three",)
+    held, taken = geometry.chat_in_target, geometry.target_in_chat
+    if held is not None and _whole(held, signs, agreeing=signs.only_base_talks or _target_like_chat(signs)):
+        return _at_chat(held, signs)
+    if taken is not None and _whole(taken, signs, agreeing=signs.only_base_talks):
+        return _at_target(taken, signs)
+    if held is not None and held.value >= PART and held.above(0) >= PART_CERTAINTY:
+        return (
+            "holds part of the vector",
+            False,
+            (f"the target already holds {held} of the chat vector; a smaller scale, or another target, is meant?",),
+        )
+    return _smaller_things(geometry, signs)
+
+
+def _whole(share: Share, signs: Signs, *, agreeing: bool) -> bool:
+    """Whether a share is a whole arrow beyond doubt."""
+    contradicted = signs.rows is not None and signs.rows.like_base > signs.rows.like_chat
+    needed = CERTAINTY_WITH_SIGNS if agreeing and not contradicted else CERTAINTY
+    return share.value >= WHOLE and share.above(0.5) >= needed
+
+
+def _target_like_chat(signs: Signs) -> bool:
+    """Whether the target's files show the chat model: its template, or its rows of the template's tokens."""
+    if signs.rows is not None and signs.rows.moved:
+        return signs.rows.like_chat > signs.rows.moved / 2
+    return False
+
+
+def _at_chat(held: Share, signs: Signs) -> Decision:
+    """The paths part at the model given as chat, or the target went on from there: the weights look the same."""
+    seen = f"the target holds {held} of the step from base to chat, where a child of base holds 0"
+    rows = () if signs.rows is None or not signs.rows.moved else (str(signs.rows),)
+    if signs.only_base_talks:
+        why = "base and chat are swapped (of the two only the one given as base is a chat model by its files)"
+        return "swapped", True, (f"{seen}: {why}; exchange them", *rows)
+    if signs.only_chat_talks:
+        why = "it descends from the chat model, or a chat vector was added to it before (the weights are alike in both)"
+        return "holds the vector", True, (f"{seen}: {why}; take a target without it", *rows)
+    if "target" in signs.templates and not {"base", "chat"} & set(signs.templates):
+        return "in another order", True, (f"{seen}, and of the three only the target has a chat template: {_ORDER[2]}",)
+    why = "either base and chat are swapped, or the target already descends from the chat model"
+    return "swapped or holds the vector", True, (f"{seen}: {why} (nothing in the files tells which)", *rows)
+
+
+_ORDER = {
+    1: "they read as base = the one given as target, chat = the one given as base, target = the one given as chat",
+    2: "they read as base = the one given as chat, chat = the one given as target, target = the one given as base",
+}
+
+
+def _at_target(taken: Share, signs: Signs) -> Decision:
+    """The paths of base and chat part at the model given as target."""
+    seen = f"the chat model holds {taken} of the step from base to target, where a child of base holds 0"
+    if signs.only_base_talks:
+        why = f"and of base and chat only the one given as base is a chat model by its files: {_ORDER[1]}"
+        return "in another order", True, (f"{seen}, {why}",)
+    why = "base and target are exchanged, or chat was tuned from the target (then that is its base)"
+    return "target is the ancestor", signs.only_chat_talks, (f"{seen}: {why}",)
+
+
+def _smaller_things(geometry: Geometry, signs: Signs) -> Decision:
+    """What deserves a word although the vector is not in the target."""
+    if "target" in signs.templates and "chat" not in signs.templates:
+        return (
+            "chat and target exchanged",
+            False,
+            (
+                "the target has a chat template and the chat model has none: are the two exchanged?"
+                " (chat + (target − base) is the same sum at scale 1, with the other's tokenizer and rows)",
+            ),
+        )
+    size = ratio(geometry.total.tau, geometry.total.base) or 0.0
+    still = geometry.still_rows is not None and geometry.still_rows >= STILL_ROWS
+    if not still and size >= (LARGE_VECTOR_WITH_SIGNS if signs.differences else LARGE_VECTOR):
+        differ = f", and they differ in {'; '.join(signs.differences)}" if signs.differences else ""
+        return (
+            "other base version",
+            False,
+            (
+                f"chat differs from base by {size:.0%} of its norm{differ}, more than chat tuning makes:"
+                " was chat tuned from another version of base?",
+            ),
+        )
+    if "base" in signs.templates and "chat" not in signs.templates:
+        return "ok", False, ("of base and chat only base has a chat template",)
+    return "ok", False, ()

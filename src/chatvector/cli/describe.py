@@ -33,7 +33,7 @@ def job_document(job: Job, threads: int) -> dict[str, Any]:
         "chat_format": describe_choice(job.choice),
         "vocabulary": job.vocabulary.report.as_dict(),
         "scales": effective_scales(job),
-        "lineage": [None if verdict is None else verdict.as_dict() for verdict in job.lineage],
+        "lineage": [None if verdict is None else verdict.summary() for verdict in job.lineage],
         "warnings": list(job.warnings),
     }
 
@@ -49,11 +49,8 @@ def job_text(job: Job, threads: int) -> str:
     for number, (vector, scales) in enumerate(zip(job.vectors, _rules(job), strict=True), 1):
         lines.append(f"vector {number}: {vector.name}; {scales}")
     for number, verdict in enumerate(job.lineage, 1):
-        if verdict is not None and verdict.projection is not None:
-            lines.append(
-                f"lineage {number}: {verdict.verdict}; the target lies {verdict.projection:+.3f} ± {verdict.error:.3f}"
-                f" of the way from base to chat (0 child of base, 1 of chat), drift/τ {verdict.drift_over_tau:.2f}"
-            )
+        if verdict is not None:
+            lines.append(f"lineage {number}: {verdict.line()}")
     lines.append(format_text(describe_choice(job.choice)))
     lines.append(vocabulary_text(job.vocabulary.report.as_dict()))
     return "\n".join(line for line in lines if line)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Do three models fit, and is their lineage what the user thinks: one verdict, readable and as data.
+
+Headers, configurations, side files and a sample of at most 32 MiB a model are read; nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chatvector.arithmetic.roles import assign_roles
+from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.fingerprint import Sample
+from chatvector.checks.compatibility import Compatibility, compare_configs, compare_tensors
+from chatvector.checks.evidence import lineage_of
+from chatvector.checks.lineage import Lineage
+from chatvector.errors import IncompatibleParents
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found of a trio.
+
+    Attributes:
+        names: role → the model as the user named it.
+        fit: differences of configurations and tensors.
+        lineage: None where the parents do not fit, so that weights cannot be compared.
+    """
+
+    names: Mapping[str, str]
+    fit: Compatibility
+    lineage: Lineage | None
+
+    @property
+    def refused(self) -> bool:
+        """Whether `apply` would refuse."""
+        return bool(self.fit.refusals) or (self.lineage is not None and self.lineage.refused)
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """Why, one line each."""
+        lineage = self.lineage
+        return self.fit.refusals + (lineage.reasons if lineage is not None and lineage.refused else ())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know, one line each."""
+        lineage = self.lineage
+        return self.fit.warnings + (lineage.reasons if lineage is not None and not lineage.refused else ())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document of `chatvector check --json`; schema in docs/lineage.md."""
+        return {
+            "refused": self.refused,
+            "models": dict(self.names),
+            "configuration": {"refusals": list(self.fit.refusals), "warnings": list(self.fit.warnings)},
+            "lineage": None if self.lineage is None else self.lineage.as_dict(),
+        }
+
+
+def check_models(base: Checkpoint, chat: Checkpoint, target: Checkpoint) -> Check:
+    """Compare three open models by configuration, tensors, sampled weights and files.
+
+    Raises what reading raises (MissingInput, DamagedFile); what does not fit is in the result.
+    """
+    configs = {"base": base.config, "chat": chat.config}
+    fit = compare_configs(target.config, configs)
+    refusals = list(fit.refusals)
+    try:
+        compare_tensors(target.tensors, base.tensors, chat.tensors, {"target": target.config, **configs})
+    except IncompatibleParents as error:
+        refusals.append(str(error))
+    names = {"base": base.name, "chat": chat.name, "target": target.name}
+    fit = Compatibility(tuple(refusals), fit.warnings)
+    if refusals:
+        return Check(names, fit, None)
+    samples = {"base": Sample(base), "chat": Sample(chat), "target": Sample(target)}
+    roles = assign_roles(target.tensors, target.config)
+    return Check(names, fit, lineage_of(target, base, chat, roles, samples))

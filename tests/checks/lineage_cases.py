@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Families of small models made from a seed, each with what is true of it; and the table that judging them gives.
+
+    python tests/checks/lineage_cases.py            prints the table of docs/lineage.md
+
+The calibration set fixed the thresholds of `chatvector.checks`; the held-out set measures them. They differ in more
+than the seed: in widths, and in the steps (low rank and Gaussian noise; low rank and heavy-tailed noise that moves some
+columns more than others).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from chatvector.arithmetic.roles import Role
+from chatvector.checkpoint.fingerprint import Grid, blocks_of
+from chatvector.checks.lineage import Lineage, judge_lineage
+from chatvector.checks.signs import Signs
+
+Weights = dict[str, NDArray[Any]]
+Kind = Literal[
+    "honest",
+    "honest, heavy",
+    "swapped",
+    "swapped, heavy",
+    "doubled",
+    "half doubled",
+    "descendant",
+    "descendant, heavy",
+    "unrelated",
+    "other base version",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+DTYPES = (np.dtype(ml_dtypes.bfloat16), np.dtype(np.float16), np.dtype(np.float32))
+ROLES: Mapping[str, Role] = {
+    "input_layernorm": "norm",
+    "q_proj": "attention",
+    "k_proj": "attention",
+    "v_proj": "attention",
+    "o_proj": "attention",
+    "post_attention_layernorm": "norm",
+    "gate_proj": "mlp",
+    "up_proj": "mlp",
+    "down_proj": "mlp",
+}
+# What the verdict should be; with files that tell swapped parents from descendants, and without any.
+HOLDS = frozenset({"holds the vector"})
+EITHER = frozenset({"swapped or holds the vector"})
+RIGHT: Mapping[Kind, tuple[frozenset[str], frozenset[str]]] = {
+    "honest": (frozenset({"ok"}), frozenset({"ok"})),
+    "honest, heavy": (frozenset({"ok"}), frozenset({"ok"})),
+    "swapped": (frozenset({"swapped"}), EITHER),
+    "swapped, heavy": (frozenset({"swapped"}), EITHER),
+    "doubled": (HOLDS, EITHER),
+    "half doubled": (frozenset({"holds part of the vector"}), frozenset({"holds part of the vector"})),
+    "descendant": (HOLDS, EITHER),
+    "descendant, heavy": (HOLDS, EITHER),
+    "unrelated": (frozenset({"unrelated"}), frozenset({"unrelated"})),
+    "other base version": (frozenset({"other base version"}), frozenset({"other base version"})),
+}
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Weights in memory, sampled as a checkpoint's are."""
+
+    blocks: Mapping[str, NDArray[Any]]
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class Case:
+    """Three models, as someone hands them over, and what is true."""
+
+    kind: Kind
+    base: Blocks
+    chat: Blocks
+    target: Blocks
+    roles: Mapping[str, Role]
+    signs: Signs
+    drift_over_tau: float
+    correlation: float
+
+    def judge(self, *, files: bool = True) -> Lineage:
+        return judge_lineage(self.target, self.base, self.chat, self.roles, self.signs if files else None)
+
+
+class Family:
+    """Ancestors and steps of one architecture, from one seed."""
+
+    def __init__(self, seed: int, *, held_out: bool) -> None:
+        self.rng = np.random.default_rng([seed, int(held_out)])
+        self.held_out = held_out
+        self.hidden = int(self.rng.choice([80, 112, 160] if held_out else [64, 96, 128]))
+        self.layers = int(self.rng.integers(2, 9))
+        self.dtype = DTYPES[int(self.rng.integers(3))]
+        self.spread = self.rng.uniform(0.15, 0.5)
+
+    def roles(self) -> dict[str, Role]:
+        named: dict[str, Role] = {"embed": "embedding"}
+        named.update({f"layers.{n}.{name}": role for n in range(self.layers) for name, role in ROLES.items()})
+        return named
+
+    def ancestor(self) -> Weights:
+        rng = self.rng
+        weights: Weights = {"embed": rng.standard_normal((512, self.hidden)) * 0.02}
+        for name, role in self.roles().items():
+            if role == "norm":
+                weights[name] = 1 + rng.standard_normal(self.hidden) * 0.2
+            elif role != "embedding":
+                columns = np.exp(rng.standard_normal(self.hidden) * 0.3)
+                weights[name] = rng.standard_normal((self._rows(name), self.hidden)) * columns * 0.02
+        return weights
+
+    def step(self, like: Weights, size: float, *, touched: float = 1.0) -> Weights:
+        """A direction for every tensor, `size` of its norm on average; norms move less, as in practice."""
+        return {
+            name: self._embedding_step(values, size, touched)
+            if name == "embed"
+            else self._direction(values.shape)
+            * np.linalg.norm(values)
+            * size
+            * (0.2 if values.ndim == 1 else np.exp(self.rng.standard_normal() * self.spread))
+            for name, values in like.items()
+        }
+
+    def correlated(self, like: Weights, tau: Weights, size: float, correlation: float) -> Weights:
+        """A step of its own that shares on average `correlation` with `tau` (more or less by tensor)."""
+        own = self.step(like, size)
+        for name, values in own.items():
+            if name != "embed":
+                c = correlation + self.rng.standard_normal() * 0.03
+                length, along = np.linalg.norm(values), tau[name] / np.linalg.norm(tau[name])
+                own[name] = length * c * along + np.sqrt(1 - c * c) * values
+        return own
+
+    def stored(self, weights: Weights) -> Blocks:
+        """Rounded to the family's dtype and sampled on a small grid."""
+        grid = Grid(16, 64)
+        taken: dict[str, NDArray[Any]] = {}
+        for name, values in weights.items():
+            flat = values.astype(self.dtype).ravel()
+            taken[name] = np.concatenate([flat[start : start + count] for start, count in blocks_of(len(flat), grid)])
+        return Blocks(taken, grid)
+
+    def _rows(self, name: str) -> int:
+        return self.hidden * 3 if "gate" in name or "up" in name else self.hidden
+
+    def _embedding_step(self, values: NDArray[Any], size: float, touched: float) -> NDArray[Any]:
+        still = self.rng.random(len(values)) >= touched
+        step = self.rng.standard_normal(values.shape) * 0.02 * size
+        step[still] *= 0.02
+        return step
+
+    def _direction(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        rng = self.rng
+        noise = rng.standard_t(4, shape) if self.held_out else rng.standard_normal(shape)
+        if len(shape) == 2:
+            rank = int(rng.integers(4, 17))
+            left, right = rng.standard_normal((shape[0], rank)), rng.standard_normal((rank, shape[1]))
+            low = np.einsum("ir,rj->ij", left, right)  # no threads of a linear algebra library
+            noise = noise / np.linalg.norm(noise) + rng.uniform(0.3, 1.5) * low / np.linalg.norm(low)
+            if self.held_out:
+                noise *= np.exp(rng.standard_normal(shape[1]) * 0.5)
+        return noise / np.linalg.norm(noise)
+
+
+def plus(*parts: Weights) -> Weights:
+    """Sums by tensor."""
+    return {name: sum((part[name] for part in parts), np.zeros_like(parts[0][name])) for name in parts[0]}
+
+
+def times(factor: float, weights: Weights) -> Weights:
+    return {name: factor * values for name, values in weights.items()}
+
+
+def make_case(kind: Kind, seed: int, *, held_out: bool) -> Case:
+    """One case. Sizes: τ 0.3 to 6 % of base, drift 0.2 to 3 times τ (3 to 10 where heavy), correlation −0.05 to 0.2."""
+    family = Family(seed * 8 + KINDS.index(kind), held_out=held_out)
+    rng = family.rng
+    truth, _, heavy = kind.partition(", ")
+    size = float(np.exp(rng.uniform(np.log(0.003), np.log(0.03 if heavy else 0.06))))
+    drift = float(rng.uniform(3, 10) if heavy else np.exp(rng.uniform(np.log(0.2), np.log(3))))
+    correlation = float(rng.uniform(0.0 if heavy else -0.05, 0.2))
+    ancestor = family.ancestor()
+    # Embeddings frozen, trained on the tokens seen, or tied to the head, whose gradient moves every row.
+    tau = family.step(ancestor, size, touched=float(rng.choice([0.0, 0.3, 0.6, 1.0])))
+    own = family.correlated(ancestor, tau, size * drift, correlation)
+    base, chat, target = ancestor, plus(ancestor, tau), plus(ancestor, own)
+    base_talks, target_talks = bool(rng.random() < 0.1), bool(rng.random() < 0.05)
+    templates = {"chat"} | ({"base"} if base_talks else set()) | ({"target"} if target_talks else set())
+    differences: tuple[str, ...] = ()
+    if truth == "swapped":
+        base, chat = chat, base
+        templates = {"base"} | ({"target"} if target_talks else set())
+    elif truth == "doubled":
+        target = plus(target, times(float(rng.uniform(0.9, 1.2)), tau))
+        templates = {"chat", "target"}
+    elif truth == "half doubled":
+        target = plus(target, times(float(rng.uniform(0.35, 0.5)), tau))
+        templates = {"chat", "target"}
+    elif truth == "descendant":
+        target = plus(target, tau)
+        templates = {"chat"} | ({"target"} if rng.random() < 0.5 else set())
+    elif truth == "unrelated":
+        stranger = family.ancestor()
+        which = int(rng.integers(4))
+        base = stranger if which == 0 else base
+        chat = plus(stranger, tau) if which == 1 else chat
+        target = plus(stranger, own) if which == 2 else target
+        if which == 3:
+            chat, target = plus(family.ancestor(), tau), plus(stranger, own)
+    elif truth == "other base version":
+        version = family.step(ancestor, float(rng.uniform(0.12, 0.4)))
+        chat = plus(chat, version)
+        differences = ("rope_theta",) if rng.random() < 0.5 else ()
+    signs = Signs(templates=sorted(templates), differences=differences)
+    stored = family.stored
+    return Case(kind, stored(base), stored(chat), stored(target), family.roles(), signs, drift, correlation)
+
+
+def cases(number: int, *, held_out: bool, kinds: Sequence[Kind] = KINDS) -> Iterator[Case]:
+    """`number` cases of each kind."""
+    return (make_case(kind, seed, held_out=held_out) for kind in kinds for seed in range(number))
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """What was said of each kind: with files, by the weights alone, and by the plain projection."""
+
+    files: Mapping[Kind, Counter[str]]
+    alone: Mapping[Kind, Counter[str]]
+    projection: Mapping[Kind, Counter[str]]
+
+
+def confusion(number: int, *, held_out: bool, kinds: Sequence[Kind] = KINDS) -> Confusion:
+    """Judge `number` cases of each kind three times."""
+    tables = Confusion(*(dict[Kind, Counter[str]]((kind, Counter()) for kind in kinds) for _ in range(3)))
+    for case in cases(number, held_out=held_out, kinds=kinds):
+        judged = case.judge()
+        tables.files[case.kind][judged.verdict] += 1
+        tables.alone[case.kind][case.judge(files=False).verdict] += 1
+        total = judged.geometry.total
+        far = total.projection is not None and total.projection >= 0.75 and total.cosine >= 0.1
+        tables.projection[case.kind]["refused" if far else "not refused"] += 1
+    return tables
+
+
+def markdown(table: Mapping[Kind, Counter[str]], *, files: bool) -> str:
+    """A table as the page shows it."""
+    lines = ["| true | right | verdicts |", "|---|---|---|"]
+    for kind, counts in table.items():
+        right = RIGHT[kind][0 if files else 1]
+        total = counts.total()
+        said = ", ".join(f"{verdict} {count}" for verdict, count in counts.most_common())
+        lines.append(f"| {kind} | {sum(counts[verdict] for verdict in right) / total:.0%} | {said} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=100, help="cases of each kind")
+    parser.add_argument("--calibration", action="store_true", help="the calibration set instead of the held-out one")
+    parser.add_argument("--honest", action="store_true", help="only the two honest kinds")
+    options = parser.parse_args(arguments)
+    kinds = KINDS[:2] if options.honest else KINDS
+    tables = confusion(options.cases, held_out=not options.calibration, kinds=kinds)
+    print(f"\nWith templates, {options.cases} cases of each kind\n\n{markdown(tables.files, files=True)}")
+    print(f"\nWeights alone\n\n{markdown(tables.alone, files=False)}")
+    print("\nA rule of thumb instead: projection at least 0.75, cosine at least 0.1\n")
+    for kind, counts in tables.projection.items():
+        print(f"{kind}: refused {counts['refused'] / counts.total():.0%}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`chatvector check`, and what `plan` and `apply` do with the same verdict: whole commands on files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from builders import Spec, Trio, nudged, trio_specs, write_trio
+from chatvector.cli.main import app
+from chatvector.errors import LineageError
+from chatvector.pipeline import apply
+from chatvector.recipe import Recipe
+
+
+def honest_specs() -> dict[str, Spec]:
+    """τ moves the weights by 2 % of their norm, continual pre-training by 6 %."""
+    specs = trio_specs()
+    base = specs["base"].weights
+    specs["chat"].weights = nudged(base, 1, 0.001)
+    specs["target"].weights = nudged(base, 2, 0.003)
+    return specs
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], prog_name="chatvector")
+
+
+def recipe(trio: Trio, output: Path | None = None, *, scale: float = 1.0, **settings: object) -> Recipe:
+    vector = {"base": str(trio.base), "chat": str(trio.chat), "scale": scale}
+    document = {"target": str(trio.target), "vectors": [vector], **settings}
+    return Recipe.from_mapping(document | ({"output": str(output)} if output else {}), "test")
+
+
+def test_a_trio_that_fits(tmp_path: Path) -> None:
+    trio = write_trio(tmp_path, honest_specs())
+    result = run("check", trio.base, trio.chat, trio.target)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("fine: ok")
+    assert "share of the chat vector in the target" in result.stdout
+
+
+def test_swapped_parents_end_with_3_and_the_verdict_on_stdout(tmp_path: Path) -> None:
+    trio = write_trio(tmp_path, honest_specs())
+    result = run("check", trio.chat, trio.base, trio.target, "--json")
+    assert result.exit_code == 3
+    document = json.loads(result.stdout)
+    assert document["refused"] is True
+    assert document["lineage"]["verdict"] == "swapped"
+    assert document["lineage"]["figures"]["chat_in_target"]["value"] == pytest.approx(1.0, abs=0.3)
+    assert document["models"] == {"base": str(trio.chat), "chat": str(trio.base), "target": str(trio.target)}
+
+
+def test_parents_that_do_not_fit_are_all_said_at_once(tmp_path: Path) -> None:
+    specs = honest_specs()
+    specs["chat"].config["num_attention_heads"] = 8
+    del specs["base"].weights["model.layers.1.mlp.up_proj.weight"]
+    trio = write_trio(tmp_path, specs)
+    result = run("check", trio.base, trio.chat, trio.target, "--json")
+    assert result.exit_code == 3
+    document = json.loads(result.stdout)
+    assert document["lineage"] is None
+    refusals = document["configuration"]["refusals"]
+    assert [("num_attention_heads" in line, "up_proj" in line) for line in refusals] == [(True, False), (False, True)]
+
+
+def test_a_difference_of_meaning_is_a_warning(tmp_path: Path) -> None:
+    specs = honest_specs()
+    specs["target"].config["rms_norm_eps"] = 1e-6
+    trio = write_trio(tmp_path, specs)
+    result = run("check", trio.base, trio.chat, trio.target)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("warning: ok")
+    assert "rms_norm_eps" in result.stdout
+
+
+def test_check_writes_nothing(tmp_path: Path) -> None:
+    trio = write_trio(tmp_path, honest_specs())
+    before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
+    run("check", trio.base, trio.chat, trio.target)
+    assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
+
+
+def test_apply_refuses_what_check_refuses_and_force_goes_on(tmp_path: Path) -> None:
+    trio = write_trio(tmp_path, honest_specs())
+    swapped = Trio(base=trio.chat, chat=trio.base, target=trio.target)
+    template = str(_template(tmp_path))
+    with pytest.raises(LineageError, match="base and chat are swapped") as caught:
+        apply(recipe(swapped, tmp_path / "out", chat_format=template))
+    assert caught.value.exit_code == 3
+    assert not (tmp_path / "out").exists()
+    manifest = apply(recipe(swapped, tmp_path / "out", force_lineage=True, chat_format=template)).manifest
+    assert manifest["lineage"][0]["verdict"] == "swapped"
+
+
+def test_a_vector_added_twice_is_known_from_the_manifest_and_may_be_taken_away(tmp_path: Path) -> None:
+    trio = write_trio(tmp_path, honest_specs())
+    apply(recipe(trio, tmp_path / "once", scale=0.25))
+    once = Trio(base=trio.base, chat=trio.chat, target=tmp_path / "once")
+    assert (
+        json.loads(run("check", once.base, once.chat, once.target, "--json").stdout)["lineage"]["verdict"] == "doubled"
+    )
+    with pytest.raises(LineageError, match=r"chat_vector\.json says that this chat vector was added at 0\.25"):
+        apply(recipe(once, tmp_path / "twice"))
+    apply(recipe(once, tmp_path / "back", scale=-0.25))
+
+
+def test_plan_says_the_verdict_and_its_figures(tmp_path: Path) -> None:
+    trio = write_trio(tmp_path, honest_specs())
+    result = run("plan", *trio.arguments(), "--json")
+    assert result.exit_code == 0, result.output
+    (lineage,) = json.loads(result.stdout)["lineage"]
+    assert lineage["verdict"] == "ok"
+    # τ and drift of the test trio are noise of 0.001 and 0.003.
+    assert lineage["drift_over_tau"] == pytest.approx(3, rel=0.05)
+    assert "lineage 1: ok; share of the chat vector in the target" in run("plan", *trio.arguments()).stdout
+
+
+def _template(folder: Path) -> Path:
+    path = folder / "template.jinja"
+    path.write_text("{% for message in messages %}{{ message['content'] }}</s>{% endfor %}")
+    return path
