@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ PIPELINE = {
     "output_files": "side files and index of an output",
     "record": "what a run did, for the manifest",
     "rerun": "from a manifest to a recipe",
+    "verification": "verify",
     "origins": "names, cards and licences of the parents",
     "publishing": "push",
     "mergekit_recipes": "from another tool's recipe to ours, and back",
@@ -121,3 +123,9 @@ def test_the_floors_name_every_room_and_module() -> None:
     there = {path.stem for path in SOURCE.glob("*.py")} | {path.parent.name for path in SOURCE.glob("*/__init__.py")}
     there -= {"__init__", "chatvector"}
     assert there <= LEVEL.keys() | PIPELINE.keys()
+
+
+def test_contributing_lists_the_same_floors() -> None:
+    text = (SOURCE.parents[1] / "CONTRIBUTING.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", text, re.MULTILINE)
+    assert {int(level): tuple(re.findall(r"`(\w+)`", rooms)) for level, rooms in rows} == dict(enumerate(FLOORS))
