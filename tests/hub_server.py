@@ -7,7 +7,9 @@
 
 Spoken: model info (`/api/models/ID[/revision/REV][?blobs=true]`), the file tree (`…/tree/REV`), and files
 (`/ID/resolve/REV/FILE`: HEAD and GET, ETag, X-Repo-Commit, ranges), with the hub's error codes in headers.
-Every request is kept in `hub.log`. Nothing outside 127.0.0.1 is ever asked.
+With `hub.signed_uses` weights are redirected to signed addresses on another host name, as the hub does.
+Every request is kept in `hub.log`. Nothing outside 127.0.0.1 is ever asked. What changes a repository is spoken by
+`hub_writer.WritableHub`.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,8 +68,12 @@ class HubServer:
         self.repos: dict[str, Repo] = {}
         self.faults: list[Fault] = []
         self.log: list[Request] = []
+        self.signed_uses: int | None = None
+        """Redirect weights to another host name, with a signature that is good for so many requests."""
+        self.signatures: dict[str, int] = {}
+        self.serves_ranges = True
         self._stopped = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
@@ -90,6 +97,10 @@ class HubServer:
         paths = [r.path for r in self.log if r.method == "GET" and "/resolve/" in r.path]
         return sorted({path.split("/resolve/")[1].split("/", 1)[1] for path in paths})
 
+    def write(self, request: Request, body: bytes) -> tuple[int, object, Mapping[str, str]]:
+        """Answer a request that would change something: this hub is for reading only."""
+        return 404, {"error": f"{request.method} {request.path} with {len(body)} bytes is not spoken here"}, {}
+
     def next_fault(self, method: str, path: str) -> Fault | None:
         """The fault for this request, counted down."""
         for fault in self.faults:
@@ -97,6 +108,18 @@ class HubServer:
                 fault.times -= 1
                 return fault
         return None
+
+    def sign(self, path: str) -> str:
+        """A new signed address for a file."""
+        assert self.signed_uses is not None
+        signature = f"s{len(self.signatures)}"
+        self.signatures[signature] = self.signed_uses
+        return f"http://localhost:{self._server.server_address[1]}/signed/{signature}{path}"
+
+    def use(self, signature: str) -> bool:
+        """Whether a signature is still good; counted down."""
+        self.signatures[signature] -= 1
+        return self.signatures[signature] >= 0
 
     def wait(self, seconds: float) -> None:
         """Sleep, but not longer than the server lives."""
@@ -117,12 +140,20 @@ class HubServer:
 
 _INFO = re.compile(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?")
 _TREE = re.compile(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)")
+_SIGNED = re.compile(r"/signed/([^/]+)(/.+)")
 _FILE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a reader may leave when it has what it wants
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        signed = False
 
         def do_GET(self) -> None:
             self._answer()
@@ -130,13 +161,22 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
         def do_HEAD(self) -> None:
             self._answer()
 
+        def do_POST(self) -> None:
+            self._answer()
+
+        def do_PUT(self) -> None:
+            self._answer()
+
         def log_message(self, format: str, *args: object) -> None:
             pass  # the log is kept, not printed
 
         def _answer(self) -> None:
+            self.signed = False
             url = urlsplit(self.path)
             path = unquote(url.path)
-            hub.log.append(Request(self.command, path, dict(self.headers)))
+            request = Request(self.command, path, dict(self.headers))
+            hub.log.append(request)
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0"))) if self.command[0] == "P" else b""
             fault = hub.next_fault(self.command, path)
             if fault is not None:
                 hub.wait(fault.stall)
@@ -146,7 +186,16 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                 if fault.status:
                     self._send(fault.status, b"{}", fault.headers)
                     return
+            if self.command[0] == "P":
+                status, document, headers = hub.write(request, body)
+                self._send(status, json.dumps(document).encode(), {"Content-Type": "application/json", **headers})
+                return
             cut = fault.cut_after if fault else None
+            if match := _SIGNED.fullmatch(path):
+                if "Authorization" in self.headers or not hub.use(match[1]):
+                    self._send(403, b"", {})
+                    return
+                self.signed, path = True, match[2]
             if match := _TREE.fullmatch(path):
                 self._tree(match[1], match[2])
             elif match := _INFO.fullmatch(path):
@@ -190,9 +239,15 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                 self._send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
                 return
             content = files[name]
+            if hub.signed_uses is not None and name.endswith(".safetensors") and not self.signed:
+                linked = {"X-Linked-Etag": f'"{_oid(content)}"', "X-Linked-Size": str(len(content))}
+                place = hub.sign(f"/{repo_id}/resolve/{revision}/{name}")
+                self._send(302, b"", {"Location": place, "X-Repo-Commit": commit, **linked})
+                return
             headers = {"ETag": f'"{_oid(content)}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
             status = 200
-            if match := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            asked = self.headers.get("Range", "") if hub.serves_ranges else ""
+            if match := re.fullmatch(r"bytes=(\d+)-(\d*)", asked):
                 start, stop = int(match[1]), int(match[2]) + 1 if match[2] else len(content)
                 headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"
                 status, content = 206, content[start:stop]

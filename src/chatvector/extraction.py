@@ -59,6 +59,7 @@ def extract(
     dtype: Literal["fp32", "bf16"] = "fp32",
     memory: int = DEFAULT_MEMORY,
     threads: int | None = None,
+    stream: bool = False,
     restart: bool = False,
     progress: Callable[[int], Progress | None] = lambda _nbytes: None,
     say: Say = silent,
@@ -71,6 +72,7 @@ def extract(
         dtype: `fp32` keeps every difference of 16-bit parents exactly; `bf16` is half the size and rounds, and the
             share of differences it cannot hold is measured.
         memory: bytes of all buffers; `threads`: at most so many.
+        stream: read hub models by byte range instead of downloading them.
         restart: discard what an interrupted run left.
         progress: called with the bytes to write; what it returns is told of every finished unit.
         say: takes lines for people.
@@ -82,7 +84,7 @@ def extract(
     with ExitStack() as stack:
         # 1. Two checkpoints → compatibility → rows by token → plan.
         check_output_place(place, [])
-        vector = PairVector(open_model(base, stack, say), open_model(chat, stack, say))
+        vector = PairVector(*(open_model(name, stack, say, stream=stream) for name in (base, chat)))
         check_output_place(place, [Path(model.local_path) for model in vector.inputs() if model.local_path])
         job = _prepare(vector, dtype)
         require_space(place, job.plan.bytes_written, job.plan.hash)

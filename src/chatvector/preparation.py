@@ -65,15 +65,24 @@ class Job:
     warnings: tuple[str, ...]
     chat_formats: tuple[ChatFormat | None, ...] = field(default=())
 
+    @property
+    def models(self) -> tuple[Checkpoint, ...]:
+        """Every parent that is read: the target, then base and chat of each vector."""
+        return (self.target, *(model for vector in self.vectors for model in vector.inputs()))
 
-def prepare(recipe: Recipe, stack: ExitStack, say: Say) -> Job:
+
+def prepare(recipe: Recipe, stack: ExitStack, say: Say, *, stream: bool | None = None) -> Job:
     """Make the plan of `recipe`. Opened files are closed by `stack`; `say` takes lines for people.
+
+    `stream`: whether hub models are read by byte range; as the recipe says unless given. A plan alone needs no
+    download.
 
     Raises the errors of the parents (InputError and its kinds), UsageError for choices and rules, HubError.
     """
     # 1. Open the parents: headers, configurations, lists of files.
-    target = _open(recipe.target, stack, say)
-    vectors = tuple(_open_vector(spec, stack, say) for spec in recipe.vectors)
+    stream = recipe.stream if stream is None else stream
+    target = open_model(recipe.target, stack, say, stream=stream)
+    vectors = tuple(_open_vector(spec, stack, say, stream=stream) for spec in recipe.vectors)
     # 2. Do they fit: architecture, tensors, ties.
     warnings = _check_fit(target, vectors)
     # 3. Tokenizers and chat formats of the vectors.
@@ -130,9 +139,12 @@ def scale_rules(spec: VectorSpec) -> ScaleRules:
     )
 
 
-def open_model(name: str, stack: ExitStack, say: Say) -> Checkpoint:
+def open_model(name: str, stack: ExitStack, say: Say, *, stream: bool = False) -> Checkpoint:
     """Open a model, refuse quantised weights and inconsistent ties."""
-    return _open(name, stack, say)
+    model = stack.enter_context(Checkpoint.open(name, say, stream=stream))
+    refuse_quantised(model.config, model.tensors, name, files=model.files)
+    require_consistent_ties(model)
+    return model
 
 
 class _TokenTables:
@@ -148,18 +160,11 @@ class _TokenTables:
         return self._known[digest]
 
 
-def _open(name: str, stack: ExitStack, say: Say) -> Checkpoint:
-    model = stack.enter_context(Checkpoint.open(name, say))
-    refuse_quantised(model.config, model.tensors, name, files=model.files)
-    require_consistent_ties(model)
-    return model
-
-
-def _open_vector(spec: VectorSpec, stack: ExitStack, say: Say) -> VectorSource:
+def _open_vector(spec: VectorSpec, stack: ExitStack, say: Say, *, stream: bool) -> VectorSource:
     if spec.vector is None:
         assert spec.base is not None
         assert spec.chat is not None
-        return PairVector(_open(spec.base, stack, say), _open(spec.chat, stack, say))
+        return PairVector(*(open_model(name, stack, say, stream=stream) for name in (spec.base, spec.chat)))
     location = resolve(spec.vector)
     if location.path is None:
         raise UsageError(f"{spec.vector}: a vector must be a directory on this machine")

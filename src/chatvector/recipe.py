@@ -99,6 +99,8 @@ class Recipe(_Strict):
     """The budget for all buffers, in bytes or with a unit."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """At most so many; by default as the machine has."""
+    stream: bool = False
+    """Read hub models by byte range instead of downloading them: no disk but the output's. See docs/remote.md."""
 
     @pydantic.field_validator("memory")
     @classmethod
@@ -113,7 +115,7 @@ class Recipe(_Strict):
 
     def identity(self) -> dict[str, Any]:
         """The part that decides the output's bytes, without the names of parents and output."""
-        own = {"target", "output", "memory", "threads", "stats", "sha256", "force_lineage"}
+        own = {"target", "output", "memory", "threads", "stats", "sha256", "force_lineage", "stream"}
         document = self.model_dump(mode="json", exclude=own)
         for vector in document["vectors"]:
             for name in ("base", "chat", "vector"):

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from chatvector.checkpoint.files import ModelFiles, choose_files
+from chatvector.checkpoint.remote import RemoteStorage, Transfer
 from chatvector.checkpoint.storage import LocalDirectory, Storage
 from chatvector.checkpoint.tensor_files import TensorFiles
 from chatvector.errors import DamagedFile, MissingInput, first_five
@@ -30,19 +31,28 @@ class Checkpoint(TensorFiles):
         self.revision = revision
         self.listing = storage.listing()
         self.model_files: ModelFiles = choose_files(self.listing, storage.read, name)
-        super().__init__(storage, self.model_files.shards, name)
+        opened = None
+        if isinstance(storage, RemoteStorage):
+            opened = storage.prefetch(self.model_files.side_files, self.model_files.shards)
+        super().__init__(storage, self.model_files.shards, name, opened)
         self._check_index()
 
     @classmethod
-    def open(cls, name: str, progress: Progress | None = None) -> Checkpoint:
-        """Open a model by its name: a directory, `org/name[@revision]` on the hub, or `demo:base` and the like.
+    def open(cls, name: str, progress: Progress | None = None, *, stream: bool = False) -> Checkpoint:
+        """Open a model by its name: a directory, `org/name[@revision]` on the hub, `s3://…`, or `demo:base` and so on.
 
-        A hub model is downloaded into huggingface_hub's cache first, only the files needed, pinned to one commit.
+        A hub model is downloaded into huggingface_hub's cache first, only the files needed, pinned to one commit; with
+        `stream` it is read by byte range and nothing lands on disk. Object stores are always read by range.
         """
         from chatvector.checkpoint.locate import open_storage
 
-        storage, revision = open_storage(name, progress)
-        return cls(storage, name, revision=revision)
+        storage, revision = open_storage(name, progress, stream=stream)
+        try:
+            return cls(storage, name, revision=revision)
+        except BaseException:
+            if isinstance(storage, RemoteStorage):
+                storage.close()
+            raise
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -53,6 +63,11 @@ class Checkpoint(TensorFiles):
     def local_path(self) -> str | None:
         """The directory on this machine, where there is one."""
         return str(self.storage.path) if isinstance(self.storage, LocalDirectory) else None
+
+    @property
+    def transfer(self) -> Transfer | None:
+        """What reading it whole costs, where it is not on this machine."""
+        return self.storage.transfer() if isinstance(self.storage, RemoteStorage) else None
 
     @cached_property
     def config(self) -> Mapping[str, Any]:

@@ -3,7 +3,11 @@
 
 A full SHA-256 would double the time of a merge. The fingerprint is the SHA-256 of the headers, of each side file and
 of fixed blocks of every tensor (64, unless the model has thousands). It tells any two checkpoints of practice apart,
-as a training step moves nearly every weight, and proves nothing against an adversary. The same blocks feed the lineage check, so they are read once.
+as a training step moves nearly every weight, and proves nothing against an adversary. The same blocks feed the lineage
+check, so they are read once.
+
+Over a network each block is a request. A model that is read from afar is sampled thinly: some hundred blocks in all.
+The digest says so (`thin:`), and `fingerprint_like` makes either kind, so that a copy on this machine can be compared.
 """
 
 from __future__ import annotations
@@ -12,8 +16,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.remote import read_ranges
 from chatvector.checkpoint.tensor_files import TensorFiles, TensorRef
 
 if TYPE_CHECKING:
@@ -23,10 +29,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Grid:
-    """Which blocks of a tensor are sampled: `blocks` of them, evenly spread, `elements` long each."""
+    """Which blocks of a tensor are sampled: `blocks` of them, evenly spread, `elements` long each.
+
+    With `tensors`, only about so many of the matrices are sampled, chosen by their names and the largest ones always,
+    and a tensor gets one block for each 16 million elements, `blocks` at most.
+    """
 
     blocks: int
     elements: int
+    tensors: int | None = None
+
+    def blocks_in(self, elements: int) -> int:
+        """Blocks of a tensor with so many elements."""
+        return self.blocks if self.tensors is None else max(1, min(self.blocks, elements >> 24))
+
+
+THIN = Grid(16, 16_384, 64)
+THIN_MARK = "thin:"
 
 
 def grid_for(tensors: int) -> Grid:
@@ -61,31 +80,39 @@ def blocks_of(elements: int, grid: Grid) -> list[tuple[int, int]]:
 
     A tensor no longer than the sample is taken whole, as one block.
     """
-    if elements <= grid.blocks * grid.elements:
+    blocks = grid.blocks_in(elements)
+    if elements <= blocks * grid.elements:
         return [(0, elements)]
     span = elements - grid.elements
-    return [(span * number // (grid.blocks - 1), grid.elements) for number in range(grid.blocks)]
+    if blocks == 1:
+        return [(span // 2, grid.elements)]
+    return [(span * number // (blocks - 1), grid.elements) for number in range(blocks)]
 
 
 class Sample:
     """The sampled blocks of one checkpoint, read once: name to a flat array in the stored dtype."""
 
     def __init__(self, checkpoint: TensorFiles, grid: Grid | None = None) -> None:
-        """Read the blocks of all tensors, on the grid for their number unless another is given."""
-        self.grid = grid or grid_for(len(checkpoint.tensors))
-        self.blocks: dict[str, NDArray[np.generic]] = {
-            name: _read_blocks(checkpoint, checkpoint.tensors[name], self.grid) for name in sorted(checkpoint.tensors)
-        }
+        """Read the blocks, on the grid for the number of tensors (from afar: `THIN`) unless another is given."""
+        self.grid = grid or (THIN if checkpoint.is_remote else grid_for(len(checkpoint.tensors)))
+        names = sampled_tensors(checkpoint.tensors, self.grid)
+        self.blocks: dict[str, NDArray[np.generic]] = _read_blocks(checkpoint, names, self.grid)
 
     def digest(self) -> str:
-        """SHA-256 over names, numbers of elements and sampled bytes, in name order."""
+        """SHA-256 over names, numbers of elements and sampled bytes, in name order; marked where the grid is thin."""
         import numpy as np
 
         digest = hashlib.sha256()
         for name, values in self.blocks.items():
             digest.update(f"{name}\0{len(values)}\0".encode())
             digest.update(values.view(np.uint8).data)
-        return digest.hexdigest()
+        return (THIN_MARK if self.grid == THIN else "") + digest.hexdigest()
+
+
+def fingerprint_like(checkpoint: Checkpoint, expected: Mapping[str, Any]) -> Fingerprint:
+    """The fingerprint of `checkpoint` on the grid of `expected`, one that a manifest holds."""
+    thin = str(expected.get("samples", "")).startswith(THIN_MARK)
+    return fingerprint(checkpoint, Sample(checkpoint, THIN if thin else grid_for(len(checkpoint.tensors))))
 
 
 def fingerprint(checkpoint: Checkpoint, sample: Sample) -> Fingerprint:
@@ -98,16 +125,46 @@ def fingerprint(checkpoint: Checkpoint, sample: Sample) -> Fingerprint:
     return Fingerprint(headers.hexdigest(), sample.digest(), side_files, checkpoint.nbytes)
 
 
-def _read_blocks(checkpoint: TensorFiles, ref: TensorRef, grid: Grid) -> NDArray[np.generic]:
+def sampled_tensors(tensors: Mapping[str, TensorRef], grid: Grid) -> list[str]:
+    """Names of the tensors that `grid` samples, sorted: all of them, or some of the matrices.
+
+    A share of 1/2ᵏ is chosen by a checksum of the name, so that models whose tensors differ a little share most.
+    """
+    if grid.tensors is None:
+        return sorted(tensors)
+    matrices = {name: ref for name, ref in tensors.items() if len(ref.shape) > 1} or dict(tensors)
+    largest = max(ref.elements for ref in matrices.values())
+    share = 1
+    while len(matrices) > share * 2 * grid.tensors:
+        share *= 2
+    chosen = (n for n, ref in matrices.items() if ref.elements == largest or crc32(n.encode()) % share == 0)
+    return sorted(chosen)
+
+
+def _read_blocks(checkpoint: TensorFiles, names: list[str], grid: Grid) -> dict[str, NDArray[np.generic]]:
     import numpy as np
 
-    item = ref.dtype.bits // 8
-    blocks = blocks_of(ref.elements, grid)
-    values = np.empty(sum(count for _, count in blocks) * item, np.uint8)
-    view = values.data
-    source = checkpoint.source(ref.file)
-    done = 0
-    for start, count in blocks:
-        source.read_into(ref.offset + start * item, view[done : done + count * item])
-        done += count * item
-    return values.view(ref.dtype.numpy)
+    found: dict[str, NDArray[np.generic]] = {}
+    spans: dict[str, list[tuple[str, int, int]]] = {}
+    for name in names:
+        ref = checkpoint.tensors[name]
+        item = ref.dtype.bits // 8
+        blocks = [(ref.offset + start * item, count * item) for start, count in blocks_of(ref.elements, grid)]
+        if checkpoint.is_remote:
+            spans.setdefault(ref.file, []).extend((name, *block) for block in blocks)
+            continue
+        found[name] = np.empty(sum(size for _, size in blocks), np.uint8).view(ref.dtype.numpy)
+        view = found[name].view(np.uint8).data
+        source = checkpoint.source(ref.file)
+        done = 0
+        for offset, size in blocks:
+            source.read_into(offset, view[done : done + size])
+            done += size
+    for file, wanted in spans.items():
+        pieces: dict[str, list[bytes]] = {}
+        fetched = read_ranges(checkpoint.source(file), [(offset, size) for _, offset, size in wanted])
+        for (name, _, _), data in zip(wanted, fetched, strict=True):
+            pieces.setdefault(name, []).append(data)
+        for name, parts in pieces.items():
+            found[name] = np.frombuffer(b"".join(parts), checkpoint.tensors[name].dtype.numpy)
+    return {name: found[name] for name in names}

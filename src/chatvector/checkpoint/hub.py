@@ -66,27 +66,32 @@ def plan_download(repo_id: str, revision: str | None = None) -> DownloadPlan:
     Downloads the index file if there is one, nothing else. Offline (`HF_HUB_OFFLINE`) the plan is made from the
     cache. Raises HubError, or what `choose_files` raises about the files that are there.
     """
-    where = _called(repo_id, revision)
-    if _is_offline():
+    where = called(repo_id, revision)
+    if is_offline():
         commit, needed = _cached_files(repo_id, revision)
         return DownloadPlan(repo_id, commit, needed, frozenset(needed))
-    try:
-        with _one_line(where):
-            info = _api().model_info(repo_id, revision=revision, files_metadata=True, timeout=_patience())
-    except (KeyError, TypeError) as error:
-        raise HubError(f"{where}: what answers is no hub ({error!r}); check HF_ENDPOINT and the network") from error
-    if info.sha is None or info.siblings is None:
-        raise HubError(f"{where}: the hub answered without a commit or a file list; try again later")
-    commit = info.sha
-    listing = {file.rfilename: file.size or 0 for file in info.siblings}
+    commit, listing = list_files(repo_id, revision)
 
     def read(name: str) -> bytes:
         return (_download(repo_id, commit, [name], where, None) / name).read_bytes()
 
     chosen = choose_files(listing, read, where)
-    snapshot = _snapshot(repo_id, commit)
+    snapshot = snapshot_place(repo_id, commit)
     cached = frozenset(name for name in chosen.needed if (snapshot / name).is_file())
     return DownloadPlan(repo_id, commit, {name: listing[name] for name in chosen.needed}, cached)
+
+
+def list_files(repo_id: str, revision: str | None = None) -> tuple[str, dict[str, int]]:
+    """The commit that `revision` means now, and all its files with their sizes in bytes. Raises HubError."""
+    where = called(repo_id, revision)
+    try:
+        with one_line(where):
+            info = client().model_info(repo_id, revision=revision, files_metadata=True, timeout=patience())
+    except (KeyError, TypeError) as error:
+        raise HubError(f"{where}: what answers is no hub ({error!r}); check HF_ENDPOINT and the network") from error
+    if info.sha is None or info.siblings is None:
+        raise HubError(f"{where}: the hub answered without a commit or a file list; try again later")
+    return info.sha, {file.rfilename: file.size or 0 for file in info.siblings}
 
 
 def fetch(repo_id: str, revision: str | None = None, *, progress: Progress | None = None) -> Path:
@@ -95,11 +100,11 @@ def fetch(repo_id: str, revision: str | None = None, *, progress: Progress | Non
     A revision that is a full commit and wholly cached needs no network. An interrupted download goes on where it
     stopped. Raises HubError, NotEnoughSpace, or what `choose_files` raises.
     """
-    where = _called(repo_id, revision)
-    if not _is_offline() and revision and _COMMIT.fullmatch(revision) and _is_complete(repo_id, revision):
-        return _snapshot(repo_id, revision)
+    where = called(repo_id, revision)
+    if not is_offline() and revision and is_cached(repo_id, revision):
+        return snapshot_place(repo_id, revision)
     plan = plan_download(repo_id, revision)
-    snapshot = _snapshot(repo_id, plan.commit)
+    snapshot = snapshot_place(repo_id, plan.commit)
     if plan.nbytes_missing or len(plan.cached) < len(plan.files):
         _check_space(plan, where)
         if progress:
@@ -114,12 +119,24 @@ def fetch(repo_id: str, revision: str | None = None, *, progress: Progress | Non
                 f"{where}: {len(missing)} of {len(plan.files)} files did not arrive ({first_five(missing)}); the same "
                 f"command goes on"
             )
-    if not _is_offline():
-        _remember(repo_id, revision or DEFAULT_REVISION, plan.commit)
+    if not is_offline():
+        remember(repo_id, revision or DEFAULT_REVISION, plan.commit)
     return snapshot
 
 
-def _api() -> Any:
+def read_small_file(repo_id: str, commit: str, name: str) -> bytes | None:
+    """One file of a commit, through the cache; None when the commit has no such file. Raises HubError."""
+    from huggingface_hub import errors
+
+    with one_line(f"{repo_id}/{name}"):
+        try:
+            path = client().hf_hub_download(repo_id, name, revision=commit, tqdm_class=make_meter(None))
+        except errors.RemoteEntryNotFoundError:
+            return None
+    return Path(path).read_bytes()
+
+
+def client() -> Any:
     """huggingface_hub's client, its telemetry off also where the library was imported before."""
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     from huggingface_hub import HfApi, constants
@@ -128,14 +145,15 @@ def _api() -> Any:
     return HfApi()
 
 
-def _patience() -> float:
+def patience() -> float:
     """Seconds to wait for a file list: thrice what huggingface_hub waits for one file's ETag, 30 by default."""
     from huggingface_hub import constants
 
     return 3.0 * constants.HF_HUB_ETAG_TIMEOUT
 
 
-def _is_offline() -> bool:
+def is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE forbids the network."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
@@ -144,15 +162,15 @@ def _is_offline() -> bool:
 def _download(repo_id: str, commit: str, names: list[str], where: str, report: Callable[[int], None] | None) -> Path:
     """Files of one commit into the cache, huggingface_hub's way: in parallel, resumed, sizes checked."""
     patterns = [glob.escape(name) for name in names]
-    with _one_line(where):
-        path = _api().snapshot_download(
+    with one_line(where):
+        path = client().snapshot_download(
             repo_id, revision=commit, allow_patterns=patterns, tqdm_class=make_meter(report)
         )
     return Path(path)
 
 
 @contextmanager
-def _one_line(where: str) -> Iterator[None]:
+def one_line(where: str) -> Iterator[None]:
     """Turn what huggingface_hub and its HTTP library raise into one HubError, the cause kept."""
     from huggingface_hub import errors
 
@@ -176,7 +194,8 @@ def _teller(where: str, plan: DownloadPlan, progress: Progress | None) -> Callab
     return lambda done: progress(f"{where}: {_size(done)} of {_size(plan.nbytes_missing)}")
 
 
-def _called(repo_id: str, revision: str | None) -> str:
+def called(repo_id: str, revision: str | None) -> str:
+    """How messages call a model."""
     return f"{repo_id}@{revision}" if revision else repo_id
 
 
@@ -190,11 +209,12 @@ def _folder(repo_id: str) -> Path:
     return Path(constants.HF_HUB_CACHE).expanduser() / f"models--{repo_id.replace('/', '--')}"
 
 
-def _snapshot(repo_id: str, commit: str) -> Path:
+def snapshot_place(repo_id: str, commit: str) -> Path:
+    """Where the cache holds the files of a commit, whether it does or not."""
     return _folder(repo_id) / "snapshots" / commit
 
 
-def _remember(repo_id: str, revision: str, commit: str) -> None:
+def remember(repo_id: str, revision: str, commit: str) -> None:
     """Note which commit a branch or tag meant, so that it can be opened offline; huggingface_hub reads it too."""
     if _COMMIT.fullmatch(revision) or ".." in revision:
         return
@@ -210,13 +230,13 @@ def _remember(repo_id: str, revision: str, commit: str) -> None:
 
 def _cached_files(repo_id: str, revision: str | None) -> tuple[str, dict[str, int]]:
     """Commit and needed files of a model in the cache, for work without the network. Raises HubError."""
-    where = _called(repo_id, revision)
+    where = called(repo_id, revision)
     revision = revision or DEFAULT_REVISION
     ref = _folder(repo_id) / "refs" / revision
     commit = revision
     if not _COMMIT.fullmatch(revision) and ".." not in revision and ref.is_file():
         commit = ref.read_text().strip()
-    snapshot = _snapshot(repo_id, commit)
+    snapshot = snapshot_place(repo_id, commit)
     if not _COMMIT.fullmatch(commit) or not snapshot.is_dir():
         raise HubError(
             f"{where}: is not in the cache {_folder(repo_id).parent} and HF_HUB_OFFLINE is set; unset it to download"
@@ -243,9 +263,9 @@ def _read_cached(snapshot: Path, name: str) -> bytes:
     return path.read_bytes()
 
 
-def _is_complete(repo_id: str, commit: str) -> bool:
-    """Whether the cache is known to hold all files needed of a commit."""
-    if _known_tree(repo_id, commit) is None:
+def is_cached(repo_id: str, commit: str) -> bool:
+    """Whether `commit` is a full commit and the cache is known to hold all files needed of it."""
+    if not _COMMIT.fullmatch(commit) or _known_tree(repo_id, commit) is None:
         return False
     try:
         _cached_files(repo_id, commit)

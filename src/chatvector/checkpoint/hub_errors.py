@@ -40,8 +40,7 @@ def explain_http(error: BaseException, where: str) -> HubError:
         return HubError(f"{where}: the model has no such branch, tag or commit (404); check what follows the @")
     status = getattr(getattr(cause, "response", None), "status_code", None)
     if isinstance(status, int):
-        text = _STATUS.get(status) or f"the hub has trouble ({status}); try again later, the same command goes on"
-        return HubError(f"{where}: {text} [{place}]")
+        return explain_status(status, where, place)
     if "OfflineModeIsEnabled" in kinds:
         return HubError(f"{where}: HF_HUB_OFFLINE is set and the cache lacks it; unset it to download")
     if "HFValidationError" in kinds:
@@ -56,6 +55,17 @@ def explain_http(error: BaseException, where: str) -> HubError:
             f"HF_HUB_OFFLINE=1 to use what is cached"
         )
     return HubError(f"{where}: the connection to {place} broke off ({_short(cause)}); the same command goes on")
+
+
+def explain_status(status: int, where: str, url: str) -> HubError:
+    """The same for a bare status, `url` being what was asked."""
+    text = _STATUS.get(status) or f"the hub has trouble ({status}); try again later, the same command goes on"
+    return HubError(f"{where}: {text} [{_host(url)}]")
+
+
+def explain_broken(reason: str, where: str, url: str) -> HubError:
+    """The same for a connection that broke, or never stood."""
+    return HubError(f"{where}: the connection to {_host(url)} broke off ({reason}); the same command goes on")
 
 
 def explain_os(error: OSError, where: str) -> HubError | NotEnoughSpace:
@@ -90,7 +100,11 @@ def _place(error: BaseException) -> str:
     request = getattr(getattr(error, "response", None), "request", None)
     if request is None:
         request = getattr(error, "_request", None)  # set by the HTTP library once a request was made
-    parts = urlsplit(constants.ENDPOINT if request is None else str(request.url))
+    return _host(constants.ENDPOINT if request is None else str(request.url))
+
+
+def _host(url: str) -> str:
+    parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 

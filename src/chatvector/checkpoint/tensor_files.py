@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from chatvector.checkpoint.dtypes import DType
 from chatvector.checkpoint.header import Header, read_header
+from chatvector.checkpoint.remote import RemoteStorage, read_ranges
 from chatvector.checkpoint.storage import ByteSource, Storage
 from chatvector.errors import DamagedFile
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+ROWS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -71,16 +75,26 @@ class Reader(Protocol):
 class TensorFiles:
     """The tensors of a set of safetensors files. Safe to read from several threads."""
 
-    def __init__(self, storage: Storage, shards: tuple[str, ...], name: str) -> None:
-        """Read and check the headers of `shards`. Raises MissingInput or DamagedFile, naming the file."""
+    def __init__(
+        self, storage: Storage, shards: tuple[str, ...], name: str, opened: Mapping[str, ByteSource] | None = None
+    ) -> None:
+        """Read and check the headers of `shards`; `opened` are those of them that are open already.
+
+        Raises MissingInput or DamagedFile, naming the file.
+        """
         self.name = name
         self.storage = storage
-        self._sources: dict[str, ByteSource] = {}
+        self._sources: dict[str, ByteSource] = dict(opened or {})
         self._lock = threading.Lock()
         self.headers: dict[str, Header] = {shard: read_header(self.source(shard)) for shard in shards}
         self.tensors: dict[str, TensorRef] = self._collect()
         if not self.tensors:
             raise DamagedFile(f"{name}: the safetensors files hold no tensor")
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether reading goes over a network."""
+        return isinstance(self.storage, RemoteStorage)
 
     @property
     def nbytes(self) -> int:
@@ -112,10 +126,16 @@ class TensorFiles:
         """Rows of a tensor by index, as float32 of shape [len(rows), row elements]."""
         import numpy as np
 
-        width = self.tensors[name].row_elements
+        ref = self.tensors[name]
+        width = ref.row_elements
+        size = width * ref.dtype.bits // 8
         result = np.empty((len(rows), width), np.float32)
-        for place, row in enumerate(rows):
-            result[place] = self.read_array(name, int(row) * width, (int(row) + 1) * width)
+        # A few hundred at a time: the bytes of all of them would double the memory.
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            some = rows[first : first + ROWS_AT_ONCE]
+            data = read_ranges(self.source(ref.file), [(ref.offset + int(row) * size, size) for row in some])
+            for place, row in enumerate(data, first):
+                result[place] = np.frombuffer(row, ref.dtype.numpy)
         return result
 
     def close(self) -> None:
@@ -124,6 +144,8 @@ class TensorFiles:
             for source in self._sources.values():
                 source.close()
             self._sources.clear()
+        if isinstance(self.storage, RemoteStorage):
+            self.storage.close()
 
     def __enter__(self) -> Self:
         return self

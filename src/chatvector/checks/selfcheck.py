@@ -7,6 +7,7 @@ kernels, configuration and weights are compared, and the chat format is rendered
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from chatvector.vocabulary.selfcheck import check_chat_model
 
 # Two blocks of a tensor, its first and its middle: a wrong offset, scale or row map shows in either.
 CHECKED_ELEMENTS = 1024
+REMOTE_READS = 16
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,22 @@ def check_weights(plan: Plan, written: TensorFiles) -> WeightCheck:
         raise VerificationFailed(
             f"the written headers differ from the plan in {len(wrong)} tensors: {first_five(wrong)}"
         )
-    elements = 0
-    for tensor in plan.tensors:
-        for start, stop in _spans(tensor):
-            expected = recompute(tensor, start, stop)
-            actual = written.read_array(tensor.name, start, stop)
-            if expected.tobytes() != actual.tobytes():
-                raise VerificationFailed(
-                    f"{tensor.name}: elements {start} to {stop} differ from the recipe when computed again;"
-                    " a disk or memory fault, run again with --restart"
-                )
-            elements += stop - start
+
+    def check(block: tuple[TensorPlan, int, int]) -> int:
+        tensor, start, stop = block
+        if recompute(tensor, start, stop).tobytes() != written.read_array(tensor.name, start, stop).tobytes():
+            raise VerificationFailed(
+                f"{tensor.name}: elements {start} to {stop} differ from the recipe when computed again;"
+                " a disk or memory fault, run again with --restart"
+            )
+        return stop - start
+
+    blocks = [(tensor, start, stop) for tensor in plan.tensors for start, stop in _spans(tensor)]
+    readers = {part.reader for tensor in plan.tensors for part in tensor.slices()}
+    far = any(isinstance(reader, TensorFiles) and reader.is_remote for reader in readers)
+    # Over a network a small read is one long wait: many at a time.
+    with ThreadPoolExecutor(REMOTE_READS if far else 1) as pool:
+        elements = sum(pool.map(check, blocks))
     return WeightCheck(len(plan.tensors), elements)
 
 

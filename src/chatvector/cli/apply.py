@@ -81,7 +81,7 @@ def show_plan(recipe: Recipe, console: Console, check: Callable[[Job], None] = l
     from chatvector.preparation import prepare
 
     with ExitStack() as stack:
-        job = prepare(recipe, stack, console.say)
+        job = prepare(recipe, stack, console.say, stream=True)
         check(job)
         check_places(job)
         threads = choose_threads(job.plan, recipe.memory_bytes, recipe.threads)

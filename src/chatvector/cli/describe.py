@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chatvector.vocabulary.choice import describe as describe_choice
 
 if TYPE_CHECKING:
+    from chatvector.checkpoint.remote import Transfer
     from chatvector.preparation import Job
 
 WIDTH = 110
@@ -29,6 +30,10 @@ def job_document(job: Job, threads: int) -> dict[str, Any]:
         "bytes_written": job.plan.bytes_written,
         "buffer_bytes": job.plan.thread_bytes * threads,
         "threads": threads,
+        "transfers": [
+            {"name": one.name, "bytes": one.nbytes, "cached": one.nbytes_cached, "missing": one.nbytes_missing}
+            for one in transfers(job)
+        ],
         "shards": {shard.file: shard.size for shard in job.plan.shards},
         "chat_format": describe_choice(job.choice),
         "vocabulary": job.vocabulary.report.as_dict(),
@@ -51,9 +56,27 @@ def job_text(job: Job, threads: int) -> str:
     for number, verdict in enumerate(job.lineage, 1):
         if verdict is not None:
             lines.append(f"lineage {number}: {verdict.line()}")
+    lines += [transfer_text(one, stream=job.recipe.stream) for one in transfers(job)]
     lines.append(format_text(describe_choice(job.choice)))
     lines.append(vocabulary_text(job.vocabulary.report.as_dict()))
     return "\n".join(line for line in lines if line)
+
+
+def transfers(job: Job) -> list[Transfer]:
+    """What the parents that are not on this machine cost to read, each once."""
+    found = {model.name: one for model in job.models if (one := model.transfer) is not None}
+    return list(found.values())
+
+
+def transfer_text(one: Transfer, *, stream: bool) -> str:
+    """What will move over the network for a parent."""
+    cached = f", {_size(one.nbytes_cached)} are in the cache" if one.nbytes_cached else ""
+    if one.by_range_only or stream:
+        return f"network: {one.name}: reads {_size(one.nbytes_missing)} by range{cached}; nothing lands on disk"
+    return (
+        f"network: {one.name}: downloads {_size(one.nbytes_missing)}{cached}; --stream reads it by range instead,"
+        " without the disk"
+    )
 
 
 def format_text(chat_format: Mapping[str, Any]) -> str:

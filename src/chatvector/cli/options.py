@@ -86,6 +86,9 @@ Threads = Annotated[
 ]
 StatsLevel = Annotated[Stats, typer.Option("--stats", help="full: also norms and cosines of all parents, per tensor.")]
 Sha256 = Annotated[bool, typer.Option("--sha256", help="Record the SHA-256 of every output file (reads it once more).")]
+Stream = Annotated[
+    bool, typer.Option("--stream", help="Read hub models by byte range: nothing is downloaded, see docs/remote.md.")
+]
 Restart = Annotated[bool, typer.Option("--restart", help="Discard what an interrupted run left.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, see docs/manifest.md.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No messages and no progress; errors still show.")]
@@ -121,6 +124,7 @@ def recipe_from_flags(
     threads: Threads = None,
     stats: StatsLevel = Stats.basic,
     sha256: Sha256 = False,
+    stream: Stream = False,
 ) -> Recipe:
     """The recipe that the flags mean; its signature is the one list of them. Raises UsageError or RecipeError."""
     from chatvector.arithmetic.scales import ScaleRules, format_layers
@@ -154,6 +158,7 @@ def recipe_from_flags(
         "threads": threads,
         "stats": stats.value,
         "sha256": sha256,
+        "stream": stream,
     }
     return Recipe.from_mapping(document, "flags")
 

@@ -52,6 +52,8 @@ SAMPLE = 2048
 """Ordinary rows that are read: 16 MiB at 4096 × BF16, and enough to measure a share of 0.02."""
 MOST_SPECIAL = 1024
 """Added tokens, and padding rows, that are read for the search of duplicates and the reserved cluster."""
+RUN = 32
+"""Ordinary rows are read in runs of so many."""
 SEED = 20231004
 
 RESERVED_NAME = re.compile(
@@ -133,7 +135,7 @@ def _surroundings(embedding: RowReader, tokens: Mapping[str, int], table: TokenT
     plain = np.ones(embedding.rows, bool)
     plain[padding] = False
     plain[list(added | named | asked)] = False
-    ordinary = _some(np.flatnonzero(plain), SAMPLE, random)
+    ordinary = _some_runs(np.flatnonzero(plain), SAMPLE, random)
     if not len(ordinary):  # a toy vocabulary: special tokens are compared with each other
         ordinary = _some(np.arange(min(table.size, embedding.rows)), SAMPLE, random)
     special = _some(np.array(sorted(added | named), np.int64), MOST_SPECIAL, random)
@@ -200,6 +202,14 @@ def _share_like(
     if not alike(value[None])[0]:
         return None
     return float(alike(ordinary).mean())
+
+
+def _some_runs(rows: NDArray[np.int64], most: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """At most `most` of the rows, ascending, in runs of `RUN`: over a network each run is one request."""
+    if len(rows) <= most:
+        return rows.astype(np.int64)
+    chosen = np.sort(random.choice(len(rows) // RUN, most // RUN, replace=False))
+    return rows[(chosen[:, None] * RUN + np.arange(RUN)).ravel()].astype(np.int64)
 
 
 def _some(rows: NDArray[np.int64], most: int, random: np.random.Generator) -> NDArray[np.int64]:

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model on the hub, read by byte range at one commit; nothing lands on disk.
+
+Files that lie in huggingface_hub's cache already are read from there, and a model that lies there whole is simply a
+directory. The commit is asked for once; every later read names it, so a branch that moves in between changes nothing,
+and a file that changes under a commit is an error.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from chatvector.checkpoint.files import choose_files
+from chatvector.checkpoint.hub import called, client, is_cached, list_files, one_line, patience, snapshot_place
+from chatvector.checkpoint.remote import RemoteFile, RemoteStorage, Transfer
+from chatvector.checkpoint.remote_http import Address, HttpFile, Transports
+from chatvector.checkpoint.storage import ByteSource, LocalDirectory, LocalFile
+from chatvector.errors import MissingInput
+
+
+class HubStorage(RemoteStorage):
+    """The files of one commit of a hub model."""
+
+    def __init__(self, repo_id: str, commit: str, listing: dict[str, int], name: str) -> None:
+        super().__init__(name, listing)
+        self.repo_id = repo_id
+        self.commit = commit
+        self._snapshot = snapshot_place(repo_id, commit)
+        self._transports = Transports()
+
+    def open(self, name: str) -> ByteSource:
+        """A file of the commit, from the cache where it lies there. Raises MissingInput."""
+        if name not in self._listing:
+            raise MissingInput(f"{self.location}/{name}: no such file")
+        if (path := self._cached(name)) is not None:
+            return LocalFile(path, f"{self.location}/{name}")
+        label = f"{self.location}/{name}"
+        fetcher = HttpFile(label, self._listing[name], self.commit, lambda: self._locate(name), self._transports)
+        return RemoteFile(label, self._listing[name], fetcher, self._ahead)
+
+    def close(self) -> None:
+        """Stop the threads and close the connections."""
+        super().close()
+        self._transports.close()
+
+    def transfer(self) -> Transfer:
+        """What reading the whole model costs."""
+        needed = choose_files(self._listing, self.read, self.location).needed
+        cached = sum(self._listing[name] for name in needed if self._cached(name) is not None)
+        return Transfer(self.location, sum(self._listing[name] for name in needed), cached)
+
+    def _cached(self, name: str) -> Path | None:
+        path = self._snapshot / name
+        return path if path.is_file() and path.stat().st_size == self._listing[name] else None
+
+    def _locate(self, name: str) -> Address:
+        from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+        from huggingface_hub.utils import build_hf_headers
+
+        with one_line(f"{self.location}/{name}"):
+            client()  # its telemetry is off before the first request
+            url = hf_hub_url(self.repo_id, name, revision=self.commit, endpoint=constants.ENDPOINT)
+            headers = build_hf_headers()
+            found = get_hf_file_metadata(url, timeout=patience(), retry_on_errors=True)
+        signed = urlsplit(found.location).netloc != urlsplit(url).netloc
+        if signed:  # the token is for the hub alone
+            headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
+        return Address(found.location, headers, found.etag, found.commit_hash, found.size, signed)
+
+
+def open_hub(repo_id: str, revision: str | None, name: str) -> tuple[HubStorage | LocalDirectory, str]:
+    """The storage of a hub model, and its commit: the cache where it holds all, else byte ranges over the network.
+
+    Raises HubError.
+    """
+    if revision is not None and is_cached(repo_id, revision):
+        return LocalDirectory(snapshot_place(repo_id, revision), name), revision
+    commit, listing = list_files(repo_id, revision)
+    if is_cached(repo_id, commit):
+        return LocalDirectory(snapshot_place(repo_id, commit), name), commit
+    return HubStorage(repo_id, commit, listing, called(repo_id, revision)), commit

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hub models read by byte range: the same bytes as from disk, nothing downloaded, every fault of a network."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from huggingface_hub import constants
+
+from builders import BF16, Shape, Trio, load_weights, trio_specs, write_trio, write_weights
+from chatvector import pipeline
+from chatvector.checkpoint import hub as hub_module
+from chatvector.checkpoint import remote_http
+from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.remote_http import ClientTransport, Transports
+from chatvector.checkpoint.storage import LocalDirectory
+from chatvector.cli.describe import transfers
+from chatvector.errors import HubError, InputError
+from chatvector.extraction import extract
+from chatvector.preparation import prepare
+from chatvector.recipe import Recipe
+from hub_server import Fault, HubServer
+
+WEIGHTS = "model.safetensors"
+SHAPE = Shape(vocabulary=512, hidden=64, mlp=128, layers=3)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def trio(hub: HubServer, tmp_path: Path) -> Trio:
+    """A trio on disk, and on the hub as org/base, org/chat, org/target; the chat model in three shards."""
+    specs = trio_specs(SHAPE)
+    specs["chat"].shards = 3
+    found = write_trio(tmp_path / "local", specs)
+    for role in ("base", "chat", "target"):
+        hub.add(f"org/{role}", files_of(getattr(found, role)))
+    return found
+
+
+def recipe(target: str, base: str, chat: str, **more: Any) -> Recipe:
+    return Recipe.from_mapping({"target": target, "vectors": [{"base": base, "chat": chat, "scale": 0.8}], **more})
+
+
+def streamed(output: Path | None = None) -> Recipe:
+    return recipe("org/target", "org/base", "org/chat", output=None if output is None else str(output), stream=True)
+
+
+def weight_ranges(hub: HubServer) -> list[str | None]:
+    """The ranges of all reads of weights; None for a read of the whole."""
+    reads = [r for r in hub.log if r.method == "GET" and r.path.endswith(".safetensors")]
+    return [{name.lower(): value for name, value in r.headers.items()}.get("range") for r in reads]
+
+
+def first_shard(hub: HubServer) -> tuple[dict[str, bytes], str]:
+    """The files of the only commit of org/base, to be changed, and the commit."""
+    ((commit, files),) = hub.repos["org/base"].commits.items()
+    return files, commit
+
+
+def test_the_same_bytes_as_from_disk_and_nothing_on_it(hub: HubServer, trio: Trio, tmp_path: Path) -> None:
+    local = recipe(str(trio.target), str(trio.base), str(trio.chat), output=str(tmp_path / "from-disk"))
+    pipeline.apply(local)
+    result = pipeline.apply(streamed(tmp_path / "streamed"))
+    here, there = files_of(tmp_path / "from-disk"), files_of(tmp_path / "streamed")
+    for found in (here, there):
+        found.pop("chat_vector.json")
+        found.pop("README.md", None)  # names the parents
+    assert there == here
+    assert result.manifest["run"]["revisions"].keys() == {"org/target", "org/base", "org/chat"}
+    ranges = weight_ranges(hub)
+    assert ranges
+    assert None not in ranges
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_vector_is_extracted_from_afar(trio: Trio, tmp_path: Path) -> None:
+    extract(str(trio.base), str(trio.chat), str(tmp_path / "a"))
+    extract("org/base", "org/chat", str(tmp_path / "b"), stream=True)
+    here, there = files_of(tmp_path / "a"), files_of(tmp_path / "b")
+    assert here.pop("chat_vector.json") != there.pop("chat_vector.json")
+    assert here == there
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.usefixtures("trio")
+def test_the_same_manifest_again_by_stream_and_from_disk(hub: HubServer, trio: Trio, tmp_path: Path) -> None:
+    from chatvector.rerun import load_recipe
+
+    pipeline.apply(streamed(tmp_path / "one"))
+    manifest = tmp_path / "one" / "chat_vector.json"
+    again = load_recipe(manifest, [], str(tmp_path / "two"))
+    assert all("@" in name for name in (again.recipe.target, str(again.recipe.vectors[0].base)))
+    hub.add("org/base", {"config.json": b"{}"})  # the branch moves on, the commit stays
+    with ExitStack() as stack:
+        again.check(prepare(again.recipe, stack, print))
+    # The same parents on this disk are recognised, other weights are not.
+    document = json.loads(manifest.read_text())
+    places = {"target": str(trio.target), "vectors": [{"base": str(trio.base), "chat": str(trio.chat), "scale": 0.8}]}
+    document["run"] |= {"recipe": places, "revisions": {}}
+    manifest.write_text(json.dumps(document))
+    again = load_recipe(manifest, [], str(tmp_path / "two"))
+    with ExitStack() as stack:
+        again.check(prepare(again.recipe, stack, print))
+    weights = load_weights(trio.base)
+    weights["lm_head.weight"] = -weights["lm_head.weight"]
+    write_weights(trio.base, weights)
+    with ExitStack() as stack, pytest.raises(InputError, match=r"no longer what they were: vectors.0.base .samples."):
+        again.check(prepare(again.recipe, stack, print))
+
+
+def test_a_plan_reads_little_and_says_what_would_move(hub: HubServer, tmp_path: Path) -> None:
+    specs = trio_specs(Shape(vocabulary=30_000, hidden=64, mlp=2048, layers=8), dtype=BF16)
+    trio = write_trio(tmp_path / "local", specs)
+    for role in ("base", "chat", "target"):
+        hub.add(f"org/{role}", files_of(getattr(trio, role)))
+    with ExitStack() as stack:
+        job = prepare(recipe("org/target", "org/base", "org/chat"), stack, print, stream=True)
+        moved = transfers(job)
+    assert [one.name for one in moved] == ["org/target", "org/base", "org/chat"]
+    sizes = {role: sum(map(len, files_of(getattr(trio, role)).values())) for role in ("target", "base", "chat")}
+    assert [(one.nbytes, one.nbytes_cached) for one in moved] == [(size, 0) for size in sizes.values()]
+    read = sum(_length(span) for span in weight_ranges(hub))
+    assert 0 < read < 0.5 * sum(sizes.values())
+    assert not (tmp_path / "cache").exists()
+
+
+def _length(span: str | None) -> int:
+    assert span is not None
+    start, stop = span.removeprefix("bytes=").split("-")
+    return int(stop) + 1 - int(start)
+
+
+def test_what_lies_in_the_cache_is_not_fetched_again(
+    hub: HubServer, trio: Trio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = hub_module.fetch("org/base")
+    with Checkpoint.open("org/base", stream=True) as model:
+        assert isinstance(model.storage, LocalDirectory)
+        assert model.transfer is None
+    (folder / "config.json").unlink()
+    hub.log.clear()
+    with Checkpoint.open("org/base", stream=True) as model:
+        assert model.transfer is not None
+        assert model.transfer.nbytes_missing == len((trio.base / "config.json").read_bytes())
+        model.read_array("lm_head.weight")
+    assert hub.downloaded() == ["config.json"]
+    hub_module.fetch("org/chat")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    hub.log.clear()
+    with Checkpoint.open("org/chat", stream=True) as model:
+        assert model.revision is not None
+    assert hub.log == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "waited"),
+    [
+        (Fault("GET", WEIGHTS, status=503, times=3), [1.0, 2.0, 4.0]),
+        (Fault("GET", WEIGHTS, status=429, times=1, headers={"Retry-After": "7"}), [7.0]),
+        (Fault("GET", WEIGHTS, status=500, times=1, headers={"Retry-After": "soon"}), [1.0]),
+        (Fault("GET", WEIGHTS, status=503, times=1, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), [0.0]),
+        (Fault("GET", WEIGHTS, cut_after=1000, times=2), [1.0, 2.0]),
+        (Fault("GET", WEIGHTS, cut_after=-1, times=3), [1.0]),  # a lost connection is made anew once without a wait
+    ],
+)
+@pytest.mark.parametrize("proxied", [False, True])
+@pytest.mark.usefixtures("trio")
+def test_what_passes_is_waited_for(
+    hub: HubServer,
+    waits: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Fault,
+    waited: list[float],
+    proxied: bool,
+) -> None:
+    fault = Fault(**vars(fault))
+    if proxied:
+        monkeypatch.setattr(Transports, "of", lambda *_: ClientTransport())
+        waited = [1.0, 2.0, 4.0] if fault.cut_after == -1 else waited
+    hub.faults.append(fault)
+    with Checkpoint.open("org/base", stream=True) as model:
+        values = model.read_array("model.norm.weight")
+    assert waits == waited
+    assert len(values) == SHAPE.hidden
+
+
+def test_a_cut_read_goes_on_where_it_stopped(hub: HubServer, trio: Trio) -> None:
+    with Checkpoint.open("org/base", stream=True) as model, Checkpoint.open(str(trio.base)) as local:
+        hub.log.clear()
+        hub.faults.append(Fault("GET", WEIGHTS, cut_after=30_000, times=1))
+        name = "model.embed_tokens.weight"
+        assert model.read_array(name).tobytes() == local.read_array(name).tobytes()
+    first, second = (span or "" for span in weight_ranges(hub))
+    start, stop = first.removeprefix("bytes=").split("-")
+    assert second == f"bytes={int(start) + 30_000}-{stop}"
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (Fault("GET", WEIGHTS, status=401), "there is no such model, or it is private .401.; check the name"),
+        (Fault("GET", WEIGHTS, status=403), "access is forbidden .403.; your token lacks the right"),
+        (Fault("GET", WEIGHTS, status=404), "there is no such model or file .404."),
+        (Fault("GET", WEIGHTS, status=429), "too many requests .429.; wait some minutes"),
+        (Fault("GET", WEIGHTS, status=429, headers={"Retry-After": "3000"}), "too many requests .429."),
+        (Fault("GET", WEIGHTS, status=503), "the hub has trouble .503."),
+        (Fault("GET", WEIGHTS, cut_after=0), "the connection to http://127.0.0.1:.* broke off"),
+        (Fault("GET", WEIGHTS, status=416), "changed on the server"),
+        (Fault("HEAD", WEIGHTS, status=403, headers={"X-Error-Code": "GatedRepo"}), "the model is gated; accept"),
+        (Fault("HEAD", WEIGHTS, status=401), "there is no such model, or it is private .401."),
+        (Fault("HEAD", "config.json", status=404), "there is no such model or file .404."),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("trio")
+def test_what_does_not_pass_is_one_clear_line(hub: HubServer, waits: list[float], fault: Fault, message: str) -> None:
+    hub.faults.append(Fault(**vars(fault)))
+    with pytest.raises(HubError, match=f"^org/base/(config.json|{WEIGHTS}): {message}") as caught:
+        Checkpoint.open("org/base", stream=True)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 6
+    assert len(waits) < remote_http.ATTEMPTS
+
+
+def test_a_branch_that_moves_between_two_reads_changes_nothing(hub: HubServer, trio: Trio) -> None:
+    with Checkpoint.open("org/base", stream=True) as model:
+        hub.add("org/base", files_of(trio.target))
+        found = {name: model.read_array(name).tobytes() for name in model.tensors}
+        assert json.loads(model.read_file("config.json")) == model.config
+    with Checkpoint.open(str(trio.base)) as local:
+        assert found == {name: local.read_array(name).tobytes() for name in local.tensors}
+
+
+@pytest.mark.parametrize("change", ["bytes", "size", "commit"])
+def test_a_file_that_changes_between_two_reads_is_an_error(hub: HubServer, trio: Trio, change: str) -> None:
+    with Checkpoint.open("org/base", stream=True) as model:
+        files, commit = first_shard(hub)
+        if change == "commit":  # a server that follows the branch whatever commit is asked for
+            new = hub.add("org/base", files_of(trio.target))
+            hub.repos["org/base"].refs[commit] = new
+        else:
+            files[WEIGHTS] = files[WEIGHTS][:-1] + (b"!" if change == "bytes" else b"")
+        with pytest.raises(HubError, match=r"^org/base/model.safetensors: changed on the server while it was read"):
+            model.read_array("model.embed_tokens.weight")
+
+
+def test_weights_on_another_host_get_no_token_and_new_addresses(
+    hub: HubServer, trio: Trio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    hub.signed_uses = 2
+    with Checkpoint.open("org/base", stream=True) as model, Checkpoint.open(str(trio.base)) as local:
+        rows = np.array([5, 200, 400], np.int64)
+        for _ in range(4):
+            assert (model.read_rows("lm_head.weight", rows) == local.read_rows("lm_head.weight", rows)).all()
+    assert len(hub.signatures) == 3  # five reads, two an address
+    tokens = {"/signed/" in r.path: {k.lower() for k in r.headers} for r in hub.log if r.path.endswith(WEIGHTS)}
+    assert "authorization" in tokens[False]
+    assert "authorization" not in tokens[True]
+
+
+@pytest.mark.usefixtures("trio")
+def test_an_address_that_is_never_accepted(hub: HubServer) -> None:
+    hub.signed_uses = 0
+    with pytest.raises(HubError, match=r"^org/base/model.safetensors: access is forbidden .403."):
+        Checkpoint.open("org/base", stream=True)
+
+
+@pytest.mark.usefixtures("trio")
+def test_a_server_without_ranges(hub: HubServer) -> None:
+    hub.serves_ranges = False
+    with pytest.raises(HubError, match=r"the server serves no byte ranges; leave out --stream"):
+        Checkpoint.open("org/base", stream=True)
