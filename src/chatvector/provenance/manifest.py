@@ -36,9 +36,16 @@ def publishable(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def read_manifest(path: Path) -> dict[str, Any]:
     """Read a manifest from its file. Raises MissingInput, DamagedFile, or InputError for another format version."""
     try:
-        document = json.loads(path.read_bytes())
+        data = path.read_bytes()
     except FileNotFoundError:
         raise MissingInput(f"{path}: no such manifest") from None
+    return parse_manifest(data, str(path))
+
+
+def parse_manifest(data: bytes, path: str) -> dict[str, Any]:
+    """Check the bytes of a manifest; `path` names it in messages. Raises as `read_manifest`."""
+    try:
+        document = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise DamagedFile(f"{path}: no valid JSON ({error})") from None
     if not isinstance(document, dict) or document.get("kind") not in ("model", "vector"):

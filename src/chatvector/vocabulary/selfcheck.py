@@ -6,7 +6,7 @@ Read from the files alone, as a loader would, not from the plan that wrote them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,7 @@ def check_chat_model(model: SideFiles, *, expected: ChatFormat | None = None) ->
         wanted = dict.fromkeys([*found.stop_tokens, *(expected.stop_tokens if expected else ())])
         problems = [
             *(f"the template does not render: {name}" for name in REQUIRED_PROBES if name not in rendered),
-            *_split_tokens(model, tokens, list(needed)),
+            *split_tokens(model, tokens, list(needed)),
             *_missing_stops(tokens, list(wanted), stops),
             *_beyond_vocabulary(model, tokens),
             *_two_templates(model),
@@ -86,8 +86,8 @@ def check_chat_model(model: SideFiles, *, expected: ChatFormat | None = None) ->
     return ChatReport(problems=tuple(problems), probes=rendered, template_tokens=ids, stop_ids=tuple(stops))
 
 
-def _split_tokens(model: SideFiles, tokens: TokenTable, needed: list[str]) -> Iterator[str]:
-    """Tokens that are missing, or that a tokenizer cuts into pieces."""
+def split_tokens(model: SideFiles, tokens: TokenTable, needed: Sequence[str]) -> Iterator[str]:
+    """One line for the tokens that are missing, and one for those that a tokenizer cuts into pieces."""
     missing = [repr(token) for token in needed if token not in tokens.ids]
     if missing:
         yield f"{len(missing)} tokens that the template needs are not in the tokenizer: {first_five(missing)}"

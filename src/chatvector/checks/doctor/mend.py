@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mended side files, for the faults whose cure is certain. Never weights, never in place.
+
+Every edit keeps the file's other bytes. The files go into a new directory and hold only what has to be copied over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from chatvector.arithmetic.roles import find_vocabulary
+from chatvector.checkpoint.files import INDEX
+from chatvector.checks.doctor.catalogue import Finding
+from chatvector.checks.doctor.chat import ends_of_turn
+from chatvector.checks.doctor.origin import LEAKED_KEYS
+from chatvector.checks.doctor.patient import Patient
+from chatvector.checks.doctor.vocabulary import effective_ids
+from chatvector.checks.doctor.weight_files import index_of
+from chatvector.errors import ChatVectorError, OutputRefused
+from chatvector.vocabulary.chat_format import CONFIG, GENERATION_CONFIG, read_chat_format
+from chatvector.vocabulary.files import Edits
+from chatvector.vocabulary.side_files import read_text
+from chatvector.vocabulary.template import compile_template, probe
+from chatvector.vocabulary.template_files import TEMPLATE_FILE, read_special_tokens
+from chatvector.vocabulary.tokens import TOKENIZER_CONFIG
+
+_INDEX_CODES = ("index-damaged", "index-stale", "index-missing-files", "index-wrong", "index-size")
+
+
+def mended_files(model: Patient, findings: Iterable[Finding]) -> dict[str, bytes]:
+    """Name → content of the files that cure what of `findings` can be cured; {} when nothing can."""
+    codes = {finding.code for finding in findings}
+    edits = Edits(model)
+    files: dict[str, bytes] = {}
+    if codes & set(_INDEX_CODES):
+        files[INDEX] = index_of(model)
+    for wanted, mend in _MENDS:
+        if codes & wanted:
+            mend(model, edits)
+    return files | {name: data for name, data in edits.changed().items() if data is not None}
+
+
+def write_mended(files: dict[str, bytes], folder: Path, model: Patient) -> None:
+    """Write `files` into the new directory `folder`. Raises OutputRefused when it exists or cannot be made."""
+    if folder.exists() or folder.is_symlink():
+        raise OutputRefused(f"--fix {folder}: exists; name a new directory, {model.name} itself is never changed")
+    try:
+        folder.mkdir(parents=True)
+        for name, data in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+    except OSError as problem:
+        raise OutputRefused(f"--fix {folder}: cannot be written ({problem.strerror})") from problem
+
+
+def _vocabulary_size(model: Patient, edits: Edits) -> None:
+    embedding = find_vocabulary(model.weights.tensors, model.config).embedding
+    assert embedding is not None  # the finding compared its rows
+    document = edits.json(CONFIG)
+    rows = model.weights.tensors[embedding].shape[0]
+    places = [place for place in (("vocab_size",), ("text_config", "vocab_size")) if document.has(*place)]
+    for place in places:
+        document.set(rows, *place)
+
+
+def _untie(_model: Patient, edits: Edits) -> None:
+    document = edits.json(CONFIG)
+    for place in (("tie_word_embeddings",), ("text_config", "tie_word_embeddings")):
+        if document.has(*place):
+            document.set(False, *place)
+
+
+def _template(model: Patient, edits: Edits) -> None:
+    # The .jinja file is the one that current loaders take.
+    edits.json(TOKENIZER_CONFIG).set(read_text(model, TEMPLATE_FILE), "chat_template")
+
+
+def _leaks(_model: Patient, edits: Edits) -> None:
+    for key in LEAKED_KEYS:
+        edits.json(TOKENIZER_CONFIG).remove(key)
+
+
+def _generation(model: Patient, edits: Edits) -> None:
+    """Stop ids: what ends a turn, then the ids there that are special tokens, then the tokenizer's eos."""
+    tokens = model.tokens
+    if tokens is None:
+        return
+    try:
+        found = read_chat_format(model, tokens)
+        special = read_special_tokens(model, tokens)
+        texts = {}
+        if found is not None:
+            texts = probe(compile_template(found.templates["default"], found.source, found.special_tokens))
+    except ChatVectorError:
+        return
+    ends = [tokens.ids[token] for token in ends_of_turn(found, texts, tokens)] if found is not None else []
+    embedding = find_vocabulary(model.weights.tensors, model.config).embedding
+    limit = tokens.size if embedding is None else model.weights.tensors[embedding].shape[0]
+    names = tokens.names()
+    known = {*special.values(), *(text for text, token in tokens.added.items() if token.special)}
+    listed = [row for row in effective_ids(model, "eos_token_id") if names.get(row) in known]
+    own = [tokens.ids[special["eos_token"]]] if special.get("eos_token") in tokens.ids else []
+    stops = [row for row in dict.fromkeys([*listed, *ends, *own]) if row < limit]
+    document = edits.json(GENERATION_CONFIG)
+    if stops:
+        document.set(stops if len(stops) > 1 else stops[0], "eos_token_id")
+    for key in ("bos_token", "pad_token"):
+        rows = effective_ids(model, f"{key}_id")
+        row = tokens.ids.get(special.get(key, ""), limit)
+        if row < limit and not any(names.get(row) in known for row in rows):
+            document.set(row, f"{key}_id")
+        elif any(row >= 0 and names.get(row) not in known for row in rows) and key == "pad_token":
+            document.remove(f"{key}_id")
+
+
+_MENDS: tuple[tuple[set[str], Callable[[Patient, Edits], None]], ...] = (
+    ({"vocab-size"}, _vocabulary_size),
+    ({"head-ignored"}, _untie),
+    ({"templates-differ", "template-one-place"}, _template),
+    ({"config-leak"}, _leaks),
+    ({"stop-missing", "generation-config-missing", "ids-of-another-family", "ids-beyond-vocab"}, _generation),
+)

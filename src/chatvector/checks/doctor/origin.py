@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traces of where a model comes from: mergekit's recipe, its card, what libraries leave in configurations.
+
+mergekit's rules for tokenizer and template were read from its behaviour (version 0.1.5): without a tokenizer section
+everything but weights comes from `base_model`, or from the first model where there is none.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from chatvector.checks.doctor.catalogue import Finding
+from chatvector.checks.doctor.patient import Patient
+from chatvector.errors import first_five
+from chatvector.vocabulary.tokens import TOKENIZER_CONFIG
+
+MERGEKIT_CONFIG = "mergekit_config.yml"
+CARD = "README.md"
+LEAKED_KEYS = ("is_local", "local_files_only")
+
+_CHAT_NAME = re.compile(r"(?:^|[^A-Za-z])(?:chat|instruct|it|sft|dpo|assistant)(?:$|[^A-Za-z])", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class MergekitRecipe:
+    """What of mergekit's recipe bears on a chat vector.
+
+    Attributes:
+        method: merge_method.
+        weights: model → its weight, of those that have one number.
+        root: base_model, or the first model.
+        tokenizer: which model gave the tokenizer (and the template, unless `template` says otherwise).
+        template: `chat_template` of the recipe, if any.
+    """
+
+    method: str
+    weights: Mapping[str, float]
+    root: str
+    tokenizer: str
+    template: str | None
+
+    @property
+    def parents(self) -> set[str]:
+        """All models that it names."""
+        return {self.root, *self.weights} - {""}
+
+    @property
+    def coefficients(self) -> dict[str, float]:
+        """What each model is multiplied with in the sum root + Σ w·(model − root)."""
+        others = {name: weight for name, weight in self.weights.items() if name != self.root}
+        return {**others, self.root: 1 - sum(others.values())}
+
+
+def check_origin(model: Patient) -> Iterator[Finding]:
+    """What files beside the weights tell."""
+    recipe = read_mergekit(model)
+    card = _front_matter(model)
+    if recipe is not None:
+        yield from _mergekit(recipe)
+        named = card.get("base_model")
+        bases = [named] if isinstance(named, str) else named if isinstance(named, list) else []
+        parents = {_short(name) for name in recipe.parents}
+        strange = [name for name in bases if isinstance(name, str) and _short(name) not in parents]
+        if strange:
+            yield Finding(
+                "readme-base", f"{CARD} names {first_five(strange)}, the recipe {first_five(sorted(parents))}"
+            )
+    elif "mergekit" in (card.get("tags") or ()):
+        yield Finding("mergekit", f"by the tags of {CARD}; its recipe ({MERGEKIT_CONFIG}) is not there")
+    yield from _tokenizer_config(model)
+
+
+def calls_itself_chat(model: Patient) -> str | None:
+    """Why this should be a chat model: its own name or a parent's; None when nothing says so."""
+    own = _short(model.name)
+    if _CHAT_NAME.search(own):
+        return f"it is called {own}"
+    recipe = read_mergekit(model)
+    parents = sorted(name for name in recipe.parents if _CHAT_NAME.search(_short(name))) if recipe else []
+    return f"{parents[0]} is among its parents" if parents else None
+
+
+def read_mergekit(model: Patient) -> MergekitRecipe | None:
+    """The recipe beside the model; None without one, or when it cannot be read."""
+    try:
+        document = yaml.safe_load(model.text(MERGEKIT_CONFIG) or "")
+    except yaml.YAMLError:
+        return None
+    if not isinstance(document, Mapping) or "merge_method" not in document:
+        return None
+    listed: list[tuple[str, float | None]] = [
+        (_name(entry.get("model")), _weight(entry))
+        for source in (document, *(part for part in document.get("slices") or () if isinstance(part, Mapping)))
+        for entry in source.get("models") or source.get("sources") or ()
+        if isinstance(entry, Mapping)
+    ]
+    root = _name(document.get("base_model")) or next((name for name, _ in listed), "")
+    settings = document.get("tokenizer")
+    source = settings.get("source") if isinstance(settings, Mapping) else document.get("tokenizer_source")
+    tokenizer = root if source in (None, "base") else _name(source)
+    template = document.get("chat_template")
+    weights = {name: 1.0 if weight is None else weight for name, weight in listed if name}
+    return MergekitRecipe(
+        str(document["merge_method"]), weights, root, tokenizer, template if isinstance(template, str) else None
+    )
+
+
+def _mergekit(recipe: MergekitRecipe) -> Iterator[Finding]:
+    template = f"chat_template {recipe.template!r}" if recipe.template else "no other template asked for"
+    yield Finding("mergekit", f"{recipe.method}; tokenizer and template from {recipe.tokenizer or '?'}, {template}")
+    if recipe.method != "task_arithmetic":
+        return
+    coefficients = recipe.coefficients
+    if all(value >= 0 for value in coefficients.values()):
+        said = ", ".join(f"{value:g} · {name}" for name, value in coefficients.items())
+        yield Finding("not-a-chat-vector", f"the sum is {said}: no model is subtracted")
+    elif coefficients.get(recipe.tokenizer, 0) < 0:
+        yield Finding("tokenizer-parent", f"{recipe.tokenizer} is subtracted, and gave the tokenizer")
+
+
+def _tokenizer_config(model: Patient) -> Iterator[Finding]:
+    try:
+        config = json.loads(model.text(TOKENIZER_CONFIG) or "{}")
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(config, dict):
+        return
+    if config.get("tokenizer_class") == "TokenizersBackend":
+        yield Finding("tokenizer-class", f"in {TOKENIZER_CONFIG}")
+    leaked = [key for key in LEAKED_KEYS if key in config]
+    if leaked:
+        yield Finding("config-leak", f"{TOKENIZER_CONFIG}: {first_five(leaked)}")
+
+
+def _front_matter(model: Patient) -> Mapping[str, Any]:
+    """The YAML head of the card; {} without one."""
+    match = re.match(r"---\r?\n(.*?)\r?\n---", model.text(CARD) or "", re.DOTALL)
+    try:
+        head = yaml.safe_load(match[1]) if match else {}
+    except yaml.YAMLError:
+        return {}
+    return head if isinstance(head, Mapping) else {}
+
+
+def _name(value: object) -> str:
+    """A model as mergekit spells it: text, or a mapping with `path` inside."""
+    while isinstance(value, Mapping):
+        value = value.get("path") or value.get("model")
+    return value if isinstance(value, str) else ""
+
+
+def _weight(entry: Mapping[str, Any]) -> float | None:
+    parameters = entry.get("parameters")
+    weight = parameters.get("weight") if isinstance(parameters, Mapping) else None
+    return float(weight) if isinstance(weight, int | float) else None
+
+
+def _short(name: str) -> str:
+    return name.rstrip("/").rpartition("/")[2].partition("@")[0]

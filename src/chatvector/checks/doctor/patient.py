@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model opened leniently: whatever can be read is read, and what cannot is a finding instead of an error.
+
+`Checkpoint` refuses what is wrong; here what is wrong is the subject.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+from chatvector.checkpoint.files import INDEX, SHARD, SINGLE, is_side_file
+from chatvector.checkpoint.header import Header, read_header
+from chatvector.checkpoint.locate import open_storage
+from chatvector.checkpoint.storage import LocalDirectory, Storage
+from chatvector.checkpoint.tensor_files import TensorFiles
+from chatvector.errors import ChatVectorError, InputError, MissingInput
+from chatvector.vocabulary.tokens import TokenTable, read_tokens
+
+
+class Patient:
+    """Files, headers, configuration and tokenizer of a model, as far as they can be read.
+
+    Attributes:
+        name: as the user wrote it.
+        listing: file → bytes, of all files at the top.
+        files: side files, as for a checkpoint.
+        headers: weight file (`*.safetensors`) → header, of those that are readable.
+        damaged: weight file → why it is not.
+        weight_map: tensor → file as the index says; None without a readable index.
+        index_problem: why the index is not readable.
+    """
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        """Read all headers. Raises MissingInput when there is no safetensors file at all, as the loader would."""
+        self.name = name
+        self.storage = storage
+        self.listing: Mapping[str, int] = storage.listing()
+        self.files: tuple[str, ...] = tuple(sorted(name for name in self.listing if is_side_file(name)))
+        self.headers: dict[str, Header] = {}
+        self.damaged: dict[str, str] = {}
+        self.weight_map: Mapping[str, str] | None = None
+        self.index_problem: str | None = None
+        self._read_headers()
+        self._read_index()
+        self.weights = self._weights()
+
+    @classmethod
+    def open(cls, name: str, progress: Callable[[str], None] | None = None) -> Patient:
+        """Open by a name as `Checkpoint.open` takes it. Raises its errors for what is not there at all."""
+        storage, _ = open_storage(name, progress)
+        return cls(storage, name)
+
+    def read_file(self, name: str) -> bytes:
+        """The whole of a file. Raises MissingInput."""
+        if name not in self.listing:
+            raise MissingInput(f"{self.name}: {name} is missing")
+        return self.storage.read(name)
+
+    def text(self, name: str) -> str | None:
+        """A file as text, None when it is not there; what is no UTF-8 is replaced."""
+        return self.read_file(name).decode("utf-8", "replace") if name in self.listing else None
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """config.json parsed; {} when it is missing or damaged (`config_problem` then says why)."""
+        return self._config[0]
+
+    @property
+    def config_problem(self) -> str | None:
+        """Why config.json could not be read."""
+        return self._config[1]
+
+    @cached_property
+    def _config(self) -> tuple[Mapping[str, Any], str | None]:
+        if "config.json" not in self.listing:
+            return {}, "config.json is missing"
+        try:
+            document = json.loads(self.read_file("config.json"))
+        except (ValueError, RecursionError) as error:
+            return {}, f"config.json is no JSON ({error})"
+        return (document, None) if isinstance(document, dict) else ({}, "config.json is no JSON object")
+
+    @cached_property
+    def generation_config(self) -> Mapping[str, Any]:
+        """generation_config.json parsed; {} when it is missing or damaged."""
+        try:
+            document = json.loads(self.text("generation_config.json") or "{}")
+        except (ValueError, RecursionError):
+            return {}
+        return document if isinstance(document, dict) else {}
+
+    @cached_property
+    def tokens(self) -> TokenTable | None:
+        """The token table; None when it cannot be read."""
+        return self._tokens[0]
+
+    @property
+    def tokens_problem(self) -> ChatVectorError | None:
+        """Why the tokenizer could not be read."""
+        return self._tokens[1]
+
+    @cached_property
+    def _tokens(self) -> tuple[TokenTable | None, ChatVectorError | None]:
+        try:
+            return read_tokens(self), None
+        except ChatVectorError as problem:
+            return None, problem
+
+    @property
+    def is_local(self) -> bool:
+        """Whether reads are cheap."""
+        return isinstance(self.storage, LocalDirectory)
+
+    @cached_property
+    def shards(self) -> tuple[str, ...]:
+        """The weight files that a loader takes: the single file, else what the index names, else the numbered set."""
+        here = self.headers.keys() | self.damaged.keys()
+        if SINGLE in here:
+            return (SINGLE,)
+        if self.weight_map is not None and (named := sorted(set(self.weight_map.values()) & here)):
+            return tuple(named)
+        return tuple(sorted(name for name in here if SHARD.fullmatch(name)))
+
+    def close(self) -> None:
+        """Close every file."""
+        self.weights.close()
+
+    def _read_headers(self) -> None:
+        names = sorted(name for name in self.listing if name.endswith(".safetensors") and "/" not in name)
+        if not any(name == SINGLE or SHARD.fullmatch(name) for name in names) and INDEX not in self.listing:
+            from chatvector.checkpoint.files import choose_files
+
+            choose_files(self.listing, self.storage.read, self.name)  # says what is there instead
+            raise MissingInput(f"{self.name}: there are no weights")
+        for name in names:
+            try:
+                source = self.storage.open(name)
+                try:
+                    self.headers[name] = read_header(source)
+                finally:
+                    source.close()
+            except InputError as problem:
+                self.damaged[name] = str(problem)
+
+    def _read_index(self) -> None:
+        if INDEX not in self.listing:
+            return
+        try:
+            weight_map = json.loads(self.read_file(INDEX))["weight_map"]
+            if not all(isinstance(part, str) for pair in weight_map.items() for part in pair) or not weight_map:
+                raise TypeError("weight_map is no table of tensors and files")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+            self.index_problem = f"{INDEX} is no index ({problem})"
+        else:
+            self.weight_map = weight_map
+
+    def _weights(self) -> TensorFiles:
+        """The readable tensors of the chosen shards; of a tensor that is there twice, the first."""
+        good = [name for name in self.shards if name in self.headers and self.headers[name].entries]
+        if not good:
+            raise MissingInput(f"{self.name}: no weight file can be read: {'; '.join(self.damaged.values())}")
+        return _Lenient(self.storage, tuple(good), self.name)
+
+
+class _Lenient(TensorFiles):
+    """Tensors of several files; a name that comes twice is taken from the first file."""
+
+    def _collect(self) -> dict[str, Any]:
+        from chatvector.checkpoint.tensor_files import TensorRef
+
+        found: dict[str, TensorRef] = {}
+        for shard, header in self.headers.items():
+            for entry in header.entries:
+                ref = TensorRef(entry.name, entry.dtype, entry.shape, shard, entry.offset, entry.nbytes)
+                found.setdefault(entry.name, ref)
+        return found

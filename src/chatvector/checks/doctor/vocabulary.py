@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Embedding, head, tokenizer and token ids: do they have the same rows in mind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from chatvector.arithmetic.roles import VocabularyTensors, find_vocabulary, text_config
+from chatvector.checks.doctor.catalogue import Finding
+from chatvector.checks.doctor.expectations import PADDED
+from chatvector.checks.doctor.patient import Patient
+from chatvector.errors import ChatVectorError, MissingInput, UnsupportedFormat, first_five
+from chatvector.vocabulary.template_files import read_special_tokens
+from chatvector.vocabulary.tokens import TokenTable
+
+# Below this a vocabulary is a toy, which nobody pads.
+PADDED_FROM = 1024
+# Head and embedding are compared in so many stretches of so many elements.
+STRETCHES, STRETCH_ELEMENTS = 8, 4096
+
+
+def check_vocabulary(model: Patient, *, complete: bool = True) -> Iterator[Finding]:
+    """Rows against the configuration, ties, tokenizer and ids; unless `complete`, not what is missing."""
+    axis = find_vocabulary(model.weights.tensors, model.config)
+    if axis.embedding is not None:
+        rows = model.weights.tensors[axis.embedding].shape[0]
+        yield from _size(model, rows)
+        if complete:
+            yield from _ties(model, axis)
+        yield from _tokenizer(model, rows)
+        yield from _ids(model, rows)
+
+
+def tie_flag(model: Patient) -> bool | None:
+    """What the configuration says about head and embedding; None when it says nothing."""
+    flag = model.config.get("tie_word_embeddings", text_config(model.config).get("tie_word_embeddings"))
+    return flag if isinstance(flag, bool) else None
+
+
+def effective_ids(model: Patient, key: str) -> list[int]:
+    """The ids a loader uses for `bos_token_id` and the like: generation_config.json, else config.json."""
+    for place in (model.generation_config, model.config, text_config(model.config)):
+        value = place.get(key)
+        if value is not None:
+            return [row for row in (value if isinstance(value, list) else [value]) if type(row) is int]
+    return []
+
+
+def _size(model: Patient, rows: int) -> Iterator[Finding]:
+    size = text_config(model.config).get("vocab_size")
+    if isinstance(size, int) and size != rows:
+        yield Finding("vocab-size", f"config.json says vocab_size {size}, the embedding has {rows} rows")
+
+
+def _ties(model: Patient, axis: VocabularyTensors) -> Iterator[Finding]:
+    flag = tie_flag(model)
+    if axis.head is None:
+        if flag is False:
+            yield Finding("head-missing", "tie_word_embeddings is false, the files hold no head (lm_head)")
+        return
+    assert axis.embedding is not None
+    tensors = model.weights.tensors
+    embedding, head = tensors[axis.embedding], tensors[axis.head]
+    if head.shape[0] != embedding.shape[0]:
+        yield Finding("head-rows", f"{axis.head} has {head.shape[0]} rows, {axis.embedding} {embedding.shape[0]}")
+    elif flag is True:
+        code = "head-doubled" if _same_sample(model, axis.embedding, axis.head) else "head-ignored"
+        yield Finding(code, f"tie_word_embeddings is true, and {axis.head} is in the file")
+
+
+def _same_sample(model: Patient, one: str, other: str) -> bool:
+    left, right = model.weights.tensors[one], model.weights.tensors[other]
+    if left.dtype != right.dtype or left.shape != right.shape or left.dtype.kind == "low-precision":
+        return False
+    for start in _stretches(left.elements):
+        stop = min(left.elements, start + STRETCH_ELEMENTS)
+        parts = (model.weights.read_array(name, start, stop).tobytes() for name in (one, other))
+        if next(parts) != next(parts):
+            return False
+    return True
+
+
+def _stretches(elements: int) -> list[int]:
+    last = max(0, elements - STRETCH_ELEMENTS)
+    return sorted({last * number // (STRETCHES - 1) for number in range(STRETCHES)})
+
+
+def _tokenizer(model: Patient, rows: int) -> Iterator[Finding]:
+    tokens, problem = model.tokens, model.tokens_problem
+    if tokens is None:
+        if isinstance(problem, MissingInput):
+            yield Finding("tokenizer-missing", "there is no tokenizer.json, tokenizer.model or vocab.json")
+        elif problem is not None and not isinstance(problem, UnsupportedFormat):
+            yield Finding("tokenizer-damaged", str(problem).removeprefix(f"{model.name}/"))
+        return
+    beyond = sorted((row, token) for token, row in tokens.ids.items() if row >= rows)
+    if beyond:
+        said = first_five(f"{token!r} (id {row})" for row, token in beyond)
+        yield Finding("tokenizer-larger", f"{len(beyond)} tokens of {tokens.source} lie beyond {rows} rows: {said}")
+    multiple = PADDED.get(str(text_config(model.config).get("model_type")))
+    if multiple and rows >= PADDED_FROM and rows % multiple and rows == tokens.size:
+        yield Finding(
+            "padding-lost", f"{rows} rows for {tokens.size} tokens; this family pads to multiples of {multiple}"
+        )
+
+
+def _ids(model: Patient, rows: int) -> Iterator[Finding]:
+    tokens = model.tokens
+    if tokens is None:
+        return
+    special = _special(model, tokens)
+    known = set(special.values()) | {text for text, token in tokens.added.items() if token.special}
+    names = tokens.names()
+    beyond: list[str] = []
+    wrong: list[str] = []
+    for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        for row in effective_ids(model, key):
+            if row >= rows:
+                beyond.append(f"{key} {row}")
+            elif row >= 0 and key != "pad_token_id" and names.get(row) not in known:
+                wrong.append(f"{key} {row} is {names[row]!r}" if row in names else f"{key} {row} is no token")
+    if beyond:
+        yield Finding("ids-beyond-vocab", f"{first_five(beyond)}; the embedding has {rows} rows")
+    if wrong:
+        yield Finding("ids-of-another-family", first_five(wrong))
+    bos = tokens.ids.get(special.get("bos_token", ""))
+    said = effective_ids(model, "bos_token_id")
+    if bos is not None and said and bos not in said and said[0] < rows and not any("bos" in each for each in wrong):
+        yield Finding("bos-differs", f"bos_token_id {said[0]}, but bos_token {special['bos_token']!r} has id {bos}")
+
+
+def _special(model: Patient, tokens: TokenTable) -> Mapping[str, Any]:
+    try:
+        return read_special_tokens(model, tokens)
+    except ChatVectorError:
+        return {}

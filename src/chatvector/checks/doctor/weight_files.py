@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of weights: index, shards, leftovers of other tools and interrupted runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from chatvector.checkpoint.files import INDEX, OTHER_WEIGHTS, SHARD, SINGLE
+from chatvector.checks.doctor.catalogue import Finding
+from chatvector.checks.doctor.patient import Patient
+from chatvector.errors import first_five
+
+# What runs leave behind: downloads and writes that did not end, optimizer state, caches.
+LEFTOVERS = (
+    "*.partial",
+    "*.incomplete",
+    "*.tmp",
+    "*.lock",
+    "*.aria2",
+    ".journal",
+    "tmp*.safetensors",
+    "optimizer*.*",
+    "scheduler*.*",
+    "rng_state*",
+    "training_args.bin",
+    "trainer_state.json",
+)
+
+
+def check_files(model: Patient) -> Iterator[Finding]:
+    """Everything that names and headers of weight files show."""
+    yield from _index(model)
+    yield from _shards(model)
+    for file, problem in model.damaged.items():
+        if file in model.shards:
+            yield Finding("weights-damaged", problem.removeprefix(f"{model.name}/"))
+    yield from _twice(model)
+    yield from _others(model)
+
+
+def index_of(model: Patient) -> bytes:
+    """An index made from the headers of the shards that a loader takes."""
+    refs = model.weights.tensors
+    total = sum(ref.nbytes for ref in refs.values())
+    document = {
+        "metadata": {"total_size": total},
+        "weight_map": {name: refs[name].file for name in sorted(refs)},
+    }
+    return (json.dumps(document, indent=2) + "\n").encode()
+
+
+def _index(model: Patient) -> Iterator[Finding]:
+    if model.index_problem is not None:
+        yield Finding("index-damaged", model.index_problem)
+    if model.weight_map is None:
+        return
+    named = sorted(set(model.weight_map.values()))
+    if SINGLE in model.listing and SINGLE not in named:
+        yield Finding("index-stale", f"{INDEX} names {len(named)} other files beside {SINGLE}: {first_five(named)}")
+        return
+    missing = [name for name in named if name not in model.listing]
+    if missing:
+        yield Finding("index-missing-files", f"{INDEX}: {len(missing)} of {len(named)} files: {first_five(missing)}")
+        return
+    held = {name: ref.file for name, ref in model.weights.tensors.items()}
+    readable = {name: file for name, file in model.weight_map.items() if file in model.headers}
+    absent = sorted(name for name in readable if name not in held)
+    moved = sorted(name for name, file in readable.items() if name in held and held[name] != file)
+    unlisted = sorted(held.keys() - model.weight_map.keys())
+    for what, names in (
+        ("are in no file", absent),
+        ("lie in another file", moved),
+        ("are in the files and not listed", unlisted),
+    ):
+        if names:
+            yield Finding("index-wrong", f"{INDEX}: {len(names)} tensors {what}: {first_five(names)}")
+    if not (absent or moved or unlisted or model.damaged):
+        yield from _total(model)
+
+
+def _total(model: Patient) -> Iterator[Finding]:
+    document = json.loads(model.read_file(INDEX))
+    metadata = document.get("metadata")
+    said = metadata.get("total_size") if isinstance(metadata, dict) else None
+    true = sum(ref.nbytes for ref in model.weights.tensors.values())
+    if isinstance(said, int | float) and said != true:
+        yield Finding("index-size", f"{INDEX}: total_size {said:,.0f}, the tensors have {true:,} bytes")
+
+
+def _shards(model: Patient) -> Iterator[Finding]:
+    if SINGLE in model.listing or (model.weight_map is not None and model.index_problem is None):
+        return
+    sets: dict[str, set[int]] = {}
+    for name in model.shards:
+        if match := SHARD.fullmatch(name):
+            sets.setdefault(match[2], set()).add(int(match[1]))
+    if len(sets) > 1:
+        kinds = first_five(f"{len(numbers)} of {int(total)}" for total, numbers in sorted(sets.items()))
+        yield Finding("shards-incomplete", f"{len(sets)} sets of shards and no index: {kinds}")
+    for total, numbers in sets.items():
+        first = 0 if 0 in numbers else 1
+        gaps = sorted(set(range(first, first + int(total))) - numbers)
+        if gaps and len(sets) == 1:
+            names = [f"model-{number:0{len(total)}d}-of-{total}.safetensors" for number in gaps]
+            yield Finding("shards-incomplete", f"{len(gaps)} of {int(total)} shards are not there: {first_five(names)}")
+
+
+def _twice(model: Patient) -> Iterator[Finding]:
+    owner: dict[str, str] = {}
+    double: list[str] = []
+    for file in model.shards:
+        for entry in model.headers[file].entries if file in model.headers else ():
+            if owner.setdefault(entry.name, file) != file:
+                double.append(entry.name)
+    if double:
+        yield Finding("tensor-twice", f"{len(double)} tensors are in two shards: {first_five(double)}")
+
+
+def _others(model: Patient) -> Iterator[Finding]:
+    top = [name for name in model.listing if "/" not in name]
+    leftovers = sorted(name for name in top if any(fnmatchcase(name, pattern) for pattern in LEFTOVERS))
+    if leftovers:
+        yield Finding("leftovers", f"{len(leftovers)} files: {first_five(leftovers)}")
+    rest = [name for name in top if name not in leftovers and name not in model.shards]
+    orphans = sorted(name for name in rest if name.endswith(".safetensors") and _is_shard_like(name))
+    if orphans:
+        nbytes = sum(model.listing[name] for name in orphans)
+        yield Finding("shards-orphaned", f"{len(orphans)} files, {nbytes / 1e6:.1f} MB: {first_five(orphans)}")
+    others = sorted(
+        name
+        for name in rest
+        if name not in orphans and (name.endswith(".safetensors") or any(name.endswith(end) for end in OTHER_WEIGHTS))
+    )
+    if others:
+        yield Finding("other-weights", f"{len(others)} files: {first_five(others)}")
+
+
+def _is_shard_like(name: str) -> bool:
+    return name == SINGLE or SHARD.fullmatch(name) is not None

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every fault that the catalogue knows is planted in a merge and found, and nothing else is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chatvector.checkpoint.names import FAMILY
+from chatvector.checks.doctor.catalogue import CATALOGUE, TABLE
+from chatvector.checks.doctor.examine import examine
+from chatvector.checks.doctor.mend import mended_files, write_mended
+from chatvector.checks.doctor.patient import Patient
+from chatvector.errors import InputError, MissingInput, OutputRefused, UnsupportedFormat
+from doctor.patients import GRID, Body, Planted, merge
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Body]:
+    folder = tmp_path_factory.mktemp("healthy")
+    return {
+        "single": Body(merge(folder / "one")),
+        "sharded": Body(merge(folder / "two", shards=2)),
+        "tied": Body(merge(folder / "three", tied=True)),
+    }
+
+
+@pytest.fixture
+def spoilt(request: pytest.FixtureRequest, healthy: dict[str, Body], tmp_path: Path) -> tuple[Planted, Body]:
+    each: Planted = request.param
+    body = healthy[each.model].copy(tmp_path / "merged")
+    each.plant(body)
+    return each, body
+
+
+@pytest.mark.parametrize("spoilt", GRID, ids=lambda each: each.name, indirect=True)
+def test_the_planted_fault_is_found_and_nothing_else(spoilt: tuple[Planted, Body]) -> None:
+    each, body = spoilt
+    diagnosis = examine(str(body.path))
+    assert {finding.code for finding in diagnosis.findings} == each.codes
+    said = "\n".join(finding.detail for finding in diagnosis.findings)
+    assert [word for word in each.words if word not in said] == []
+    assert diagnosis.healthy == all(CATALOGUE[code].level != "fault" for code in each.codes)
+    assert str(body.path) not in said, "what is said names files, not this machine's folders"
+
+
+MENDABLE = [each for each in GRID if any(CATALOGUE[code].mended for code in each.codes)]
+
+
+@pytest.mark.parametrize("spoilt", MENDABLE, ids=lambda each: each.name, indirect=True)
+def test_mended_files_cure_what_they_say(spoilt: tuple[Planted, Body], tmp_path: Path) -> None:
+    _, body = spoilt
+    before = {file.name: file.read_bytes() for file in body.path.iterdir() if file.is_file()}
+    model = Patient.open(str(body.path))
+    diagnosis = examine(str(body.path))
+    curable = {finding.code for finding in diagnosis.findings if finding.fault.mended}
+    files = mended_files(model, diagnosis.findings)
+    write_mended(files, tmp_path / "mended", model)
+    assert not [name for name in files if name.endswith(".safetensors")]
+    assert {file.name: file.read_bytes() for file in body.path.iterdir() if file.is_file()} == before
+    for file in (tmp_path / "mended").iterdir():
+        (body.path / file.name).write_bytes(file.read_bytes())
+    assert not curable & {finding.code for finding in examine(str(body.path)).findings}
+
+
+@pytest.mark.parametrize("model", ["single", "sharded", "tied"])
+def test_a_merge_by_apply_has_no_finding(healthy: dict[str, Body], model: str) -> None:
+    diagnosis = examine(str(healthy[model].path))
+    assert diagnosis.findings == ()
+    assert diagnosis.has_manifest
+    assert diagnosis.chat.conversations[0] == "user"
+    assert set(diagnosis.chat.template_tokens) == {"<s>", "</s>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"}
+    assert diagnosis.sampled.elements > 0
+
+
+@pytest.mark.parametrize("model", ["single", "sharded", "tied"])
+def test_nothing_is_mended_where_nothing_is_wrong(healthy: dict[str, Body], model: str) -> None:
+    name = str(healthy[model].path)
+    assert mended_files(Patient.open(name), examine(name).findings) == {}
+
+
+@pytest.mark.parametrize("member", sorted(path.name for path in FAMILY.iterdir()))
+def test_the_embedded_trio_has_no_fault(member: str) -> None:
+    assert examine(f"demo:{member}").faults == ()
+
+
+def test_every_code_is_planted_and_stands_once() -> None:
+    assert set().union(*(each.codes for each in GRID)) == set(CATALOGUE)
+    assert len(CATALOGUE) == len(TABLE)
+    assert len({each.name for each in GRID}) == len(GRID)
+
+
+def test_every_entry_says_what_follows_and_what_to_do() -> None:
+    assert not [fault.code for fault in TABLE if not fault.consequence or not fault.cure]
+    assert not [fault.code for fault in TABLE if fault.mended and "mended" not in fault.cure]
+    assert {fault.level for fault in TABLE} == {"fault", "warning", "note"}
+
+
+def test_mending_refuses_a_directory_that_exists(healthy: dict[str, Body], tmp_path: Path) -> None:
+    model = Patient.open(str(healthy["single"].path))
+    with pytest.raises(OutputRefused, match=r"--fix .*: exists; name a new directory"):
+        write_mended({"config.json": b"{}"}, tmp_path, model)
+
+
+@pytest.mark.parametrize(
+    ("files", "error", "words"),
+    [
+        ({}, MissingInput, "it is empty"),
+        ({"notes.txt": b"x"}, MissingInput, "there are no weights"),
+        ({"model.gguf": b"x"}, UnsupportedFormat, "GGUF"),
+        ({"pytorch_model.bin": b"x"}, UnsupportedFormat, "a pickle, which is never executed here"),
+        ({"adapter_config.json": b"{}", "adapter_model.safetensors": b"x"}, UnsupportedFormat, "LoRA"),
+        ({"model.safetensors": b"x"}, MissingInput, "no weight file can be read"),
+    ],
+)
+def test_a_directory_that_is_no_model(
+    tmp_path: Path, files: dict[str, bytes], error: type[InputError], words: str
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(error, match=words):
+        examine(str(tmp_path))
