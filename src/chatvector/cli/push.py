@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`chatvector push`: an output to the hub, with card, licences and a manifest that names no machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chatvector.cli import options
+from chatvector.cli.console import Console
+
+if TYPE_CHECKING:
+    from chatvector.publishing import PushPlan
+
+EPILOG = """Examples:
+
+  chatvector push ko-chat org/Llama-3-ko-chat --dry-run
+
+  chatvector push ko-chat org/Llama-3-ko-chat --private
+
+  chatvector push ko-chat org/Llama-3-ko-chat --update --branch scale-0.6"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("push", epilog=EPILOG)(push)
+
+
+def push(
+    output: Path = typer.Argument(help="A directory that apply or run wrote.", show_default=False),
+    repo: str = typer.Argument(help="The hub name, org/name.", show_default=False),
+    private: Annotated[bool, typer.Option("--private", help="Make a private repository.")] = False,
+    branch: Annotated[str, typer.Option("--branch", help="Branch to commit to.")] = "main",
+    update: Annotated[bool, typer.Option("--update", help="Replace the files of a repository that exists.")] = False,
+    licence: Annotated[
+        str | None,
+        typer.Option("--licence", metavar="ID", help="The licence, where the parents' cards and files do not tell."),
+    ] = None,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Go on although a licence rule is broken; recorded.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and send nothing.")] = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    log_format: options.Log = options.LogFormat.text,
+) -> None:
+    """Publish OUT on the hub as REPO: weights first, then everything in one commit.
+
+    The card names the model, the manifest goes without paths and host names. Nothing is sent before licences, files
+    and the name are checked; an interrupted push goes on with the same command.
+    """
+    from chatvector import publishing
+
+    console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
+    ask = not dry_run or _has_token()
+    plan = publishing.plan_push(
+        output,
+        repo,
+        private=private,
+        update=update,
+        branch=branch,
+        licence=licence,
+        accept_licence=accept_licence,
+        ask_hub=ask,
+    )
+    for line in plan.publication.warnings:
+        console.warn(line)
+    document = plan_document(plan)
+    if dry_run:
+        console.result(document, plan_text(plan))
+        return
+    console.say(plan_text(plan, card=False))
+    done = publishing.push(plan, say=console.say, bars=console.draws_bars)
+    result = document | {"url": done.url, "commit": done.commit}
+    console.result(result, f"{done.url}: commit {done.commit}\nuse it: vllm serve {repo}")
+
+
+def plan_document(plan: PushPlan) -> dict[str, Any]:
+    """The plan as data: schema in docs/model-cards.md."""
+    publication = plan.publication
+    return {
+        "repo": publication.repo_id,
+        "branch": plan.branch,
+        "private": plan.private,
+        "files": dict(publication.sizes),
+        "bytes": publication.nbytes,
+        "left_out": list(publication.left_out),
+        "deletes": list(plan.deletes),
+        "licences": publication.manifest["licences"],
+        "warnings": list(publication.warnings),
+        "card": publication.card,
+    }
+
+
+def plan_text(plan: PushPlan, *, card: bool = True) -> str:
+    """The plan for people, with the whole card unless told otherwise."""
+    publication = plan.publication
+    state = "the hub was not asked: no token"
+    if plan.remote is not None:
+        state = "new" if not plan.remote.exists else "empty" if plan.remote.empty else "exists, to be updated"
+    lines = [
+        f"{publication.repo_id}, branch {plan.branch}, {'private' if plan.private else 'public'} ({state}):"
+        f" {len(publication.sizes)} files, {publication.nbytes / 1e6:.2f} MB"
+    ]
+    lines += [f"  {size:>14,} {name}".replace(",", " ") for name, size in publication.sizes.items()]
+    lines += [f"  stays here: {name}" for name in publication.left_out]
+    lines += [f"  deleted there: {name}" for name in plan.deletes]
+    lines.append(f"licence: {publication.manifest['licences']['output'] or 'not determined'}")
+    return "\n".join(lines + (["", publication.card] if card else []))
+
+
+def _has_token() -> bool:
+    from huggingface_hub import constants, get_token
+
+    return get_token() is not None and not constants.HF_HUB_OFFLINE

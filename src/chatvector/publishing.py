@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`push`: an output to a model repository of the hub, whole or not at all.
+
+The weights are uploaded first, one file after the other; then one commit makes everything visible at once, so nobody
+ever downloads half a model. What was uploaded before an interruption is not sent again: the same command goes on.
+Everything passes through huggingface_hub: addresses, tokens, Xet or plain LFS transfer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chatvector.checkpoint.files import is_side_file
+from chatvector.checkpoint.hub_errors import explain_http, explain_os
+from chatvector.errors import HubError, OutputRefused, UsageError, first_five
+from chatvector.provenance.publication import WEIGHTS, Publication, prepare_publication
+
+Say = Callable[[str], None]
+GIT_ATTRIBUTES = ".gitattributes"
+DEFAULT_BRANCH = "main"
+
+
+@dataclass(frozen=True)
+class Remote:
+    """What the hub has under the name: nothing, an empty repository, or files."""
+
+    exists: bool
+    commit: str | None
+    files: tuple[str, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody has put anything there: what an interrupted first push leaves."""
+        return not [name for name in self.files if name != GIT_ATTRIBUTES]
+
+
+@dataclass(frozen=True)
+class PushPlan:
+    """What a push would do. `remote` is None when the hub was not asked."""
+
+    publication: Publication
+    branch: str
+    private: bool
+    remote: Remote | None
+    deletes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """Where the model is now."""
+
+    url: str
+    commit: str
+
+
+def plan_push(
+    output: Path,
+    repo_id: str,
+    *,
+    private: bool = False,
+    update: bool = False,
+    branch: str = DEFAULT_BRANCH,
+    licence: str | None = None,
+    accept_licence: bool = False,
+    ask_hub: bool = True,
+) -> PushPlan:
+    """Check output, name, licence and, with `ask_hub`, what the hub has. Nothing is sent.
+
+    Raises what `prepare_publication` raises, UsageError (no hub name), OutputRefused (a repository that has files
+    already, unless `update`), HubError (no token, no connection, no right).
+    """
+    _require_name(repo_id)
+    publication = prepare_publication(output, repo_id, licence=licence, accept_licence=accept_licence)
+    remote = _remote(repo_id, branch) if ask_hub else None
+    if remote is not None and not remote.empty and not update:
+        raise OutputRefused(
+            f"{repo_id}: exists already with {len(remote.files)} files ({first_five(remote.files)});"
+            " choose another name, or --update to replace what is there"
+        )
+    deletes = () if remote is None else tuple(name for name in remote.files if _is_stale(name, publication))
+    return PushPlan(publication, branch, private, remote, deletes)
+
+
+def push(plan: PushPlan, *, say: Say = lambda _line: None, bars: bool = False) -> Pushed:
+    """Carry out a plan: make the repository, upload the weights, commit everything at once.
+
+    `say` takes a line for each weight file; with `bars` huggingface_hub draws its progress bars on stderr.
+    Raises HubError; the same call goes on where it stopped.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    assert plan.remote is not None
+    client = _client()
+    publication = plan.publication
+    repo_id, message = publication.repo_id, f"Chat vector merge, plan {publication.manifest['plan']}"
+    with _one_line(repo_id), _progress_bars(bars):
+        if not plan.remote.exists:
+            client.create_repo(repo_id, private=plan.private, exist_ok=True)
+        if plan.remote.commit is None and plan.branch != DEFAULT_BRANCH:
+            client.create_branch(repo_id, branch=plan.branch, exist_ok=True)
+        additions = {
+            name: CommitOperationAdd(name, part if isinstance(part, bytes) else str(part))
+            for name, part in publication.contents.items()
+        }
+        weights = [name for name in additions if name.endswith(WEIGHTS)]
+        for number, name in enumerate(weights, 1):
+            say(f"{name}: {publication.sizes[name] / 1e6:.1f} MB ({number} of {len(weights)} weight files)")
+            client.preupload_lfs_files(repo_id, [additions[name]], revision=plan.branch, free_memory=False)
+        say(f"{repo_id}: committing {len(additions)} files")
+        commit = client.create_commit(
+            repo_id,
+            [*additions.values(), *(CommitOperationDelete(name) for name in plan.deletes)],
+            commit_message=message,
+            revision=plan.branch,
+            parent_commit=plan.remote.commit,
+        )
+    return Pushed(f"{client.endpoint}/{repo_id}", commit.oid)
+
+
+def _require_name(repo_id: str) -> None:
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise UsageError(f"{repo_id}: is no hub name ({' '.join(str(error).split())}); write org/name") from None
+    if repo_id.count("/") != 1:
+        raise UsageError(f"{repo_id}: is no hub name; write org/name, the organisation or user first")
+
+
+def _remote(repo_id: str, branch: str) -> Remote:
+    """Ask the hub. A repository without the branch has no commit yet; the branch begins with the default's files."""
+    from huggingface_hub import constants, errors, get_token
+
+    if constants.HF_HUB_OFFLINE:
+        raise HubError(f"{repo_id}: HF_HUB_OFFLINE is set; unset it to publish")
+    if get_token() is None:
+        raise HubError(f"{repo_id}: there is no token; log in with `hf auth login` or set HF_TOKEN")
+    client = _client()
+    with _one_line(repo_id):
+        try:
+            info = client.model_info(repo_id, revision=branch)
+            commit = info.sha
+        except errors.RevisionNotFoundError:
+            info, commit = client.model_info(repo_id), None
+        except errors.RepositoryNotFoundError:
+            return Remote(False, None, ())
+    return Remote(True, commit, tuple(sorted(file.rfilename for file in info.siblings or ())))
+
+
+def _is_stale(name: str, publication: Publication) -> bool:
+    """Whether a file there would contradict the new model: other shards, an old index, tokenizer or template."""
+    if name in publication.contents or name == GIT_ATTRIBUTES:
+        return False
+    return name.endswith((WEIGHTS, f"{WEIGHTS}.index.json", ".bin", ".gguf")) or is_side_file(name)
+
+
+def _client() -> Any:
+    from chatvector.checkpoint.hub import client
+
+    return client()
+
+
+@contextmanager
+def _progress_bars(wanted: bool) -> Iterator[None]:
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    change = not wanted and not are_progress_bars_disabled()
+    if change:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if change:
+            enable_progress_bars()
+
+
+@contextmanager
+def _one_line(repo_id: str) -> Iterator[None]:
+    """Turn what huggingface_hub raises into one HubError that speaks of publishing, the cause kept."""
+    from huggingface_hub import errors
+
+    http_error: type[Exception] = errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]
+    try:
+        yield
+    except (http_error, errors.OfflineModeIsEnabled, errors.HFValidationError) as error:
+        raise _explained(error, repo_id) from error
+    except OSError as error:
+        raise explain_os(error, repo_id) from error
+    except (ValueError, RuntimeError) as error:
+        # huggingface_hub wraps failed transfers of single files; hf_xet raises plain RuntimeErrors.
+        if isinstance(error.__cause__, http_error):
+            raise _explained(error.__cause__, repo_id) from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise HubError(f"{repo_id}: the upload failed ({reason[:200]}); the same command goes on") from error
+
+
+def _explained(error: BaseException, repo_id: str) -> HubError:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    org = repo_id.partition("/")[0]
+    text = {
+        400: "the hub refused the request as malformed (400)",
+        401: "the hub does not accept the token (401); log in with `hf auth login` or set HF_TOKEN",
+        402: f"{org} has no room left for this (402); see its plan on the hub",
+        403: f"the token may not write there (403); it needs write access, and you a place in {org}",
+        404: f"there is no such organisation, repository or branch (404); check {org} and the token's rights",
+        409: "somebody made or changed it at the same time (409); the same command goes on",
+        412: "the repository changed while this was uploaded (412); run the same command again",
+        413: "a file is too large for this hub (413)",
+    }.get(status if isinstance(status, int) else 0)
+    if text is None:
+        return explain_http(error, repo_id)
+    reason = _server_words(error)
+    return HubError(f"{repo_id}: {text}{f' [{reason}]' if reason else ''}")
+
+
+def _server_words(error: BaseException) -> str:
+    words = getattr(error, "server_message", None)
+    return " ".join(str(words).split())[:160] if words else ""

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb: dry run, real run, JSON, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from chatvector.cli.main import app
+from chatvector.errors import UsageError
+from hub_writer import WritableHub
+
+NAME = "org/Llama-3.1-ko"
+# huggingface_hub 2.4 hands httpx2 a file in a way that httpx2 wants no more.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw:DeprecationWarning")
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, ["push", *words], prog_name="chatvector")
+
+
+def test_a_dry_run_prints_everything_and_sends_nothing(hub: WritableHub, output: Path) -> None:
+    result = run(str(output), NAME, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert f"{NAME}, branch main, public (new): " in result.stdout
+    assert "model-00001-of-00002.safetensors" in result.stdout
+    assert "licence: llama3.1" in result.stdout
+    assert "**Built with Llama**" in result.stdout
+    assert hub.repos == {}
+    assert {r.method for r in hub.log} == {"GET"}
+
+
+def test_a_dry_run_without_a_token_asks_nobody(hub: WritableHub, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "")
+    result = run(str(output), NAME, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "the hub was not asked: no token" in result.stdout
+    assert hub.log == []
+
+
+def test_the_plan_goes_to_stderr_and_the_result_to_stdout(hub: WritableHub, output: Path) -> None:
+    result = run(str(output), NAME)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{hub.endpoint}/{NAME}: commit ")
+    assert "(new): " in result.stderr
+    assert hub.files(NAME)
+
+
+def test_json(hub: WritableHub, output: Path) -> None:
+    planned = json.loads(run(str(output), NAME, "--dry-run", "--json", "--quiet").stdout)
+    assert planned["bytes"] == sum(planned["files"].values())
+    assert planned["card"].startswith("---\n")
+    done = json.loads(run(str(output), NAME, "--json", "-q").stdout)
+    assert done.keys() - planned.keys() == {"url", "commit"}
+    assert {key: done[key] for key in planned} == planned
+    assert done["commit"] == hub.repos[NAME].refs["main"]
+
+
+def test_a_refusal_is_a_usage_error_and_the_flag_helps(hub: WritableHub, output: Path) -> None:
+    result = run(str(output), "org/ko")
+    assert isinstance(result.exception, UsageError)
+    assert hub.log == []
+    result = run(str(output), "org/ko", "--accept-licence")
+    assert result.exit_code == 0, result.output
+    assert "warning: licence: passed over on request" in result.stderr
+    assert json.loads(hub.files("org/ko")["chat_vector.json"])["licences"]["accepted"]

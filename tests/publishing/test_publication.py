@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is checked before the hub is asked: the directory, the manifest, the name, the licences."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatvector.errors import DamagedFile, InputError, MissingInput, UsageError, VerificationFailed
+from chatvector.provenance.publication import prepare_publication
+
+NAME = "org/Llama-3.1-ko"
+
+
+def rewrite(output: Path, **changes: Any) -> None:
+    path = output / "chat_vector.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def licences_of(folder: Path, **changes: Any) -> dict[str, Any]:
+    return {**json.loads((folder / "chat_vector.json").read_text())["licences"], **changes}
+
+
+def test_no_directory_and_no_manifest(tmp_path: Path, output: Path) -> None:
+    with pytest.raises(MissingInput, match="there is no such directory"):
+        prepare_publication(tmp_path / "none", NAME)
+    (output / "chat_vector.json").unlink()
+    with pytest.raises(MissingInput, match=r"has no chat_vector.json; push publishes what chatvector made"):
+        prepare_publication(output, NAME)
+
+
+def test_a_broken_manifest_and_one_of_another_version(output: Path) -> None:
+    rewrite(output, format=9)
+    with pytest.raises(InputError, match="manifest format 9, this version reads 1"):
+        prepare_publication(output, NAME)
+    (output / "chat_vector.json").write_text("{")
+    with pytest.raises(DamagedFile, match="no valid JSON"):
+        prepare_publication(output, NAME)
+
+
+def test_a_manifest_from_before_there_were_cards(output: Path) -> None:
+    path = output / "chat_vector.json"
+    manifest = json.loads(path.read_text())
+    del manifest["licences"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"was made before outputs had cards .*make it again: chatvector run"):
+        prepare_publication(output, NAME)
+
+
+def test_a_vector_is_no_model(output: Path) -> None:
+    rewrite(output, kind="vector")
+    with pytest.raises(UsageError, match="is a chat vector; push publishes merged models"):
+        prepare_publication(output, NAME)
+
+
+def test_files_that_are_not_what_the_manifest_says(output: Path) -> None:
+    (output / "tokenizer.json").unlink()
+    (output / "config.json").write_text("{}")
+    shard = output / "model-00002-of-00002.safetensors"
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(bytes(data))
+    with pytest.raises(
+        VerificationFailed,
+        match=r"3 of \d+ files are not what chat_vector.json says: config.json has 2 bytes, not \d+,"
+        r" model-00002-of-00002.safetensors has other content, tokenizer.json is missing; make the output again",
+    ) as caught:
+        prepare_publication(output, NAME)
+    assert caught.value.exit_code == 4
+
+
+def test_a_name_that_the_licence_forbids(output: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"^org/ko-chat: llama3.1 asks for a name that begins with 'Llama' .clause 1.b"
+    ):
+        prepare_publication(output, "org/ko-chat")
+    publication = prepare_publication(output, "org/ko-chat", accept_licence=True)
+    accepted = ["llama3.1 asks for a name that begins with 'Llama' (clause 1.b.i)"]
+    assert publication.manifest["licences"]["accepted"] == accepted
+    assert "Published all the same, by decision of the publisher" in publication.card
+    assert f"licence: passed over on request: {accepted[0]}" in publication.warnings
+
+
+def test_a_licence_that_does_not_allow_to_share(output: Path) -> None:
+    reason = "chat is under cc-by-nd-4.0, which does not allow to share modified versions"
+    rewrite(output, licences=licences_of(output, forbidden=[reason]))
+    with pytest.raises(UsageError, match=f"^{NAME}: {reason}; choose another name, or --accept-licence"):
+        prepare_publication(output, NAME)
+    assert prepare_publication(output, NAME, accept_licence=True).manifest["licences"]["accepted"] == [reason]
+
+
+def test_nothing_is_recorded_as_accepted_where_nothing_was_wrong(output: Path) -> None:
+    assert "accepted" not in prepare_publication(output, NAME, accept_licence=True).manifest["licences"]
+
+
+def test_a_licence_that_nothing_tells(output: Path) -> None:
+    missing = licences_of(output, output=None, undetermined=["base: neither a licence file nor a card names a licence"])
+    rewrite(output, licences=missing)
+    open_question = prepare_publication(output, NAME)
+    assert "licence not determined: base: neither a licence file nor a card names a licence" in open_question.warnings
+    assert "the card names no licence; --licence ID sets one that you have made sure of" in open_question.warnings
+    # The recorded card does not fit the changed manifest any more only in its licence.
+    chosen = prepare_publication(output, NAME, licence="Llama 3.1")
+    assert chosen.manifest["licences"]["output"] == "llama3.1"
+    assert "license: llama3.1\n" in chosen.card
+
+
+def test_a_licence_cannot_be_made_freer(output: Path) -> None:
+    with pytest.raises(UsageError, match=r"--licence mit: the parents' licences make it llama3.1; leave the flag out"):
+        prepare_publication(output, NAME, licence="mit")
+    assert prepare_publication(output, NAME, licence="llama3.1").warnings == ()
+
+
+def test_documents_laid_beside_go_along_and_the_rest_stays(output: Path) -> None:
+    (output / ".eval_results").mkdir()
+    for name in ("figure.png", ".eval_results/x.yaml", "TERMS_OF_USE", "optimizer.pt", ".DS_Store", "model.gguf"):
+        (output / name).write_bytes(b"x")
+    publication = prepare_publication(output, NAME)
+    assert {"figure.png", ".eval_results/x.yaml", "TERMS_OF_USE"} <= publication.contents.keys()
+    assert publication.left_out == (".DS_Store", "model.gguf", "optimizer.pt")
+
+
+def test_preparing_changes_nothing(output: Path) -> None:
+    before = {p: p.read_bytes() for p in output.rglob("*") if p.is_file()}
+    publication = prepare_publication(output, NAME)
+    assert {p: p.read_bytes() for p in output.rglob("*") if p.is_file()} == before
+    assert publication.nbytes == sum(publication.sizes.values()) > 0
