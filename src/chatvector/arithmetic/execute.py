@@ -91,17 +91,19 @@ def execute(
         staging.create(shard.file, shard.size, shard.header)
     run = _Run(plan, staging, earlier, progress, full=full)
     workers = [Worker(plan, full=full, count_inexact=count_inexact) for _ in range(threads)]
-    with ThreadPoolExecutor(threads + 1, "chatvector") as pool:
+    pool = ThreadPoolExecutor(threads + 1, "chatvector")
+    try:
         futures = [pool.submit(run.work, worker) for worker in workers]
         flusher = pool.submit(run.flush_beside)
-        try:
-            _wait(futures)
-        except NonFiniteFound as found:
-            raise explain_non_finite(plan, found.tensor) from None
-        finally:
-            run.stop.set()
-            run.wake.set()
+        _wait(futures)
+        run.end()
         flusher.result()
+    except NonFiniteFound as found:
+        raise explain_non_finite(plan, found.tensor) from None
+    finally:
+        # An interruption may come anywhere, also while threads are being started: they must be told before the wait.
+        run.end()
+        pool.shutdown()
     staging.close_files()
     return run.outcome(threads)
 
@@ -143,6 +145,11 @@ class _Run:
             except BaseException:
                 self.stop.set()
                 raise
+
+    def end(self) -> None:
+        """Tell all threads to finish what is in their hands and stop."""
+        self.stop.set()
+        self.wake.set()
 
     def flush_beside(self) -> None:
         """Hand written data to the disk while the others compute."""
