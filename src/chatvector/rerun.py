@@ -32,7 +32,7 @@ def load_recipe(path: Path, settings: list[str], output: str | None) -> Loaded:
         recipe = Recipe.from_file(path)
         return Loaded(_overridden(recipe, settings, output), _accept)
     manifest = read_manifest(path)
-    recipe = _recipe_of(manifest, path)
+    recipe = recipe_of(manifest, path)
     changed = bool(settings)
     # The earlier output is there already; another one has to be named.
     recipe = _overridden(recipe.model_copy(update={"output": None}), settings, output)
@@ -41,7 +41,11 @@ def load_recipe(path: Path, settings: list[str], output: str | None) -> Loaded:
     return Loaded(recipe, _accept if changed else _same_parents(manifest, path))
 
 
-def _recipe_of(manifest: Mapping[str, Any], path: Path) -> Recipe:
+def recipe_of(manifest: Mapping[str, Any], path: Path) -> Recipe:
+    """The recipe of a model's manifest, hub names pinned to the commits that were read.
+
+    Raises UsageError for the manifest of a vector, and for one whose run section was stripped.
+    """
     if manifest["kind"] != "model":
         raise UsageError(f"{path}: is the manifest of a vector; use `chatvector apply --vector {path.parent}`")
     run = manifest.get("run")
@@ -71,14 +75,27 @@ def _accept(_job: Job) -> None:
     return
 
 
+def changed_parents(manifest: Mapping[str, Any], job: Job) -> list[str]:
+    """The roles whose fingerprints are not those of the manifest, each with what changed."""
+    found = fingerprints(job)
+    changed: list[str] = []
+    for role, expected in manifest["parents"].items():
+        now = found.get(role, {})
+        if now == expected:
+            continue
+        parts = [key for key in expected if key != "side_files" and now.get(key) != expected[key]]
+        before, after = expected.get("side_files") or {}, now.get("side_files") or {}
+        parts += sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        changed.append(f"{role} ({', '.join(parts[:5])})")
+    return changed
+
+
 def _same_parents(manifest: Mapping[str, Any], path: Path) -> Callable[[Job], None]:
     def check(job: Job) -> None:
-        found = fingerprints(job)
-        expected = manifest["parents"]
-        changed = [role for role in expected if found.get(role) != expected[role]]
+        changed = changed_parents(manifest, job)
         if changed:
             raise InputError(
-                f"{path}: {len(changed)} of {len(expected)} parents are no longer what they were:"
+                f"{path}: {len(changed)} of {len(manifest['parents'])} parents are no longer what they were:"
                 f" {first_five(changed)}; the same bytes need the same parents"
             )
 

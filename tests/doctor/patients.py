@@ -216,6 +216,11 @@ def broken_config(body: Body) -> None:
     body.write("config.json", "{,}")
 
 
+@planted("config-missing", words=("neither model_type nor architectures",))
+def empty_config(body: Body) -> None:
+    body.write("config.json", "{}")
+
+
 @planted("embedding-missing")
 def no_embedding(body: Body) -> None:
     with body.weights() as weights:

@@ -32,6 +32,8 @@ def check_architecture(model: Patient, *, complete: bool = True) -> Iterator[Fin
     """What headers and configuration say about each other; unless `complete`, not what is missing."""
     if model.config_problem is not None:
         yield Finding("config-missing", model.config_problem)
+    elif not model.config.get("model_type") and not model.config.get("architectures"):
+        yield Finding("config-missing", "config.json names neither model_type nor architectures")
     yield from _code(model)
     if not complete:
         return

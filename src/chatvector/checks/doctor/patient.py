@@ -16,7 +16,7 @@ from chatvector.checkpoint.header import Header, read_header
 from chatvector.checkpoint.locate import open_storage
 from chatvector.checkpoint.storage import LocalDirectory, Storage
 from chatvector.checkpoint.tensor_files import TensorFiles
-from chatvector.errors import ChatVectorError, InputError, MissingInput
+from chatvector.errors import ChatVectorError, InputError, MissingInput, UnsupportedFormat, first_five
 from chatvector.vocabulary.tokens import TokenTable, read_tokens
 
 
@@ -133,8 +133,11 @@ class Patient:
         if not any(name == SINGLE or SHARD.fullmatch(name) for name in names) and INDEX not in self.listing:
             from chatvector.checkpoint.files import choose_files
 
-            choose_files(self.listing, self.storage.read, self.name)  # says what is there instead
-            raise MissingInput(f"{self.name}: there are no weights")
+            others = choose_files(self.listing, self.storage.read, self.name).shards  # says what is there instead
+            raise UnsupportedFormat(
+                f"{self.name}: the only weights are pickles ({first_five(others)}), of which headers cannot be read"
+                " alone: convert them to safetensors"
+            )
         for name in names:
             try:
                 source = self.storage.open(name)

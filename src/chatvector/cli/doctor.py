@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`chatvector doctor`: what is wrong with a checkpoint, whoever made it, and how to mend it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chatvector.cli import options
+from chatvector.cli.console import Console
+
+if TYPE_CHECKING:
+    from chatvector.checks.doctor.examine import Diagnosis
+
+EPILOG = """Examples:
+
+  chatvector doctor demo:chat
+
+  chatvector doctor ORG/MERGED-MODEL --json
+
+  chatvector doctor my-merge --fix mended
+
+Copy what is in the directory of --fix over the model's files; weights are never written. Exit code 4 when there is a
+fault; warnings alone end with 0. All faults: docs/doctor.md."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("doctor", epilog=EPILOG)(doctor)
+
+
+def doctor(
+    model: Annotated[str, typer.Argument(help="The model to examine. " + options.MODEL, show_default=False)],
+    fix: Annotated[
+        Path | None,
+        typer.Option(
+            "--fix", metavar="DIR", help="Write mended side files into this new directory.", show_default=False
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, see docs/doctor.md.")] = False,
+    quiet: options.Quiet = False,
+    log_format: options.Log = options.LogFormat.text,
+) -> None:
+    """Name every fault of a model, what follows from it, and its cure; another tool's merge and hub names too.
+
+    Reads headers, configurations, the tokenizer and a few rows. Recomputes a model that has a manifest of chatvector,
+    as `verify` does.
+    """
+    from chatvector.checks.doctor.examine import examine_opened
+    from chatvector.checks.doctor.patient import Patient
+    from chatvector.errors import VerificationFailed, first_five
+
+    console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
+    patient = Patient.open(model, console.say)
+    try:
+        diagnosis = examine_opened(patient)
+        written = _fix(patient, diagnosis, fix) if fix is not None else None
+    finally:
+        patient.close()
+    recomputed = _verify(model, console) if diagnosis.has_manifest else None
+    document: dict[str, Any] = {**diagnosis.as_dict(), "fix": written, "verify": recomputed}
+    console.result(document, _text(diagnosis, written, recomputed, fix))
+    if not diagnosis.healthy:
+        codes = first_five(dict.fromkeys(finding.code for finding in diagnosis.faults))
+        raise VerificationFailed(f"{model}: {len(diagnosis.faults)} faults: {codes}")
+    if recomputed is not None and recomputed.get("ok") is False:
+        raise VerificationFailed(f"{model}: is not what its manifest says; chatvector verify {model} shows where")
+
+
+def _fix(patient: Any, diagnosis: Diagnosis, folder: Path) -> list[str]:
+    from chatvector.checks.doctor.mend import mended_files, write_mended
+
+    files = mended_files(patient, diagnosis.findings)
+    if files:
+        write_mended(files, folder, patient)
+    return sorted(files)
+
+
+def _verify(model: str, console: Console) -> dict[str, Any] | None:
+    """What `verify` says; a manifest whose parents are out of reach is no fault of the model."""
+    from chatvector.errors import ChatVectorError
+    from chatvector.verification import verify
+
+    try:
+        return verify(model, generate=False, say=console.say).as_dict()
+    except ChatVectorError as problem:
+        console.say(f"not recomputed: {problem}")
+        return {"ok": None, "reason": str(problem)}
+
+
+def _text(diagnosis: Diagnosis, written: list[str] | None, recomputed: dict[str, Any] | None, fix: Path | None) -> str:
+    from chatvector.cli.describe import table
+
+    rows = [
+        [f"{one.level} {one.code}", one.detail, one.fault.consequence, one.fault.cure] for one in diagnosis.findings
+    ]
+    lines = [table(["", "what", "what follows", "cure"], rows), ""] if rows else []
+    counts = [sum(one.level == level for one in diagnosis.findings) for level in ("fault", "warning", "note")]
+    chat = diagnosis.chat
+    lines.append(
+        f"{diagnosis.model}: {counts[0]} faults, {counts[1]} warnings, {counts[2]} notes; looked at"
+        f" {diagnosis.tensors} headers, {diagnosis.sampled.elements:,} weights of {diagnosis.sampled.tensors} tensors,"
+        f" {len(chat.conversations)} conversations, rows of {len(chat.rows)} template tokens"
+    )
+    lines += [f"not looked at: {reason}" for reason in diagnosis.unchecked]
+    if recomputed is not None:
+        lines.append(f"manifest: {recomputed.get('reason') or recomputed['summary']}")
+    if written:
+        lines.append(f"{fix}: {', '.join(written)}; copy over the model's: cp -r {fix}/. MODEL/")
+    elif written is not None:
+        lines.append("nothing that --fix can mend safely")
+    return "\n".join(lines)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`chatvector verify`: is a merged model what its manifest says, and does it chat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chatvector.cli import options
+from chatvector.cli.console import Console
+
+if TYPE_CHECKING:
+    from chatvector.preparation import Job
+    from chatvector.verification import Verification
+
+EPILOG = """Examples:
+
+  chatvector apply demo:target --base demo:base --chat demo:chat -o ko-chat
+
+  chatvector verify ko-chat
+
+  chatvector verify ko-chat --full --no-generate --json
+
+Exit code 4 when something differs, 3 when the manifest or a parent is missing, changed, or of another version."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("verify", epilog=EPILOG)(verify)
+
+
+def verify(
+    output: Annotated[str, typer.Argument(help="A model that `apply` or `run` made.", show_default=False)],
+    full: Annotated[bool, typer.Option("--full", help="Compute every element again, not a sample.")] = False,
+    generate: Annotated[
+        bool | None,
+        typer.Option(
+            "--generate/--no-generate",
+            help="Load it through transformers and let it reply; by default where that is installed and the weights"
+            " take at most 1 GiB.",
+            show_default=False,
+        ),
+    ] = None,
+    threads: options.Threads = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, see docs/verify.md.")] = False,
+    quiet: options.Quiet = False,
+    log_format: options.Log = options.LogFormat.text,
+) -> None:
+    """Read the parents again, compute the model again, and compare; then check that it chats and stops.
+
+    Writes nothing. Says how much was computed.
+    """
+    from chatvector.errors import VerificationFailed, first_five
+    from chatvector.verification import verify as run
+
+    console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
+    with console.progress("verifying") as meter:
+
+        def started(_job: Job, total: int) -> Callable[[int], None]:
+            return meter.start(total).advance if total else lambda _nbytes: None
+
+        found = run(output, full=full, generate=generate, threads=threads, started=started, say=console.say)
+    console.result(found.as_dict(), _text(found))
+    if not found.ok:
+        raise VerificationFailed(f"{output}: {len(found.problems)} differences: {first_five(found.problems)}")
+
+
+def _text(found: Verification) -> str:
+    marks = {True: "ok", False: "DIFFERS", None: "–"}
+    lines: list[str] = []
+    for check in found.checks:
+        lines.append(f"{marks[check.ok]:<8}{check.name}: {check.summary}")
+        lines += [f"        {problem}" for problem in check.problems]
+    lines += [f"note    {note}" for note in found.notes]
+    return "\n".join([*lines, f"{found.output}: {found.summary}"])

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`chatvector verify` and `chatvector doctor` as commands: what they print, exit codes, a reply, mended files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from chatvector.cli.main import app
+from chatvector.errors import VerificationFailed
+from doctor.patients import Body, merge
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo") / "out"
+    trio = ["demo:target", "--base", "demo:base", "--chat", "demo:chat"]
+    assert run("apply", *trio, "--scale", "0.75", "-o", str(out), "--quiet").exit_code == 0
+    return out
+
+
+@pytest.fixture
+def merged(tmp_path: Path) -> Body:
+    return Body(merge(tmp_path))
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words), prog_name="chatvector")
+
+
+def test_the_merged_trio_is_verified_speaks_and_stops(demo: Path) -> None:
+    done = run("verify", str(demo), "--full", "--generate", "--json")
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document["ok"] is True
+    checks = {check["name"]: check for check in document["checks"]}
+    assert [check["ok"] for check in checks.values()] == [True] * 6
+    assert checks["weights"]["figures"]["elements"] == checks["weights"]["figures"]["of_elements"]
+    assert {"user", "system", "three turns", "tools"} <= set(checks["model"]["figures"]["conversations"])
+    assert checks["reply"]["figures"]["stopped"] > 0
+
+
+def test_the_report_says_how_much_was_computed(merged: Body) -> None:
+    done = run("verify", str(merged.path), "--no-generate")
+    assert done.exit_code == 0, done.output
+    assert "ok      weights: 21 tensors, 5,968 of 5,968 elements computed again (a sample of 100.00%)" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith(f"{merged.path}: verified: files, weights, side files, manifest")
+
+
+def test_a_difference_ends_with_four_after_the_report(merged: Body) -> None:
+    merged.write(
+        "config.json", (merged.path / "config.json").read_text().replace('"vocab_size": 64', '"vocab_size": 65')
+    )
+    done = run("verify", str(merged.path), "--no-generate", "--json")
+    assert isinstance(done.exception, VerificationFailed)
+    assert done.exception.exit_code == 4
+    assert "config.json differs in vocab_size" in str(done.exception)
+    document = json.loads(done.stdout)
+    assert document["ok"] is False
+    assert document["summary"].startswith("2 differences")
+
+
+def test_a_model_that_transformers_does_not_load_whole(merged: Body) -> None:
+    from chatvector.verification import _speak
+
+    with merged.weights() as weights:
+        del weights["model.norm.weight"]
+    found = _speak(merged.path)
+    assert found.ok is False
+    assert "1 missing keys" in found.problems[0]
+
+
+def test_a_model_that_never_stops(merged: Body) -> None:
+    from chatvector.verification import _speak
+
+    with merged.json("generation_config.json") as config:
+        config["eos_token_id"] = 63  # a padding row whose head is pushed far below all others
+    with merged.weights() as weights:
+        weights["lm_head.weight"][:] = 0
+        weights["lm_head.weight"][5] = 1
+        weights["lm_head.weight"][63] = -1
+    found = _speak(merged.path)
+    assert found.figures["stopped"] in (0, 4)
+    assert found.ok is (found.figures["stopped"] == 4)
+
+
+def test_doctor_finds_nothing_and_recomputes(demo: Path) -> None:
+    done = run("doctor", str(demo), "--json")
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document["healthy"] is True
+    assert document["findings"] == []
+    assert document["verify"]["ok"] is True
+    assert document["fix"] is None
+
+
+@pytest.mark.parametrize("member", ["base", "chat", "target"])
+def test_doctor_on_the_trio(member: str) -> None:
+    done = run("doctor", f"demo:{member}")
+    assert done.exit_code == 0, done.output
+    assert "0 faults" in done.stdout
+
+
+def test_doctor_names_fault_consequence_and_cure_and_mends(merged: Body, tmp_path: Path) -> None:
+    merged.remove("chat_vector.json")
+    with merged.json("generation_config.json") as config:
+        config["eos_token_id"] = 1
+    done = run("doctor", str(merged.path), "--fix", str(tmp_path / "mended"))
+    assert isinstance(done.exception, VerificationFailed)
+    assert done.exception.exit_code == 4
+    assert str(done.exception) == f"{merged.path}: 1 faults: stop-missing"
+    shown = " ".join(done.stdout.split())
+    assert "1 faults, 0 warnings, 0 notes" in shown
+    assert "fault" in shown
+    assert "mended/. MODEL/" in shown
+    (written,) = (tmp_path / "mended").iterdir()
+    assert json.loads(written.read_text())["eos_token_id"] == [1, merged.ids()["<|end|>"]]
+    merged.write(written.name, written.read_bytes())
+    assert run("doctor", str(merged.path)).exit_code == 0
+
+
+def test_doctor_says_when_the_parents_are_gone(merged: Body, tmp_path: Path) -> None:
+    (tmp_path / "base").rename(tmp_path / "moved")
+    done = run("doctor", str(merged.path))
+    assert done.exit_code == 0, done.output
+    assert "its parents cannot be read any more" in " ".join(done.stdout.split())
+
+
+def test_warnings_alone_end_with_zero(merged: Body) -> None:
+    merged.remove("chat_vector.json")
+    merged.write("pytorch_model.bin")
+    done = run("doctor", str(merged.path), "--json")
+    assert done.exit_code == 0
+    assert [finding["code"] for finding in json.loads(done.stdout)["findings"]] == ["other-weights"]

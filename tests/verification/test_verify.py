@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`verify` on whole outputs: what was spoilt is named, what cannot be read ends with 3, a healthy output passes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from builders import Trio, trio_specs, write_trio
+from chatvector.errors import ChatVectorError, InputError, MissingInput, UsageError
+from chatvector.extraction import extract
+from chatvector.pipeline import apply
+from chatvector.provenance.manifest import MANIFEST, publishable, read_manifest, to_bytes
+from chatvector.recipe import Recipe, VectorSpec
+from chatvector.verification import Check, Verification, verify
+from doctor.patients import Body
+
+DOWN = "model.layers.0.mlp.down_proj.weight"
+SUBJECTS = ("files", "weights", "side files", "manifest", "model", "reply")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trio, Path]:
+    folder = tmp_path_factory.mktemp("verified")
+    specs = trio_specs()
+    specs["target"].shards = 2
+    trio = write_trio(folder, specs)
+    vector = VectorSpec(base=str(trio.base), chat=str(trio.chat), scale=0.8)
+    recipe = Recipe(target=str(trio.target), vectors=(vector,), output=str(folder / "out"), sha256=True)
+    return trio, apply(recipe).output
+
+
+@pytest.fixture
+def output(made: tuple[Trio, Path], tmp_path: Path) -> Body:
+    return Body(made[1]).copy(tmp_path / "out")
+
+
+def check(found: Verification, name: str) -> Check:
+    (one,) = (each for each in found.checks if each.name == name)
+    return one
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_what_apply_wrote_is_verified(output: Body, full: bool) -> None:
+    found = verify(str(output.path), full=full, generate=False)
+    assert found.ok
+    assert found.problems == ()
+    assert found.notes == ()
+    assert tuple(each.name for each in found.checks) == SUBJECTS
+    assert [each.name for each in found.checks if each.ok is None] == ["reply"]
+    figures = check(found, "weights").figures
+    assert figures["full"] is full
+    assert figures["elements"] == figures["of_elements"] > 0
+    assert "conversations" in check(found, "model").summary
+    assert check(found, "files").figures["digests"] == check(found, "files").figures["files"]
+    json.dumps(found.as_dict(), allow_nan=False)
+
+
+def nan_in_a_weight(body: Body) -> None:
+    file = body.path / "model-00001-of-00002.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-2:] = b"\xc0\x7f"
+    file.write_bytes(data)
+
+
+def stop_id_gone(body: Body) -> None:
+    with body.json("generation_config.json") as config:
+        config["eos_token_id"] = 1
+
+
+def shard_gone(body: Body) -> None:
+    body.remove("model-00002-of-00002.safetensors")
+
+
+def shard_truncated(body: Body) -> None:
+    file = body.path / "model-00002-of-00002.safetensors"
+    file.write_bytes(file.read_bytes()[:-64])
+
+
+def another_template(body: Body) -> None:
+    body.write("chat_template.jinja", "{{ messages[0]['content'] }}")
+
+
+def manifest_tells_another_scale(body: Body) -> None:
+    with body.json(MANIFEST) as manifest:
+        manifest["scales"][0]["tensors"][DOWN] = 0.5
+
+
+def recipe_tells_another_scale(body: Body) -> None:
+    with body.json(MANIFEST) as manifest:
+        manifest["run"]["recipe"]["vectors"][0]["scale"] = 0.5
+
+
+@pytest.mark.parametrize(
+    ("spoil", "subjects", "words"),
+    [
+        (nan_in_a_weight, {"files", "weights", "model"}, "1 of 21 tensors differ from the recipe"),
+        (stop_id_gone, {"files", "side files", "model"}, "generation_config.json differs in eos_token_id"),
+        (shard_gone, {"files", "weights", "model"}, "model-00002-of-00002.safetensors is missing"),
+        (shard_truncated, {"files", "weights", "model"}, "truncated"),
+        (another_template, {"files", "model"}, "chat_template.jinja was not there when the model was made"),
+        (manifest_tells_another_scale, {"manifest"}, "scales is not what the recipe means"),
+        (recipe_tells_another_scale, {"weights", "manifest"}, "tensors differ from the recipe"),
+    ],
+)
+@pytest.mark.parametrize("full", [False, True])
+def test_what_was_spoilt_is_named(
+    output: Body, spoil: Callable[[Body], None], subjects: set[str], words: str, full: bool
+) -> None:
+    spoil(output)
+    found = verify(str(output.path), full=full, generate=False)
+    assert not found.ok
+    assert {each.name for each in found.checks if each.ok is False} == subjects
+    assert words in "\n".join(found.problems)
+
+
+def test_all_weights_gone_is_a_difference_and_no_error(output: Body) -> None:
+    for file in output.path.glob("*.safetensors*"):
+        file.unlink()
+    found = verify(str(output.path), generate=False)
+    assert {each.name for each in found.checks if each.ok is False} >= {"files", "weights", "model"}
+
+
+def test_files_that_no_loader_reads_are_notes(output: Body) -> None:
+    output.write("picture.png")
+    output.write("README.md", "another card")
+    found = verify(str(output.path), generate=False)
+    assert found.ok
+    assert len(found.notes) == 2
+    assert found.notes[0].startswith("README.md has 12 bytes")
+    assert found.notes[1] == "picture.png was not there when the model was made; no loader reads it"
+
+
+def test_a_published_manifest_is_verified_as_far_as_it_goes(output: Body) -> None:
+    manifest = read_manifest(output.path / MANIFEST)
+    output.write(MANIFEST, to_bytes(publishable(manifest)))
+    found = verify(str(output.path), generate=False)
+    assert found.ok
+    assert [each.name for each in found.checks if each.ok is None] == ["weights", "side files", "manifest", "reply"]
+    assert "published without the places of the parents" in check(found, "weights").summary
+    assert found.summary.endswith("not checked: weights, side files, manifest, reply")
+    output.write("config.json", "{}")
+    assert {each.name for each in verify(str(output.path), generate=False).checks if each.ok is False} == {
+        "files",
+        "model",
+    }
+
+
+def test_a_vector_from_disk_is_verified_too(tmp_path: Path) -> None:
+    trio = write_trio(tmp_path)
+    extract(str(trio.base), str(trio.chat), str(tmp_path / "vector"), dtype="fp32")
+    spec = VectorSpec(vector=str(tmp_path / "vector"), scale=0.8)
+    apply(Recipe(target=str(trio.target), vectors=(spec,), output=str(tmp_path / "out")))
+    found = verify(str(tmp_path / "out"), full=True, generate=False)
+    assert found.ok, found.problems
+    with pytest.raises(UsageError, match="is a vector, not a merged model"):
+        verify(str(tmp_path / "vector"))
+
+
+# ---- bad input ------------------------------------------------------------------------------------------------------
+
+
+def parents_moved(_output: Body, trio: Trio) -> None:
+    shutil.move(trio.chat, trio.chat.with_name("elsewhere"))
+
+
+def parent_changed(_output: Body, trio: Trio) -> None:
+    with Body(trio.base).weights() as weights:
+        weights[DOWN] = weights[DOWN] + np.ones_like(weights[DOWN])
+
+
+def parent_s_tokenizer_changed(_output: Body, trio: Trio) -> None:
+    with Body(trio.target).json("tokenizer_config.json") as config:
+        config["legacy"] = True
+
+
+def other_version(output: Body, _trio: Trio) -> None:
+    with output.json(MANIFEST) as manifest:
+        manifest["format"] = 99
+
+
+def no_manifest(output: Body, _trio: Trio) -> None:
+    output.remove(MANIFEST)
+
+
+def no_json(output: Body, _trio: Trio) -> None:
+    output.write(MANIFEST, "{")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "words"),
+    [
+        (parents_moved, MissingInput, "its parents cannot be read any more: .*chat: there is no such directory"),
+        (parent_changed, InputError, r"1 of 3 parents are no longer what they were: vectors.0.base \(headers|samples"),
+        (parent_s_tokenizer_changed, InputError, r"target \(tokenizer_config.json\); verify against the parents"),
+        (other_version, InputError, "manifest format 99, this version reads 1"),
+        (no_manifest, MissingInput, "has no chat_vector.json, .* `chatvector doctor` examines any model"),
+        (no_json, InputError, "chat_vector.json: no valid JSON"),
+    ],
+)
+def test_what_cannot_be_verified_ends_with_three(
+    tmp_path: Path, spoil: Callable[[Body, Trio], None], error: type[ChatVectorError], words: str
+) -> None:
+    trio = write_trio(tmp_path)
+    vector = VectorSpec(base=str(trio.base), chat=str(trio.chat))
+    output = apply(Recipe(target=str(trio.target), vectors=(vector,), output=str(tmp_path / "out"))).output
+    spoil(Body(output), trio)
+    with pytest.raises(error, match=words) as caught:
+        verify(str(output), generate=False)
+    assert caught.value.exit_code == 3
+
+
+def test_no_such_output(tmp_path: Path) -> None:
+    with pytest.raises(MissingInput, match="there is no such directory"):
+        verify(str(tmp_path / "nowhere"))
