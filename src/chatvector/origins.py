@@ -92,7 +92,7 @@ def _card(model: Checkpoint, name: str | None, say: Say) -> bytes | None:
     """The parent's README: beside its weights, or on the hub, where it is no part of a download."""
     if CARD in model.listing:
         return model.read_file(CARD)
-    if name is None or model.revision is None:
+    if name is None or model.revision is None or model.is_remote:  # read from afar, the listing is whole
         return None
     from chatvector.checkpoint.hub import read_small_file
 

@@ -7,6 +7,7 @@ import json
 
 from chatvector.arithmetic.plan import Plan
 from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.files import safetensors_name
 from chatvector.preparation import Job
 from chatvector.provenance.licences import Verdict, licence_files, notice_file
 from chatvector.vocabulary.files import output_side_files
@@ -41,4 +42,4 @@ def index_bytes(plan: Plan, target: Checkpoint) -> dict[str, bytes]:
         "metadata": {"total_size": total},
         "weight_map": {tensor.name: tensor.file for tensor in sorted(plan.tensors, key=lambda one: one.name)},
     }
-    return {target.model_files.index: (json.dumps(document, indent=2) + "\n").encode()}
+    return {safetensors_name(target.model_files.index): (json.dumps(document, indent=2) + "\n").encode()}

@@ -19,6 +19,7 @@ from chatvector.arithmetic.scales import ScaleRules, parse_layers
 from chatvector.arithmetic.sources import EmbeddingRows, PairVector, VectorSource, embedding_rows
 from chatvector.arithmetic.stored import StoredVector
 from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.files import safetensors_name
 from chatvector.checkpoint.fingerprint import Fingerprint, Sample, fingerprint
 from chatvector.checkpoint.names import resolve
 from chatvector.checkpoint.quantised import refuse_quantised
@@ -117,7 +118,7 @@ def prepare(recipe: Recipe, stack: ExitStack, say: Say, *, stream: bool | None =
                 f"{target.name} ties head and embedding, {vector.name} does not: only the embedding's difference is"
                 f" added, the head's is left out (norm {head_norm(vector, vocabulary, number):.4g})"
             )
-    metadata = {file: header.metadata or {"format": "pt"} for file, header in target.headers.items()}
+    metadata = {safetensors_name(file): header.metadata or {"format": "pt"} for file, header in target.headers.items()}
     identity = {
         "recipe": recipe.identity(),
         "parents": {role: _digest(found) for role, found in fingerprints.items()},

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chatvector.arithmetic.sources import PairVector
+from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.fingerprint import THIN_MARK, fingerprint_like
 from chatvector.errors import InputError, UsageError, first_five
 from chatvector.preparation import Job
 from chatvector.provenance.manifest import read_manifest
@@ -78,9 +81,10 @@ def _accept(_job: Job) -> None:
 def changed_parents(manifest: Mapping[str, Any], job: Job) -> list[str]:
     """The roles whose fingerprints are not those of the manifest, each with what changed."""
     found = fingerprints(job)
+    models = _models(job)
     changed: list[str] = []
     for role, expected in manifest["parents"].items():
-        now = found.get(role, {})
+        now = _on_the_same_grid(found.get(role, {}), expected, models.get(role), manifest)
         if now == expected:
             continue
         parts = [key for key in expected if key != "side_files" and now.get(key) != expected[key]]
@@ -88,6 +92,28 @@ def changed_parents(manifest: Mapping[str, Any], job: Job) -> list[str]:
         parts += sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
         changed.append(f"{role} ({', '.join(parts[:5])})")
     return changed
+
+
+def _models(job: Job) -> dict[str, Checkpoint]:
+    """The parents by their role; a vector on disk has none."""
+    models = {"target": job.target}
+    for number, vector in enumerate(job.vectors):
+        if isinstance(vector, PairVector):
+            models |= {f"vectors.{number}.base": vector.base, f"vectors.{number}.chat": vector.chat}
+    return models
+
+
+def _on_the_same_grid(
+    now: Mapping[str, Any], expected: Mapping[str, Any], model: Checkpoint | None, manifest: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The fingerprint as it would be, had the model been read as the manifest's was: from disk, or from afar."""
+    thin = [str(one.get("samples", "")).startswith(THIN_MARK) for one in (now, expected)]
+    if model is None or thin[0] == thin[1]:
+        return now
+    run = manifest.get("run") or {}
+    if model.revision is not None and model.revision in run.get("revisions", {}).values():
+        return {**now, "samples": expected["samples"]}  # the same commit holds the same bytes
+    return fingerprint_like(model, expected).as_dict()
 
 
 def _same_parents(manifest: Mapping[str, Any], path: Path) -> Callable[[Job], None]:

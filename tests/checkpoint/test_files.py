@@ -87,7 +87,7 @@ def test_never_pickles_adapters_or_optimizer_state_beside_a_model() -> None:
             "m: is an adapter .LoRA., not a model: merge it into its base",
         ),
         (
-            ["pytorch_model.bin", "config.json"],
+            ["weights.bin", "config.json"],
             UnsupportedFormat,
             "m: the only weights are a pickle, which is never executed",
         ),

@@ -131,7 +131,7 @@ def test_a_link_to_a_directory_is_local(here: Path) -> None:
     ("file", "message"),
     [
         ("model.gguf", "is GGUF, quantised or packed for llama.cpp, not a model directory: take the safetensors model"),
-        ("pytorch_model.bin", "is a pickle, which is never executed here, not a model directory: convert it"),
+        ("pytorch_model.bin", "is a pickle, which is never executed here, not a model directory: take the model"),
         ("notes.txt", "is a file, not a model directory: name the directory that holds it"),
     ],
 )

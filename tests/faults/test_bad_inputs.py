@@ -88,7 +88,8 @@ FILES = {
         "no safetensors file inside the directory",
     ),
     "one of two shards": Fault(rename("base", SINGLE, SHARD), MissingInput, "1 of 2 shards are not there"),
-    "only a pickle": Fault(rename("base", SINGLE, "pytorch_model.bin"), UnsupportedFormat, "a pickle, which is never executed"),
+    "only a pickle": Fault(rename("base", SINGLE, "weights.bin"), UnsupportedFormat, "a pickle, which is never executed"),
+    "a PyTorch file that is none": Fault(rename("base", SINGLE, "pytorch_model.bin"), DamagedFile, "neither torch's archive"),
     "only GGUF": Fault(rename("chat", SINGLE, "m.gguf"), UnsupportedFormat, "GGUF"),
     "a LoRA directory": Fault(
         both(rename("chat", SINGLE, "adapter_model.safetensors"), put("chat", "adapter_config.json", '{"base_model_name_or_path": "x/y"}')),

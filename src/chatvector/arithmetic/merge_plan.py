@@ -15,6 +15,7 @@ from chatvector.arithmetic.roles import Role, VocabularyTensors, assign_roles, f
 from chatvector.arithmetic.scales import ScaleRules
 from chatvector.arithmetic.sources import VectorSource
 from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.files import safetensors_name
 from chatvector.errors import DamagedFile
 from chatvector.vocabulary.rows import VocabularyPlan
 
@@ -112,7 +113,8 @@ class _Builder:
     def tensor(self, name: str, role: Role) -> TensorPlan:
         ref = self.target.tensors[name]
         layer = layer_of(name)
-        plan = TensorPlan(name, role, layer, ref.dtype, ref.shape, ref.file, Slice(self.target, ref))
+        file = safetensors_name(ref.file)
+        plan = TensorPlan(name, role, layer, ref.dtype, ref.shape, file, Slice(self.target, ref))
         if is_derived(name, ref):
             return plan
         if ref.dtype.kind != "float":

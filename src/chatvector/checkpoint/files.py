@@ -3,8 +3,9 @@
 
 The rule, once, for local directories and hub listings alike. Weights: the files that
 `model.safetensors.index.json` names, else `model.safetensors`, else a complete set
-`model-I-of-N.safetensors`. Never `consolidated*`, adapters, optimizer state or pickles. Side files: the
-patterns of `SIDE_FILES`. The layout is the one transformers writes and reads ("sharded checkpoints" in its
+`model-I-of-N.safetensors`; where there is none of these, the same of PyTorch (`pytorch_model*.bin`), which
+is read and never executed. Never `consolidated*`, adapters, optimizer state. Side files: the patterns of
+`SIDE_FILES`. The layout is the one transformers writes and reads ("sharded checkpoints" in its
 documentation).
 """
 
@@ -22,6 +23,28 @@ from chatvector.errors import DamagedFile, InputError, MissingInput, Unsupported
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 SHARD = re.compile(r"model-(\d+)-of-(\d+)\.safetensors")
+PICKLED_SUFFIXES = (".bin", ".pt")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a format names its weight files: index, whole files, numbered ones; `kind` for messages."""
+
+    kind: str
+    index: str
+    singles: tuple[str, ...]
+    shard: re.Pattern[str]
+    suffixes: tuple[str, ...]
+
+
+SAFETENSORS = Layout("safetensors", INDEX, (SINGLE,), SHARD, (".safetensors",))
+PICKLED = Layout(
+    "PyTorch",
+    "pytorch_model.bin.index.json",
+    ("pytorch_model.bin", "pytorch_model.pt", "model.pt"),
+    re.compile(r"pytorch_model-(\d+)-of-(\d+)\.(?:bin|pt)"),
+    PICKLED_SUFFIXES,
+)
 
 # Licence and notice files, on lower-case names. The sub-folders of `licences` hold those of a merged model's parents.
 LICENCE_FILES = (
@@ -69,7 +92,7 @@ NOT_SIDE_FILES = (
 # Suffix of weights in another format -> (what it is, what to do).
 _PICKLE = (
     "a pickle, which is never executed here",
-    "convert it to safetensors, or take the model's safetensors revision",
+    "take the model's safetensors version; a whole state dict is read under the name pytorch_model.bin",
 )
 OTHER_WEIGHTS = {
     ".gguf": ("GGUF, quantised or packed for llama.cpp", "take the safetensors model that it was made from"),
@@ -103,7 +126,7 @@ class ModelFiles:
     """The files of one model; all names relative, with `/`, sorted."""
 
     shards: tuple[str, ...]
-    """The safetensors files that hold the weights, at least one."""
+    """The files that hold the weights, at least one: safetensors, or torch's (`is_pickled`)."""
     index: str | None
     """The index file, if the weights were chosen by it."""
     side_files: tuple[str, ...]
@@ -135,12 +158,11 @@ def choose_files(listing: Mapping[str, int], read: Callable[[str], bytes], where
     Raises MissingInput (no weights, gaps in a set, a file that the index names), DamagedFile (broken, stale
     or unsafe index, two sets at once), UnsupportedFormat (adapter, pickle, GGUF and other formats).
     """
-    if INDEX in listing:
-        shards = _indexed(listing, read(INDEX), where)
-    elif SINGLE in listing:
-        shards = (SINGLE,)
-    else:
-        shards = _numbered(listing, where)
+    layout = SAFETENSORS
+    shards = _shards(layout, listing, read, where)
+    if not shards:
+        layout = PICKLED
+        shards = _shards(layout, listing, read, where)
     if not shards:
         raise _no_weights(listing, read, where)
     pointers = [name for name in shards if listing[name] < 1024 and read(name).startswith(_LFS_POINTER)]
@@ -152,10 +174,26 @@ def choose_files(listing: Mapping[str, int], read: Callable[[str], bytes], where
     chosen = set(shards)
     return ModelFiles(
         shards=shards,
-        index=INDEX if INDEX in listing else None,
+        index=layout.index if layout.index in listing else None,
         side_files=tuple(sorted(name for name in listing if is_side_file(name))),
         left_aside=tuple(sorted(n for n in listing if "/" not in n and n not in chosen and _is_weights(n))),
     )
+
+
+def is_pickled(name: str) -> bool:
+    """Whether a weight file is a state dict that torch.save wrote, by its name."""
+    return name.endswith(PICKLED_SUFFIXES)
+
+
+def safetensors_name(name: str) -> str:
+    """The name that a weight file or an index has in an output, which is always safetensors."""
+    if name == PICKLED.index:
+        return INDEX
+    if name in PICKLED.singles:
+        return SINGLE
+    if match := PICKLED.shard.fullmatch(name):
+        return f"model-{match[1]}-of-{match[2]}.safetensors"
+    return f"{name.rpartition('.')[0]}.safetensors" if is_pickled(name) else name
 
 
 def is_side_file(name: str) -> bool:
@@ -180,30 +218,41 @@ def _is_weights(name: str) -> bool:
     return name.endswith(".safetensors") or PurePosixPath(name).suffix in OTHER_WEIGHTS
 
 
-def _indexed(listing: Mapping[str, int], text: bytes, where: str) -> tuple[str, ...]:
+def _shards(layout: Layout, listing: Mapping[str, int], read: Callable[[str], bytes], where: str) -> tuple[str, ...]:
+    """The weight files of one layout, none where there are none."""
+    if layout.index in listing:
+        return _indexed(layout, listing, read(layout.index), where)
+    if single := [name for name in layout.singles if name in listing]:
+        return (single[0],)
+    return _numbered(layout, listing, where)
+
+
+def _indexed(layout: Layout, listing: Mapping[str, int], text: bytes, where: str) -> tuple[str, ...]:
     """The files that the index names, checked to be there and to lie inside the directory."""
     try:
         weight_map = json.loads(text)["weight_map"]
         named = sorted(set(weight_map.values()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedFile(f"{where}: {INDEX} is no index ({_reason(error)}): download it again") from error
+        raise DamagedFile(f"{where}: {layout.index} is no index ({_reason(error)}): download it again") from error
     if not named:
-        raise DamagedFile(f"{where}: {INDEX} names no file: download it again")
-    unsafe = [n for n in named if not isinstance(n, str) or not _is_inside(n) or not n.endswith(".safetensors")]
+        raise DamagedFile(f"{where}: {layout.index} names no file: download it again")
+    unsafe = [n for n in named if not isinstance(n, str) or not _is_inside(n) or not n.endswith(layout.suffixes)]
     if unsafe:
         raise DamagedFile(
-            f"{where}: {INDEX} names {len(unsafe)} files that are no safetensors file inside the directory: "
+            f"{where}: {layout.index} names {len(unsafe)} files that are no {layout.kind} file inside the directory: "
             f"{first_five(unsafe)}"
         )
-    if SINGLE in listing and SINGLE not in named:
+    for single in layout.singles:
+        if single not in listing or single in named:
+            continue
         raise DamagedFile(
-            f"{where}: {INDEX} lies beside {SINGLE} but names {len(named)} other files "
+            f"{where}: {layout.index} lies beside {single} but names {len(named)} other files "
             f"({first_five(named)}): one of the two is stale, delete it"
         )
     missing = [name for name in named if name not in listing]
     if missing:
         raise MissingInput(
-            f"{where}: {INDEX} names {len(named)} files, {len(missing)} are not there: "
+            f"{where}: {layout.index} names {len(named)} files, {len(missing)} are not there: "
             f"{first_five(missing)}: download them again"
         )
     return tuple(named)
@@ -220,11 +269,11 @@ def _is_inside(name: str) -> bool:
     return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name and "\0" not in name
 
 
-def _numbered(listing: Mapping[str, int], where: str) -> tuple[str, ...]:
-    """The set `model-I-of-N.safetensors`, complete; empty if there is none. I counts from 1, or from 0."""
+def _numbered(layout: Layout, listing: Mapping[str, int], where: str) -> tuple[str, ...]:
+    """The set `model-I-of-N.safetensors` (or torch's), complete; empty if there is none. I counts from 1, or from 0."""
     sets: dict[str, dict[int, str]] = {}
     for name in listing:
-        if match := SHARD.fullmatch(name):
+        if match := layout.shard.fullmatch(name):
             sets.setdefault(match[2], {})[int(match[1])] = name
     if not sets:
         return ()
@@ -234,7 +283,11 @@ def _numbered(listing: Mapping[str, int], where: str) -> tuple[str, ...]:
     ((total, files),) = sets.items()
     start = 0 if 0 in files else 1
     wanted = range(start, start + int(total))
-    gaps = [f"model-{i:0{len(total)}d}-of-{total}.safetensors" for i in wanted if i not in files]
+    pattern = next(iter(files.values()))
+    known = layout.shard.fullmatch(pattern)
+    assert known is not None
+    head, tail = pattern[: known.start(1)], pattern[known.end(1) :]
+    gaps = [f"{head}{i:0{len(total)}d}{tail}" for i in wanted if i not in files]
     if gaps:
         raise MissingInput(
             f"{where}: {len(gaps)} of {int(total)} shards are not there: {first_five(gaps)}: download them again"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors in safetensors files: where each lies, and reading it by range."""
+"""Tensors in safetensors files (or state dicts of torch): where each lies, and reading it by range."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from chatvector.checkpoint.dtypes import DType
+from chatvector.checkpoint.files import is_pickled
 from chatvector.checkpoint.header import Header, read_header
 from chatvector.checkpoint.remote import RemoteStorage, read_ranges
 from chatvector.checkpoint.storage import ByteSource, Storage
@@ -73,7 +74,7 @@ class Reader(Protocol):
 
 
 class TensorFiles:
-    """The tensors of a set of safetensors files. Safe to read from several threads."""
+    """The tensors of a set of safetensors files, or of torch's state dicts. Safe to read from several threads."""
 
     def __init__(
         self, storage: Storage, shards: tuple[str, ...], name: str, opened: Mapping[str, ByteSource] | None = None
@@ -86,10 +87,10 @@ class TensorFiles:
         self.storage = storage
         self._sources: dict[str, ByteSource] = dict(opened or {})
         self._lock = threading.Lock()
-        self.headers: dict[str, Header] = {shard: read_header(self.source(shard)) for shard in shards}
+        self.headers: dict[str, Header] = {shard: _read_header(shard, self.source(shard)) for shard in shards}
         self.tensors: dict[str, TensorRef] = self._collect()
         if not self.tensors:
-            raise DamagedFile(f"{name}: the safetensors files hold no tensor")
+            raise DamagedFile(f"{name}: the weight files hold no tensor")
 
     @property
     def is_remote(self) -> bool:
@@ -165,3 +166,11 @@ class TensorFiles:
                     )
                 tensors[entry.name] = TensorRef(entry.name, entry.dtype, entry.shape, shard, entry.offset, entry.nbytes)
         return tensors
+
+
+def _read_header(shard: str, source: ByteSource) -> Header:
+    if not is_pickled(shard):
+        return read_header(source)
+    from chatvector.checkpoint.pickled import read_pickled_header
+
+    return read_pickled_header(source)
