@@ -149,8 +149,8 @@ def _surroundings(embedding: RowReader, tokens: Mapping[str, int], table: TokenT
         others=embedding.read_rows(other_rows),
         reserved=reserved,
         mean=mean,
-        median_norm=float(np.median(np.linalg.norm(sample, axis=1))),
-        median_distance=float(np.median(np.linalg.norm(sample - mean, axis=1))),
+        median_norm=float(np.median(_norms(sample))),
+        median_distance=float(np.median(_norms(sample, mean))),
     )
 
 
@@ -165,7 +165,7 @@ def _assess(token: str, row: int, value: NDArray[np.float32], around: _Surroundi
     others = around.others[around.other_rows != row]
     rows = around.other_rows[around.other_rows != row]
     if len(others):
-        distances = np.linalg.norm(others - value, axis=1) / norm
+        distances = _norms(others, value) / norm
         nearest = int(distances.argmin())
         if distances[nearest] < DUPLICATE:
             return RowHealth(token, row, True, f"duplicate of row {rows[nearest]}", float(distances[nearest]))
@@ -195,7 +195,7 @@ def _share_like(
     shortest, longest = norms.min() / 1.05, norms.max() * 1.05
 
     def alike(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
-        lengths = np.linalg.norm(rows, axis=1)
+        lengths = _norms(rows)
         towards = rows @ centroid / (lengths * np.linalg.norm(centroid) + 1e-30)
         return (lengths >= shortest) & (lengths <= longest) & (towards >= lowest)
 
@@ -210,6 +210,18 @@ def _some_runs(rows: NDArray[np.int64], most: int, random: np.random.Generator) 
         return rows.astype(np.int64)
     chosen = np.sort(random.choice(len(rows) // RUN, most // RUN, replace=False))
     return rows[(chosen[:, None] * RUN + np.arange(RUN)).ravel()].astype(np.int64)
+
+
+def _norms(rows: NDArray[np.float32], origin: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """Norms of rows [n, D], or of their distances from `origin` [D]: [n].
+
+    A few rows at a time: a copy of all would be the largest thing in memory where D is.
+    """
+    found = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), RUN):
+        part = rows[start : start + RUN]
+        found[start : start + RUN] = np.linalg.norm(part if origin is None else part - origin, axis=1)
+    return found
 
 
 def _some(rows: NDArray[np.int64], most: int, random: np.random.Generator) -> NDArray[np.int64]:
