@@ -12,6 +12,7 @@ from chatvector.arithmetic.sources import PairVector
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.fingerprint import THIN_MARK, fingerprint_like
 from chatvector.errors import InputError, UsageError, first_five
+from chatvector.mergekit_recipes import read_mergekit_file
 from chatvector.preparation import Job
 from chatvector.provenance.manifest import read_manifest
 from chatvector.recipe import Recipe
@@ -24,16 +25,18 @@ class Loaded:
 
     recipe: Recipe
     check: Callable[[Job], None]
+    notes: tuple[str, ...] = ()
+    """What a user should know of a recipe that was written for another tool."""
 
 
 def load_recipe(path: Path, settings: list[str], output: str | None) -> Loaded:
-    """Read YAML, or a manifest (a JSON file whose `kind` says so), with overrides.
+    """Read YAML (ours, or mergekit's where it means a chat vector), or a manifest, with overrides.
 
     Raises MissingInput, RecipeError, UsageError; for a manifest whose run section was stripped, UsageError.
     """
     if path.suffix != ".json":
-        recipe = Recipe.from_file(path)
-        return Loaded(_overridden(recipe, settings, output), _accept)
+        recipe, notes = _recipe_in(path)
+        return Loaded(_overridden(recipe, settings, output), _accept, notes)
     manifest = read_manifest(path)
     recipe = recipe_of(manifest, path)
     changed = bool(settings)
@@ -42,6 +45,17 @@ def load_recipe(path: Path, settings: list[str], output: str | None) -> Loaded:
     if recipe.output is None:
         raise UsageError(f"{path}: name the new output with -o (the manifest's own is {manifest['run']['output']})")
     return Loaded(recipe, _accept if changed else _same_parents(manifest, path))
+
+
+def read_recipe(path: Path, settings: list[str]) -> Recipe:
+    """The recipe in a file or manifest, with overrides, for something else than running it."""
+    recipe = recipe_of(read_manifest(path), path) if path.suffix == ".json" else _recipe_in(path)[0]
+    return _overridden(recipe, settings, None)
+
+
+def _recipe_in(path: Path) -> tuple[Recipe, tuple[str, ...]]:
+    imported = read_mergekit_file(path)
+    return (Recipe.from_file(path), ()) if imported is None else (imported.recipe, imported.notes)
 
 
 def recipe_of(manifest: Mapping[str, Any], path: Path) -> Recipe:

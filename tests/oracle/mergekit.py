@@ -48,8 +48,13 @@ def chat_vector_recipe(trio: Trio, scale: float, *, dtype: str = "float32") -> s
 
 def run_mergekit(program: str, trio: Trio, scale: float, output: Path, *options: str) -> None:
     """Merge with mergekit into `output`; a failure shows what it printed."""
+    run_recipe(program, chat_vector_recipe(trio, scale), output, *options)
+
+
+def run_recipe(program: str, text: str, output: Path, *options: str) -> None:
+    """Have mergekit make the model of a recipe; a failure shows what it printed."""
     recipe = output.with_suffix(".yaml")
-    recipe.write_text(chat_vector_recipe(trio, scale))
+    recipe.write_text(text, "utf-8")
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | offline
     command = [program, str(recipe), str(output), "--no-write-model-card", *options]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mergekit import PROGRAM, find_mergekit, run_mergekit
+from mergekit import PROGRAM, find_mergekit, run_mergekit, run_recipe
 
 from builders import (
     BASE_SPECIAL,
@@ -29,6 +29,7 @@ from builders import (
     trio_specs,
     write_trio,
 )
+from chatvector.mergekit_recipes import write_mergekit
 from chatvector.pipeline import apply
 from chatvector.recipe import Recipe, VectorSpec
 
@@ -92,3 +93,26 @@ def test_at_other_scales_only_ties_and_cancelled_elements_differ(trio: Trio, sca
         assert (np.abs(exact - (one + other) / 2) <= unsure).all()
         assert (np.abs(one - other) <= np.maximum(neighbours, 2 * unsure)).all()
     assert differing < sum(mine.size for mine in ours.values()) / 200
+
+
+@pytest.mark.parametrize("shape", ["exported", "base first"])
+def test_recipes_mean_the_same_to_both(trio: Trio, shape: str, tmp_path: Path) -> None:
+    """What we export gives our bytes there; the shape with base as their base_model gives them too."""
+    program = find_mergekit()
+    assert program is not None
+    vector = VectorSpec(base=str(trio.base), chat=str(trio.chat), scale=0.5)
+    recipe = Recipe(target=str(trio.target), vectors=(vector,), output=str(tmp_path / "ours"), chat_format="target")
+    text = write_mergekit(recipe)
+    if shape == "base first":
+        models = "".join(
+            f"- model: {model}\n  parameters: {{weight: {weight}}}\n"
+            for model, weight in ((trio.target, 1.0), (trio.chat, 0.5))
+        )
+        text = (
+            f"merge_method: task_arithmetic\nbase_model: {trio.base}\nmodels:\n{models}"
+            "dtype: float32\nout_dtype: bfloat16\n"
+        )
+    apply(recipe)
+    run_recipe(program, text, tmp_path / "theirs")
+    ours, theirs = load_weights(tmp_path / "ours"), load_weights(tmp_path / "theirs")
+    assert {name: values.tobytes() for name, values in ours.items()} == {n: v.tobytes() for n, v in theirs.items()}

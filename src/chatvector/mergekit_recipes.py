@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: Apache-2.0
+"""mergekit's recipes that mean a chat vector, read as ours, and ours written as theirs.
+
+Two shapes of `merge_method: task_arithmetic` mean one, `base_model + Σ weight · (model − base_model)`:
+
+    base_model: TARGET   models: CHAT at +s, BASE at −s            (several chats: BASE at minus their sum)
+    base_model: BASE     models: TARGET at 1, CHAT at s            (several chats: each at its own weight)
+
+Everything else is refused by its name. Facts about the format: mergekit 0.1.5, its documentation and black-box runs
+(docs/coming-from.md); none of its code is used.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chatvector.checkpoint.names import classify
+from chatvector.errors import RecipeError, first_five
+from chatvector.recipe import Recipe, VectorSpec
+
+METHOD = "task_arithmetic"
+KEYS = ("merge_method", "base_model", "models", "parameters", "dtype", "out_dtype", "tokenizer_source", "tokenizer")
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+# Keys that make another kind of merge, with what to do instead.
+OTHER_KINDS = {
+    "slices": "layers are taken from different models; a chat vector keeps the target's",
+    "modules": "parts of a model are merged apart; give the models themselves",
+}
+ADVICE = "say it with chatvector apply TARGET --base BASE --chat CHAT"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A recipe of ours, and what a user of the other tool should know, one line each."""
+
+    recipe: Recipe
+    notes: tuple[str, ...]
+
+
+def read_mergekit(document: object, where: str) -> Imported | None:
+    """The recipe in a parsed YAML document; None when it is no mergekit recipe (it has no `merge_method`).
+
+    Raises RecipeError naming the key, model or value that is no chat vector.
+    """
+    if not isinstance(document, Mapping) or "merge_method" not in document:
+        return None
+    try:
+        return _Reader(document).read()
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from None
+
+
+def read_mergekit_file(path: Path) -> Imported | None:
+    """As `read_mergekit`, from a file; None also for what cannot be read, which our own reader explains."""
+    import yaml
+
+    try:
+        document = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        return None
+    return read_mergekit(document, str(path))
+
+
+def write_mergekit(recipe: Recipe) -> str:
+    """The recipe as YAML for mergekit: weights in float32, rounded to bfloat16 at the end.
+
+    Raises RecipeError naming what our recipe has and theirs cannot say, or a path that it would misread.
+    """
+    lacking = _lacking(recipe)
+    if lacking:
+        raise RecipeError(f"mergekit has nothing for {first_five(lacking)}; take it out of the recipe, or merge here")
+    weights: dict[str, float] = {}
+    for vector in recipe.vectors:
+        assert vector.base is not None
+        assert vector.chat is not None
+        for name, weight in ((vector.chat, vector.scale), (vector.base, -vector.scale)):
+            place = _place(name)
+            weights[place] = weights.get(place, 0.0) + weight
+    target = _place(recipe.target)
+    weights.pop(target, None)  # against itself it has no difference
+    document = {
+        "merge_method": METHOD,
+        "base_model": target,
+        "models": [{"model": name, "parameters": {"weight": weight}} for name, weight in weights.items()],
+        "parameters": {"normalize": False},
+        "dtype": "float32",
+        "out_dtype": "bfloat16",
+    }
+    return _HEAD + _yaml(document)
+
+
+_HEAD = """\
+# Written by chatvector for mergekit 0.1.5: target + scale · (chat − base), computed in float32, rounded to bfloat16.
+# Tokenizer, configuration and generation settings will be the target's: mergekit moves no chat template, no stop ids
+# and no rows of template tokens. Where the tokenizers differ it asks for: tokenizer: {source: base}
+"""
+
+
+class _Reader:
+    """One document; every method raises RecipeError without the file's name."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = document
+        self.notes: list[str] = []
+
+    def read(self) -> Imported:
+        self._require_method()
+        base_model = self._model_name(self.document.get("base_model"), "base_model")
+        factor, default = self._global_parameters()
+        weights = self._weights(default)
+        weights.pop(base_model, None)  # against itself it has no difference
+        target, base, chats = _roles(base_model, weights, factor)
+        vectors = tuple(VectorSpec(base=base, chat=chat, scale=scale) for chat, scale in chats.items())
+        terms = " ".join(f"+ {scale:g} · ({chat} − {base})" for chat, scale in chats.items())
+        self.notes.append(f"read as {target} {terms}")
+        self._explain_tokenizer(base_model, target, list(chats))
+        self._explain_dtypes()
+        return Imported(Recipe(target=target, vectors=vectors), tuple(self.notes))
+
+    def _require_method(self) -> None:
+        for key, reason in OTHER_KINDS.items():
+            if key in self.document:
+                raise RecipeError(f"mergekit recipe with {key}: {reason}")
+        method = self.document["merge_method"]
+        if method != METHOD:
+            raise RecipeError(
+                f"merge_method {method} is no chat vector; only {METHOD} adds chat − base to a target. {ADVICE}"
+            )
+        unknown = sorted(map(str, self.document.keys() - {*KEYS, "chat_template"}))
+        if unknown:
+            raise RecipeError(f"unknown keys {first_five(unknown)} (mergekit would ignore them); take them out")
+
+    def _global_parameters(self) -> tuple[float, float | None]:
+        """`lambda`, the factor on everything, and the weight of models that have none of their own."""
+        parameters = self._mapping(self.document.get("parameters", {}), "parameters")
+        unknown = sorted(parameters.keys() - {"weight", "normalize", "lambda", "int8_mask"})
+        if unknown:
+            raise RecipeError(
+                f"parameters {first_five(unknown)} change or mean nothing in a chat vector; take them out"
+            )
+        if self._number_or_flag(parameters.get("normalize", False), "parameters.normalize"):
+            raise RecipeError(
+                "parameters.normalize divides by the sum of the weights, which is no chat vector: set false"
+            )
+        weight = parameters.get("weight")
+        factor = self._number(parameters.get("lambda", 1.0), "parameters.lambda")
+        return factor, None if weight is None else self._number(weight, "parameters.weight")
+
+    def _weights(self, default: float | None) -> dict[str, float]:
+        models = self.document.get("models")
+        if not isinstance(models, Sequence) or isinstance(models, str) or not models:
+            raise RecipeError("models must be a list of models")
+        weights: dict[str, float] = {}
+        for number, entry in enumerate(models):
+            where = f"models[{number}]"
+            entry = self._mapping(entry, where)
+            name = self._model_name(entry.get("model"), f"{where}.model")
+            unknown = sorted(map(str, entry.keys() - {"model", "parameters"}))
+            parameters = self._mapping(entry.get("parameters") or {}, f"{where}.parameters")
+            unknown += sorted(parameters.keys() - {"weight"})
+            if unknown:
+                raise RecipeError(
+                    f"{name}: {first_five(unknown)} change or mean nothing in a chat vector; take them out"
+                )
+            if name in weights:
+                raise RecipeError(f"{name}: is listed twice")
+            if "weight" in parameters:
+                weights[name] = self._number(parameters["weight"], f"weight of {name}")
+            elif default is not None:
+                weights[name] = default
+            elif name == self.document.get("base_model"):
+                weights[name] = 0.0
+            else:
+                raise RecipeError(f"{name}: has no weight")
+        return weights
+
+    def _explain_tokenizer(self, base_model: str, target: str, chats: list[str]) -> None:
+        """Say whose tokenizer and template the other tool would have taken, and what happens here."""
+        ours = f"here they are {target}'s, with template, stop ids and token rows of {' or '.join(chats)}"
+        source = self.document.get("tokenizer_source")
+        tokenizer = self._mapping(self.document.get("tokenizer") or {}, "tokenizer")
+        unknown = sorted(tokenizer.keys() - {"source"})
+        if unknown:
+            raise RecipeError(
+                f"tokenizer: {first_five(unknown)} cannot be kept; rows meet by token here, take them out"
+            )
+        source = tokenizer.get("source", source)
+        if source is None:
+            lost = f", and lose every token that only {target} has" if base_model != target else ""
+            self.notes.append(
+                f"mergekit would take tokenizer, chat template and generation settings from its base_model"
+                f" {base_model}{lost}; {ours}"
+            )
+        else:
+            whose = {"base": f"its base_model {base_model}", "union": "all models together"}.get(
+                str(source), str(source)
+            )
+            self.notes.append(
+                f"mergekit would take tokenizer and chat template from {whose}, and write no generation_config.json;"
+                f" {ours}"
+            )
+        template = self.document.get("chat_template")
+        if template is not None:
+            called = "a template of its own" if "{" in str(template) else repr(str(template))
+            self.notes.append(
+                f"chat_template {called} is not followed: the chat model's own is taken; for another one --set"
+                " chat_format=FILE.jinja"
+            )
+
+    def _explain_dtypes(self) -> None:
+        dtype, out_dtype = (self._dtype(key) for key in ("dtype", "out_dtype"))
+        if dtype not in ("float32", "float64"):
+            how = f"in {dtype}" if dtype else "in the dtype of the files"
+            self.notes.append(f"mergekit would compute {how}; here it is float32 or wider, rounded once")
+        if (out_dtype or dtype) is not None:
+            self.notes.append(
+                f"the output keeps each dtype of the target, whatever {'out_' if out_dtype else ''}dtype says"
+            )
+
+    def _dtype(self, key: str) -> str | None:
+        value = self.document.get(key)
+        if value is not None and value not in DTYPES:
+            raise RecipeError(f"{key}: {value!r} is none of {', '.join(DTYPES)}")
+        return value
+
+    def _model_name(self, value: object, where: str) -> str:
+        if isinstance(value, Mapping):
+            raise RecipeError(f"{where}: write the model's name as text, name@revision for a revision")
+        if not isinstance(value, str) or not value.strip():
+            raise RecipeError(f"{where} names no model")
+        if "+" in value and not Path(value).expanduser().exists():
+            raise RecipeError(f"{value}: is a model with a LoRA (after the +); merge the LoRA into its model first")
+        return value
+
+    def _mapping(self, value: object, where: str) -> Mapping[str, Any]:
+        if isinstance(value, Mapping):
+            return value
+        raise RecipeError(f"{where}: must be a mapping of names to values")
+
+    def _number_or_flag(self, value: object, where: str) -> float:
+        return float(value) if isinstance(value, bool) else self._number(value, where)
+
+    def _number(self, value: object, where: str) -> float:
+        if isinstance(value, list):
+            kind = "a list of filters" if value and isinstance(value[0], Mapping) else "a gradient over layers"
+            raise RecipeError(
+                f"{where}: is {kind}; only one number a model is read. Here that is scale_tensors, scale_role or"
+                " scale_layers (docs/recipe.md)"
+            )
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise RecipeError(f"{where}: {value!r} is no finite number")
+        return float(value)
+
+
+def _roles(base_model: str, weights: Mapping[str, float], factor: float) -> tuple[str, str, dict[str, float]]:
+    """Target, base, and chat → scale: the two shapes of this module, told apart by the sum of the weights."""
+    listed = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
+    negative = [name for name, weight in weights.items() if weight < 0]
+    total = math.fsum(weights.values())
+    if len(negative) == 1 and math.isclose(total, 0.0, abs_tol=1e-9 * max(abs(w) for w in weights.values())):
+        chats = {name: weight * factor for name, weight in weights.items() if weight > 0}
+        return base_model, negative[0], chats
+    if factor != 1:
+        raise RecipeError(f"parameters.lambda {factor:g} would scale the target as well; set 1")
+    whole = [name for name, weight in weights.items() if weight == 1]
+    others = {name: weight for name, weight in weights.items() if weight != 1 and weight != 0}
+    if len(whole) == 1 and others:
+        return whole[0], base_model, others
+    if len(whole) == 2 and not others:
+        one, two = whole
+        raise RecipeError(
+            f"{one} and {two} both have weight 1: only you know which is the target. chatvector apply {one} --base"
+            f" {base_model} --chat {two}, or the other way round"
+        )
+    raise RecipeError(
+        f"no chat vector: with base_model {base_model} and the weights {listed}, neither do +s and −s cancel"
+        f" (base_model the target), nor is one model at 1 and another at s (base_model the base). {ADVICE}"
+    )
+
+
+def _lacking(recipe: Recipe) -> list[str]:
+    found: list[str] = []
+    for number, vector in enumerate(recipe.vectors):
+        found += [f"vectors.{number}.vector (a vector on disk)"] if vector.vector is not None else []
+        rules = ("scale_role", "scale_layers", "scale_tensors")
+        found += [f"vectors.{number}.{name}" for name in rules if getattr(vector, name)]
+    if recipe.vocabulary != "shared":
+        found.append(f"vocabulary: {recipe.vocabulary}")
+    if recipe.chat_format not in ("auto", "target"):
+        found.append(f"chat_format: {recipe.chat_format}")
+    if recipe.system_prompt != "keep":
+        found.append("system_prompt")
+    return found
+
+
+def _place(name: str) -> str:
+    """A model's name as mergekit takes it: absolute paths, where neither @ nor + has a meaning of its own."""
+    location = classify(name)
+    if location.path is None:
+        return name
+    path = str(location.path.absolute())
+    if re.search(r"[@+]", path):
+        raise RecipeError(f"{path}: mergekit reads @ as a revision and + as a LoRA; rename the directory")
+    return path
+
+
+def _yaml(document: Mapping[str, Any]) -> str:
+    import yaml
+
+    return yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of mergekit's recipes mean a chat vector, what is said about them, and how the others are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatvector.errors import RecipeError
+from chatvector.mergekit_recipes import Imported, read_mergekit, read_mergekit_file
+from chatvector.recipe import VectorSpec
+
+TARGET, BASE, CHAT = "org/target", "org/base", "org/chat"
+
+
+def recipe(weights: dict[str, Any], base_model: str | None = TARGET, **more: Any) -> dict[str, Any]:
+    models = [{"model": name, "parameters": {"weight": weight}} for name, weight in weights.items()]
+    return {"merge_method": "task_arithmetic", "base_model": base_model, "models": models, **more}
+
+
+def read(document: dict[str, Any]) -> Imported:
+    found = read_mergekit(document, "r.yaml")
+    assert found is not None
+    return found
+
+
+def vectors(document: dict[str, Any]) -> list[tuple[str | None, str | None, float]]:
+    return [(vector.base, vector.chat, vector.scale) for vector in read(document).recipe.vectors]
+
+
+def test_the_target_as_base_model() -> None:
+    document = recipe({CHAT: 0.8, BASE: -0.8})
+    assert read(document).recipe.target == TARGET
+    assert vectors(document) == [(BASE, CHAT, 0.8)]
+
+
+def test_the_base_as_base_model() -> None:
+    document = recipe({TARGET: 1.0, CHAT: 0.8}, BASE)
+    assert read(document).recipe.target == TARGET
+    assert vectors(document) == [(BASE, CHAT, 0.8)]
+
+
+def test_a_vector_that_is_taken_away() -> None:
+    assert vectors(recipe({TARGET: 1, CHAT: -0.5}, BASE)) == [(BASE, CHAT, -0.5)]
+
+
+def test_several_chat_models() -> None:
+    assert vectors(recipe({CHAT: 0.1, "org/code": 0.2, BASE: -0.3})) == [(BASE, CHAT, 0.1), (BASE, "org/code", 0.2)]
+    listed = vectors(recipe({CHAT: 0.5, TARGET: 1, "org/code": 0.25}, BASE))
+    assert listed == [(BASE, CHAT, 0.5), (BASE, "org/code", 0.25)]
+
+
+def test_base_model_among_the_models_has_no_difference() -> None:
+    assert vectors(recipe({TARGET: 1.0, CHAT: 0.5, BASE: -0.5})) == [(BASE, CHAT, 0.5)]
+    document = recipe({CHAT: 0.5, BASE: -0.5})
+    document["models"].insert(0, {"model": TARGET})
+    assert vectors(document) == [(BASE, CHAT, 0.5)]
+
+
+def test_lambda_scales_the_vector() -> None:
+    assert vectors(recipe({CHAT: 1, BASE: -1}, parameters={"lambda": 0.5})) == [(BASE, CHAT, 0.5)]
+
+
+def test_settings_that_change_nothing_here() -> None:
+    parameters = {"normalize": False, "int8_mask": True}
+    assert vectors(recipe({CHAT: 1, BASE: -1}, parameters=parameters)) == [(BASE, CHAT, 1.0)]
+
+
+@given(st.floats(0.01, 3).filter(lambda scale: scale != 1), st.booleans())
+def test_both_shapes_mean_the_same(scale: float, base_first: bool) -> None:
+    pair = [(CHAT, scale), (BASE, -scale)]
+    one = read(recipe(dict(pair[::-1] if base_first else pair))).recipe
+    two = read(recipe({TARGET: 1.0, CHAT: scale}, BASE)).recipe
+    assert one == two
+    assert one.vectors == (VectorSpec(base=BASE, chat=CHAT, scale=scale),)
+
+
+@pytest.mark.parametrize(
+    ("document", "parts"),
+    [
+        (
+            recipe({CHAT: 0.8, BASE: -0.8}, dtype="float32"),
+            [
+                "read as org/target + 0.8 · (org/chat − org/base)",
+                "mergekit would take tokenizer, chat template and generation settings from its base_model org/target;"
+                " here they are org/target's, with template, stop ids and token rows of org/chat",
+                "the output keeps each dtype of the target, whatever dtype says",
+            ],
+        ),
+        (
+            recipe({TARGET: 1, CHAT: 0.8}, BASE, dtype="bfloat16", out_dtype="float16"),
+            [
+                "from its base_model org/base, and lose every token that only org/target has; here they are org",
+                "mergekit would compute in bfloat16; here it is float32 or wider, rounded once",
+                "the output keeps each dtype of the target, whatever out_dtype says",
+            ],
+        ),
+        (
+            recipe({CHAT: 1, BASE: -1}, tokenizer={"source": "union"}, chat_template="chatml"),
+            [
+                "tokenizer and chat template from all models together, and write no generation_config.json; here",
+                "chat_template 'chatml' is not followed: the chat model's own is taken; for another one --set",
+                "mergekit would compute in the dtype of the files",
+            ],
+        ),
+        (
+            recipe({TARGET: 1, CHAT: 0.5}, BASE, tokenizer_source=CHAT, chat_template="{{ messages }}"),
+            ["chat template from org/chat, and write no", "chat_template a template of its own is not followed"],
+        ),
+        (recipe({CHAT: 1, BASE: -1}, tokenizer_source="base"), ["chat template from its base_model org/target, and"]),
+    ],
+)
+def test_what_the_other_tool_would_have_done_is_said(document: dict[str, Any], parts: list[str]) -> None:
+    notes = read(document).notes
+    assert not [part for part in parts if not any(part in note for note in notes)], notes
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"merge_method": "slerp"}, "merge_method slerp is no chat vector; only task_arithmetic adds chat − base"),
+        ({"merge_method": "ties"}, "merge_method ties is no chat vector"),
+        ({"merge_method": "linear"}, "merge_method linear is no chat vector"),
+        (recipe({CHAT: 1}, slices=[]), "mergekit recipe with slices: layers are taken from different models"),
+        (recipe({CHAT: 1}, modules={}), "mergekit recipe with modules: parts of a model are merged apart"),
+        (recipe({CHAT: 1, BASE: -1}, dtpye="float32"), "unknown keys dtpye .mergekit would ignore them."),
+        (recipe({CHAT: 1, BASE: -1}, dtype="int8"), "dtype: 'int8' is none of float64, float32, bfloat16, float16"),
+        (recipe({CHAT: [0, 1], BASE: -1}), "weight of org/chat: is a gradient over layers; only one number a model"),
+        (
+            recipe({CHAT: [{"filter": "mlp", "value": 1}], BASE: -1}),
+            "weight of org/chat: is a list of filters; only one number a model is read. Here that is scale_tensors",
+        ),
+        (recipe({CHAT: "1", BASE: -1}), "weight of org/chat: '1' is no finite number"),
+        (recipe({CHAT: True, BASE: -1}), "weight of org/chat: True is no finite number"),
+        (recipe({CHAT: float("nan"), BASE: -1}), "weight of org/chat: nan is no finite number"),
+        (recipe({CHAT: 1, BASE: -1}, parameters={"normalize": True}), "parameters.normalize divides by the sum"),
+        (recipe({CHAT: 1, BASE: -1}, parameters={"density": 0.5}), "parameters density change or mean nothing"),
+        (recipe({CHAT: 1, BASE: -1}, parameters=[1]), "parameters: must be a mapping"),
+        (recipe({TARGET: 1, CHAT: 0.5}, BASE, parameters={"lambda": 0.5}), "parameters.lambda 0.5 would scale"),
+        (recipe({CHAT: 1, BASE: -1}, tokenizer={"tokens": {}}), "tokenizer: tokens cannot be kept; rows meet by token"),
+        (recipe({CHAT: 1, BASE: -1}, tokenizer={"pad_to_multiple_of": 8}), "tokenizer: pad_to_multiple_of cannot be"),
+        (recipe({CHAT: 0.8, BASE: -0.7}), "no chat vector: with base_model org/target and the weights org/chat 0.8, "),
+        (recipe({CHAT: 0.8}, BASE), "no chat vector: with base_model org/base and the weights org/chat 0.8"),
+        (recipe({TARGET: 1.0}, BASE), "no chat vector: "),
+        (recipe({TARGET: 0.7, CHAT: 0.8}, BASE), "no chat vector: "),
+        (
+            recipe({TARGET: 1, CHAT: 1}, BASE),
+            "org/target and org/chat both have weight 1: only you know which is the target. chatvector apply org/target"
+            " --base org/base --chat org/chat, or",
+        ),
+        (recipe({"org/chat+org/lora": 1, BASE: -1}), "org/chat.org/lora: is a model with a LoRA .after the"),
+        (recipe({CHAT: 1, BASE: -1}, base_model=None), "base_model names no model"),
+        (recipe({}), "models must be a list of models"),
+        ({"merge_method": "task_arithmetic", "base_model": TARGET, "models": "all"}, "models must be a list"),
+        ({"merge_method": "task_arithmetic", "base_model": TARGET, "models": ["a"]}, r"models.0.: must be a mapping"),
+        (
+            {"merge_method": "task_arithmetic", "base_model": TARGET, "models": [{"model": {"path": "x"}}]},
+            r"models.0..model: write the model's name as text, name@revision for a revision",
+        ),
+        ({"merge_method": "task_arithmetic", "base_model": TARGET, "models": [{"model": CHAT}]}, "org/chat: has no w"),
+    ],
+)  # fmt: skip
+def test_everything_else_is_refused_by_its_name(document: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=f"^r.yaml: {message}") as caught:
+        read_mergekit(document, "r.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_listed_twice() -> None:
+    document = recipe({CHAT: 1, BASE: -1})
+    document["models"].append(document["models"][0])
+    with pytest.raises(RecipeError, match=r"^r.yaml: org/chat: is listed twice"):
+        read_mergekit(document, "r.yaml")
+
+
+def test_one_weight_for_all_models() -> None:
+    document = recipe({TARGET: 1.0, CHAT: 0.5}, BASE, parameters={"weight": 0.5})
+    del document["models"][1]["parameters"]
+    assert vectors(document) == [(BASE, CHAT, 0.5)]
+
+
+def test_settings_of_a_model_that_mean_nothing_here() -> None:
+    document = recipe({CHAT: 1, BASE: -1})
+    document["models"][0]["parameters"]["density"] = 0.5
+    with pytest.raises(RecipeError, match="org/chat: density change or mean nothing in a chat vector"):
+        read_mergekit(document, "r.yaml")
+
+
+def test_a_plus_in_a_path_that_is_there_is_a_plus(tmp_path: Path) -> None:
+    place = tmp_path / "chat+v2"
+    place.mkdir()
+    assert vectors(recipe({str(place): 1, BASE: -1})) == [(BASE, str(place), 1.0)]
+
+
+@pytest.mark.parametrize("document", [{"target": "x"}, [], "text", None, {"models": []}])
+def test_other_documents_are_none_of_theirs(document: object) -> None:
+    assert read_mergekit(document, "r.yaml") is None
+
+
+def test_files(tmp_path: Path) -> None:
+    place = tmp_path / "r.yaml"
+    assert read_mergekit_file(place) is None
+    place.write_bytes(b"\xff\xfe")
+    assert read_mergekit_file(place) is None
+    place.write_text("merge_method: [")
+    assert read_mergekit_file(place) is None
+    place.write_text(yaml.safe_dump(recipe({CHAT: 1, BASE: -1})))
+    assert read_mergekit_file(place) is not None
