@@ -19,7 +19,7 @@ settings.register_profile("local", max_examples=60, **_COMMON)
 settings.register_profile("thorough", max_examples=1000, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "local"))
 
-Mount = Callable[[int], Path]
+Mount = Callable[..., Path]
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from chatvector.arithmetic.statistics import report
 from chatvector.arithmetic.stored import ROWS_FILE, VECTOR_FILE, VECTOR_INDEX, StoredVector
 from chatvector.checkpoint.dtypes import DTYPES
 from chatvector.checkpoint.fingerprint import Sample, fingerprint
-from chatvector.checkpoint.staging import check_output_place, open_staging
+from chatvector.checkpoint.staging import check_output_place, open_staging, output_path
 from chatvector.checkpoint.tensor_files import TensorRef
 from chatvector.checks.compatibility import compare_configs, compare_tensors
 from chatvector.pipeline import Result, Say, discarded_on_failure, require_space, silent
@@ -80,7 +80,7 @@ def extract(
     Raises what `apply` raises, with the same guarantees.
     """
     started = time.time()
-    place = Path(output).expanduser().absolute()
+    place = output_path(output)
     with ExitStack() as stack:
         # 1. Two checkpoints → compatibility → rows by token → plan.
         check_output_place(place, [])

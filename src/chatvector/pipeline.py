@@ -12,7 +12,14 @@ from typing import Any
 
 from chatvector.arithmetic.execute import Progress, choose_threads, execute
 from chatvector.checkpoint.checkpoint import Checkpoint
-from chatvector.checkpoint.staging import Staging, allocated_bytes, check_output_place, free_bytes, open_staging
+from chatvector.checkpoint.staging import (
+    Staging,
+    allocated_bytes,
+    check_output_place,
+    free_bytes,
+    open_staging,
+    output_path,
+)
 from chatvector.checks.selfcheck import check_output
 from chatvector.errors import InputError, NotEnoughSpace, UsageError, VerificationFailed
 from chatvector.origins import parents_of
@@ -105,7 +112,7 @@ def output_place(recipe: Recipe) -> Path:
     """The output directory of a recipe. Raises UsageError when it names none."""
     if not recipe.output:
         raise UsageError("no output given; name a directory with -o")
-    return Path(recipe.output).expanduser().absolute()
+    return output_path(recipe.output)
 
 
 def check_places(job: Job) -> None:

@@ -166,7 +166,11 @@ class Recipe(_Strict):
             key, equals, value = setting.partition("=")
             if not equals or not key:
                 raise UsageError(f"--set {setting}: write key=value, such as --set vectors.0.scale=0.5")
-            _assign(document, key.split("."), yaml.safe_load(value), setting)
+            try:
+                parsed = yaml.safe_load(value)
+            except yaml.YAMLError as error:
+                raise UsageError(f"--set {setting}: no valid YAML ({_one_line(error)})") from None
+            _assign(document, key.split("."), parsed, setting)
         return Recipe.from_mapping(document, "--set")
 
 

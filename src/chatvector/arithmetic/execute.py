@@ -53,11 +53,15 @@ def choose_threads(plan: Plan, memory: int, threads: int | None) -> int:
     """Threads that fit the budget of `memory` bytes. Raises NotEnoughSpace when not even one fits."""
     if plan.thread_bytes > memory:
         raise NotEnoughSpace(
-            f"--memory {memory / 2**20:.1f}MiB: one thread needs {plan.thread_bytes / 2**20:.1f} MiB of buffers"
-            " for these models; raise it"
+            f"--memory {_size(memory)}: one thread needs {_size(plan.thread_bytes)} of buffers for these models;"
+            " raise it"
         )
     wanted = threads or min(MOST_THREADS, len(os.sched_getaffinity(0)))
     return max(1, min(wanted, memory // max(1, plan.thread_bytes), len(plan.units)))
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes / 2**20:.1f}MiB" if nbytes >= 1 << 20 else f"{nbytes / 2**10:.1f}KiB"
 
 
 def execute(

@@ -47,6 +47,20 @@ def checksum(block: NDArray[np.uint8]) -> int:
     return (total * 0x9E3779B97F4A7C15 ^ turned) & 0xFFFFFFFFFFFFFFFF
 
 
+def output_path(name: str) -> Path:
+    """The output that a user named, absolute, `~` expanded. Raises OutputRefused for what can be no path."""
+    if "\0" in name:
+        raise OutputRefused(f"{name!r}: is no path; choose another output")
+    try:
+        path = Path(name).expanduser().absolute()
+        path.exists()  # raises where a name is too long
+    except RuntimeError as error:  # ~somebody, who is unknown here
+        raise OutputRefused(f"{name}: {error}; choose another output") from None
+    except OSError as error:
+        raise OutputRefused(f"{name}: {error.strerror}; choose another output") from None
+    return path
+
+
 def check_output_place(output: Path, inputs: list[Path]) -> None:
     """Refuse an output that is there, or that equals, lies in, or holds an input. Raises OutputRefused."""
     real = Path(os.path.realpath(output))
@@ -294,7 +308,7 @@ def free_bytes(output: Path) -> int:
 def allocated_bytes(output: Path, plan_hash: str) -> int:
     """Bytes that an earlier run of the same plan has reserved already."""
     path = output.parent / f".{output.name}.{plan_hash}.partial"
-    if not path.is_dir():
+    if not os.path.isdir(path):  # False, too, where the name is too long: `open_staging` says so
         return 0
     return sum(_blocks(entry.stat()) for entry in path.iterdir() if entry.is_file())
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,7 @@ def _numbered(choice: str, count: int) -> int:
 def _of_file(path: str, models: Sequence[tuple[SideFiles, TokenTable]]) -> Choice:
     if not models:
         raise UsageError(f"--chat-format {path}: a template file needs a vector whose tokens and rows it works with")
-    place = Path(path).expanduser()
+    place = Path(os.path.expanduser(path))
     files = _template_files(place, path)
     formats = [format_of(files, model, tokens) for model, tokens in models]
     index = min(range(len(models)), key=lambda number: len(formats[number].plain_markers))
