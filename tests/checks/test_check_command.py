@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from builders import Spec, Trio, nudged, trio_specs, write_trio
+from chatvector.checks.lineage import Verdict
 from chatvector.cli.main import app
 from chatvector.errors import LineageError
 from chatvector.pipeline import apply
@@ -123,3 +126,11 @@ def _template(folder: Path) -> Path:
     path = folder / "template.jinja"
     path.write_text("{% for message in messages %}{{ message['content'] }}</s>{% endfor %}")
     return path
+
+
+def test_the_page_lists_every_verdict_and_key() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "lineage.md").read_text("utf-8")
+    listed = {word.split(".")[0] for word in re.findall(r"`([\w. ]+)`", page)}
+    lineage = json.loads(run("check", "demo:base", "demo:chat", "demo:target", "--json").stdout)["lineage"]
+    assert set(lineage["figures"]) | set(lineage["signs"]) <= listed
+    assert set(get_args(Verdict)) <= listed

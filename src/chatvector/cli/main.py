@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from chatvector import __version__
-from chatvector.cli import apply, check, demo, doctor, extract, plan, push, run, verify
+from chatvector.cli import apply, check, demo, doctor, extract, inspect, plan, push, run, verify
 from chatvector.errors import ChatVectorError
 
 EPILOG = """Exit codes: 0 done · 2 usage, or a choice only you can make · 3 an input is missing, damaged, unsupported or
@@ -50,10 +50,11 @@ apply.register(app)
 extract.register(app)
 plan.register(app)
 check.register(app)
+inspect.register(app)
 run.register(app)
+push.register(app)
 verify.register(app)
 doctor.register(app)
-push.register(app)
 
 
 class Interrupted(BaseException):

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`chatvector inspect`: whole commands; the picture is a file of its format and the same for the same figures."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import re
+import struct
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from builders import write_trio
+from chatvector.cli.main import app
+from chatvector.errors import IncompatibleParents, MissingExtra, UsageError
+from chatvector.inspection.picture import draw, render, require_format
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, ["inspect", *(str(word) for word in words)], prog_name="chatvector")
+
+
+def document(*words: object) -> dict[str, Any]:
+    result = run(*words, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_a_checkpoint_a_pair_and_a_vector(tmp_path: Path) -> None:
+    vector = tmp_path / "vector"
+    made = CliRunner().invoke(app, ["extract", "demo:base", "demo:chat", "-o", str(vector)])
+    assert made.exit_code == 0, made.output
+    checkpoint, pair, stored = document("demo:base"), document("demo:base", "demo:chat"), document(vector)
+    assert [found["kind"] for found in (checkpoint, pair, stored)] == ["checkpoint", "pair", "vector"]
+    assert checkpoint["total"]["elements"] == 988_288
+    assert stored["roles"]["mlp"]["norm"] == pytest.approx(pair["roles"]["mlp"]["norm"], rel=1e-6)
+    # τ of the embedded trio is a few hundredths of base.
+    assert 0.02 < pair["total"]["relative"] < 0.1
+
+
+def test_tables(tmp_path: Path) -> None:
+    result = run("demo:base", "demo:chat", "--rank", 4, "--tensors")
+    assert result.exit_code == 0, result.output
+    for word in ("attention", "of base", "energy at rank 4", "cosine of neighbouring layers", "128×128"):
+        assert word in result.stdout
+    assert "estimated" not in result.stdout
+    assert "estimated from the fixed sample" in run("demo:base", "--sample").stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_merged_model_is_a_checkpoint_although_it_has_a_manifest(tmp_path: Path) -> None:
+    trio = ["demo:target", "--base", "demo:base", "--chat", "demo:chat", "-o", str(tmp_path / "out")]
+    assert CliRunner().invoke(app, ["apply", *trio]).exit_code == 0
+    assert document(tmp_path / "out")["kind"] == "checkpoint"
+
+
+def test_parents_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    trio = write_trio(tmp_path)
+    result = run(trio.base, "demo:chat")
+    assert isinstance(result.exception, IncompatibleParents)
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_pictures(tmp_path: Path, suffix: str) -> None:
+    place = tmp_path / f"vector.{suffix}"
+    found = document("demo:base", "demo:chat", "--rank", 4, "--plot", place)
+    data = place.read_bytes()
+    if suffix == "png":
+        assert data.startswith(b"\x89PNG")
+        width, height = struct.unpack(">II", data[16:24])
+        assert (width, height) == (2340, 680)
+    elif suffix == "svg":
+        texts = " ".join(ElementTree.fromstring(data).itertext())
+        for word in ("Size of the chat vector", "Cosine between layers", "Energy at rank 4", "mlp", "layer"):
+            assert word in texts
+    else:
+        assert data.startswith(b"%PDF")
+    assert render(found, suffix) == data
+
+
+def test_a_checkpoint_is_drawn_with_its_bytes() -> None:
+    texts = " ".join(ElementTree.fromstring(render(document("demo:base"), "svg")).itertext())
+    assert "Bytes by role" in texts
+    assert "Cosine" not in texts
+
+
+def test_a_picture_of_no_known_format_is_refused_before_anything_is_read() -> None:
+    result = run("no-such-model-here/x", "--plot", "figure.gif")
+    assert isinstance(result.exception, UsageError)
+    assert r"figure.gif: a picture's name ends with .png, .svg, .pdf" in str(result.exception)
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be written"):
+        draw(document("demo:base"), tmp_path / "absent" / "figure.png")
+
+
+def test_a_model_without_layers_is_not_drawn(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing to draw"):
+        draw({"layers": {}}, tmp_path / "figure.png")
+
+
+def test_without_matplotlib_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = builtins.__import__
+
+    def absent(name: str, *arguments: Any, **named: Any) -> Any:
+        if name.split(".")[0] == "matplotlib":
+            raise ImportError(name)
+        return original(name, *arguments, **named)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(MissingExtra, match=r"pip install 'chatvector\[plot\]'") as caught:
+        require_format(Path("figure.png"))
+    assert caught.value.exit_code == 7
+
+
+def keys(value: Any) -> set[str]:
+    """Names of figures in a document; names of roles, layers and tensors are not among them."""
+    return set(value["total"]) | set(value["layers"]["0"]) | set(value["tensors"]["model.norm.weight"]) | set(value)
+
+
+def test_the_page_lists_every_key() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "inspect.md").read_text("utf-8")
+    listed = {word.split(".")[0] for word in re.findall(r"`([\w.]+)`", page)}
+    assert keys(document("demo:base", "demo:chat", "--rank", 1)) <= listed
