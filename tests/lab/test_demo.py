@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from chatvector.cli.main import app
-from chatvector.errors import UsageError
+from chatvector.errors import MissingExtra, UsageError
 from chatvector.lab import demo
 from chatvector.lab.items import TASKS, held_out_items
 
@@ -92,6 +94,28 @@ def test_text_shows_answers_figures_controls_and_caveats(ready: demo.Comparison)
 def test_number_of_items_is_checked_first(items: int) -> None:
     with pytest.raises(UsageError, match=rf"--items {items}: give a number from 1 to 40"):
         demo.compare(1.0, items, None, lambda _: None)
+
+
+def test_without_torch_the_install_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'chatvector\[local\]'"):
+        demo.compare(1.0, 1, None, lambda _: None)
+
+
+def test_threads_are_put_back(found: demo.Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the run fails: here the merge itself does."""
+    assert found.models
+    before, seen = torch.get_num_threads(), list[int]()
+
+    def failing(_: object) -> None:
+        seen.append(torch.get_num_threads())
+        raise UsageError("no")
+
+    monkeypatch.setattr(demo, "apply", failing)
+    with pytest.raises(UsageError, match="no"):
+        demo.compare(1.0, 1, None, lambda _: None)
+    assert seen == [1]
+    assert torch.get_num_threads() == before
 
 
 def test_the_most_items_exist() -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from chatvector.checkpoint.names import FAMILY
 from chatvector.lab.recipe import TrioRecipe
-from chatvector.lab.tokens import CHAT_TEMPLATE, END_OF_TURN, RESERVED, SPECIAL
+from chatvector.lab.tokens import CHAT_TEMPLATE, END_OF_TURN, RESERVED, SPECIAL, train_tokenizer
 from chatvector.lab.trio import chat_examples, text_examples
 from chatvector.lab.world.documents import documents, instructions
 from chatvector.lab.world.lexicon import NAMES
@@ -165,3 +165,10 @@ def test_text_examples_begin_and_end_a_document(chat: Speaker) -> None:
     assert ids[0] == SPECIAL.index("<s>")
     assert ids[-1] == SPECIAL.index("</s>")
     assert counted == [False] + [True] * (len(ids) - 1)
+
+
+def test_the_recipe_still_makes_this_tokenizer(chat: Speaker) -> None:
+    """World, seed and code of today give the embedded tokenizer, token for token."""
+    made = train_tokenizer(TrioRecipe().shape.vocabulary, seed=0)
+    assert json.loads(made.to_str()) == json.loads((FAMILY / "chat" / "tokenizer.json").read_text("utf-8"))
+    assert chat.tokenizer.get_vocab() == made.get_vocab()
