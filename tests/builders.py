@@ -67,7 +67,9 @@ def llama_weights(shape: Shape, seed: int = 0, dtype: np.dtype = BF16, std: floa
     return weights
 
 
-def nudged(weights: Mapping[str, NDArray[Any]], seed: int, size: float = 0.01, dtype: np.dtype | None = None) -> Weights:
+def nudged(
+    weights: Mapping[str, NDArray[Any]], seed: int, size: float = 0.01, dtype: np.dtype | None = None
+) -> Weights:
     """A child of `weights`: every float tensor plus a little noise, rounded to its own dtype (or `dtype`)."""
     rng = np.random.default_rng(seed)
     child: Weights = {}

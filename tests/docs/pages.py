@@ -52,6 +52,7 @@ def blocks(page: str, kind: str) -> list[Block]:
 
 
 def commands(text: str) -> list[list[str]]:
-    """The commands of a shell block as words: comments dropped, continued lines joined."""
+    """The commands of a shell block as words: comments and `> FILE` dropped, continued lines joined."""
     joined = re.sub(r"\\\n\s*", " ", text)
-    return [words for line in joined.splitlines() if (words := shlex.split(line, comments=True))]
+    found = [shlex.split(line, comments=True) for line in joined.splitlines()]
+    return [words[: words.index(">")] if ">" in words else words for words in found if words]
