@@ -26,7 +26,7 @@ def tree(path: Path) -> dict[str, bytes]:
 
 
 def weights_and_side_files(path: Path) -> dict[str, bytes]:
-    return {name: data for name, data in tree(path).items() if name != "chat_vector.json"}
+    return {name: data for name, data in tree(path).items() if name not in ("chat_vector.json", "README.md")}
 
 
 def merge(target: str, output: Path, *vectors: dict[str, object], **settings: object) -> Result:
