@@ -26,6 +26,7 @@ from chatvector.checkpoint.fingerprint import Sample, fingerprint
 from chatvector.checkpoint.staging import check_output_place, open_staging, output_path
 from chatvector.checkpoint.tensor_files import TensorRef
 from chatvector.checks.compatibility import compare_configs, compare_tensors
+from chatvector.origins import pair_origins
 from chatvector.pipeline import Result, Say, discarded_on_failure, require_space, silent
 from chatvector.preparation import base_row_health, open_model
 from chatvector.provenance.manifest import FORMAT, MANIFEST, to_bytes
@@ -88,6 +89,7 @@ def extract(
         check_output_place(place, [Path(model.local_path) for model in vector.inputs() if model.local_path])
         job = _prepare(vector, dtype)
         require_space(place, job.plan.bytes_written, job.plan.hash)
+        origins = pair_origins(vector.base, vector.chat, say)
         for line in job.warnings:
             say(f"warning: {line}")
         # 2. Execute.
@@ -102,7 +104,7 @@ def extract(
             for name, data in _index(job.plan).items():
                 staging.write_file(name, data)
             # 4. Manifest; opening the result is the check that it is whole; then the rename.
-            manifest = _manifest(job, dtype, outcome, started, place, staging.path)
+            manifest = _manifest(job, origins, dtype, outcome, started, place, staging.path)
             staging.write_file(MANIFEST, to_bytes(manifest))
             StoredVector(staging.path, output).close()
             staging.publish()
@@ -207,7 +209,15 @@ def _index(plan: Plan) -> dict[str, bytes]:
     return {VECTOR_INDEX: (json.dumps(document, indent=2) + "\n").encode()}
 
 
-def _manifest(job: _Job, dtype: str, outcome: Outcome, started: float, output: Path, place: Path) -> dict[str, Any]:
+def _manifest(
+    job: _Job,
+    origins: Mapping[str, Any],
+    dtype: str,
+    outcome: Outcome,
+    started: float,
+    output: Path,
+    place: Path,
+) -> dict[str, Any]:
     planned = [tensor for tensor in job.plan.tensors if tensor.terms]
     elements = sum(tensor.elements for tensor in planned)
     inexact = int(sum(sums.get("inexact", 0.0) for sums in outcome.sums.values()))
@@ -219,6 +229,7 @@ def _manifest(job: _Job, dtype: str, outcome: Outcome, started: float, output: P
         "kind": "vector",
         "chatvector": __version__,
         "plan": job.plan.hash,
+        "origins": dict(origins),
         "parents": dict(job.fingerprints),
         "vector": {
             "dtype": dtype,

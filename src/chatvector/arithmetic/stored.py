@@ -109,8 +109,11 @@ class StoredVector:
         return ()
 
     def fingerprint(self) -> dict[str, Any]:
-        """What identifies the vector: digests of headers, sampled blocks, rows and manifest (its run left out)."""
-        meaning = {key: value for key, value in self.manifest.items() if key != "run"}
+        """What identifies the vector: digests of headers, sampled blocks, rows and manifest.
+
+        Where its parents came from, and on which machine it was made, does not count.
+        """
+        meaning = {key: value for key, value in self.manifest.items() if key not in ("run", "origins")}
         digest = hashlib.sha256(json.dumps(meaning, sort_keys=True).encode())
         headers = hashlib.sha256(b"".join(header.raw for header in self._files.headers.values()))
         rows = None if self._rows is None else Sample(self._rows).digest()
