@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 DOCS = Path(__file__).parent
-PAGES = ("cli.md", "recipe.md", "licences.md")
+PAGES = ("cli.md", "recipe.md", "licences.md", "doctor.md")
 PART = re.compile(r"(<!-- generated: (?P<name>[\w -]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 WIDTH = 80
 
@@ -124,12 +124,25 @@ MORE = {
     "derivatives": "no modified versions",
 }
 
+def faults(level: str) -> str:
+    """The doctor's faults of one level: code, what follows, cure."""
+    from chatvector.checks.doctor.catalogue import TABLE
+
+    lines = ["| code | what follows | cure | `--fix` |", "|---|---|---|---|"]
+    for fault in TABLE:
+        if fault.level == level:
+            mended = "yes" if fault.mended else ""
+            lines.append(f"| `{fault.code}` | {fault.consequence} | {fault.cure} | {mended} |")
+    return "\n".join(lines)
+
+
 MAKERS: dict[str, Callable[[str], str]] = {
     "help": help_of,
     "exit-codes": exit_codes,
     "keys": recipe_keys,
     "roles": roles,
     "licences": licences,
+    "faults": faults,
 }
 
 
