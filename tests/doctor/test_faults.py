@@ -13,7 +13,12 @@ from chatvector.checks.doctor.examine import examine
 from chatvector.checks.doctor.mend import mended_files, write_mended
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import InputError, MissingInput, OutputRefused, UnsupportedFormat
+from doctor import planted_files, planted_weights
 from doctor.patients import GRID, Body, Planted, merge
+
+# Importing them fills the grid.
+assert planted_files
+assert planted_weights
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults beside the weights: vocabulary, chat format, traces of other tools."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from builders import BF16
+from doctor.patients import EMBEDDING, HEAD, Body, planted
+
+# ---- vocabulary -----------------------------------------------------------------------------------------------------
+
+
+@planted("vocab-size", words=("vocab_size 128", "64 rows"))
+def vocab_size_of_another_parent(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["vocab_size"] = 128
+
+
+@planted("vocab-size", "tokenizer-larger", "ids-beyond-vocab", words=("beyond 12 rows",))
+def embedding_cut_to_the_shortest_vocabulary(body: Body) -> None:
+    with body.weights() as weights:
+        for name in (EMBEDDING, HEAD):
+            weights[name] = weights[name][:12].copy()
+
+
+@planted("head-missing")
+def head_dropped(body: Body) -> None:
+    with body.weights() as weights:
+        del weights[HEAD]
+
+
+@planted("head-ignored", words=(HEAD,))
+def flag_says_tied_head_differs(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["tie_word_embeddings"] = True
+
+
+@planted("head-doubled", model="tied")
+def tied_head_stored_again(body: Body) -> None:
+    with body.weights() as weights:
+        weights[HEAD] = weights[EMBEDDING].copy()
+
+
+@planted("head-rows", words=("48 rows",))
+def head_of_another_length(body: Body) -> None:
+    with body.weights() as weights:
+        weights[HEAD] = weights[HEAD][:48].copy()
+
+
+@planted("tokenizer-missing")
+def tokenizer_lost_because_the_card_failed(body: Body) -> None:
+    body.remove("tokenizer.json", "tokenizer_config.json")
+
+
+@planted("tokenizer-damaged", words=("tokenizer.json",))
+def broken_tokenizer(body: Body) -> None:
+    body.write("tokenizer.json", "{")
+
+
+@planted("padding-lost", "vocab-size", words=("multiples of 64",))
+def padding_rows_cut(body: Body) -> None:
+    with body.json("config.json") as config:
+        config |= {"model_type": "phi3", "vocab_size": 64}
+    rng = np.random.default_rng(0)
+    rows = 1025
+    with body.json("tokenizer.json") as tokenizer:
+        ids = body.ids()
+        tokenizer["model"]["vocab"] |= ids
+        for row in sorted(set(range(rows)) - set(ids.values())):
+            tokenizer["model"]["vocab"][f"word{row}"] = row
+    with body.weights() as weights:
+        for name in (EMBEDDING, HEAD):
+            extra = (rng.standard_normal((rows - 64, 16)) * 0.05).astype(BF16)
+            weights[name] = np.concatenate([weights[name], extra])
+
+
+@planted("ids-beyond-vocab", "stop-missing", words=("eos_token_id 128009",))
+def eos_beyond_the_vocabulary(body: Body) -> None:
+    with body.json("generation_config.json") as config:
+        config["eos_token_id"] = 128009
+
+
+@planted("ids-of-another-family", "stop-missing", words=("bos_token_id 4", "eos_token_id 3"))
+def ids_of_another_family(body: Body) -> None:
+    with body.json("generation_config.json") as config:
+        config |= {"bos_token_id": 4, "eos_token_id": 3, "pad_token_id": 3}
+
+
+@planted("bos-differs", words=("bos_token '<s>'",))
+def bos_of_the_configuration_is_another(body: Body) -> None:
+    with body.json("generation_config.json") as config:
+        config["bos_token_id"] = 1
+
+
+# ---- chat format ----------------------------------------------------------------------------------------------------
+
+MERGEKIT = """\
+merge_method: task_arithmetic
+base_model: {root}
+models:
+  - model: org/ko-base
+    parameters: {{weight: {target}}}
+  - model: org/llama-chat
+    parameters: {{weight: 1.0}}
+  - model: org/llama
+    parameters: {{weight: {base}}}
+dtype: bfloat16
+"""
+
+
+def without_template(body: Body) -> None:
+    with body.json("tokenizer_config.json") as config:
+        del config["chat_template"]
+
+
+@planted("template-missing", "mergekit", words=("org/llama-chat is among its parents", "from org/ko-base"))
+def mergekit_takes_the_tokenizer_of_the_target(body: Body) -> None:
+    without_template(body)
+    body.write("mergekit_config.yml", MERGEKIT.format(root="org/ko-base", target=1.0, base=-1.0))
+
+
+@planted("template-absent", words=("<|end|>",))
+def template_lost(body: Body) -> None:
+    without_template(body)
+
+
+@planted("template-damaged", words=("line 1", "no Jinja"))
+def template_is_no_jinja(body: Body) -> None:
+    with body.template() as text:
+        text[0] = "{% for message in messages %}"
+
+
+@planted("template-damaged", words=("refuses a plain conversation",))
+def template_raises(body: Body) -> None:
+    with body.template() as text:
+        text[0] = "{{ raise_exception('no') }}"
+
+
+@planted("template-damaged", words=("pad_token",))
+def template_writes_an_undefined_token(body: Body) -> None:
+    with body.template() as text:
+        text[0] = "{{ pad_token }}" + text[0]
+
+
+@planted("template-damaged", words=("does not take three turns",))
+def template_takes_one_turn_only(body: Body) -> None:
+    with body.template() as text:
+        text[0] = "{% if messages|length > 2 %}{{ raise_exception('no') }}{% endif %}" + text[0]
+
+
+@planted("templates-differ", words=("chat_template.jinja",))
+def two_templates(body: Body) -> None:
+    with body.template() as text:
+        body.write("chat_template.jinja", "<s>" + text[0])
+
+
+@planted("template-one-place")
+def template_in_the_jinja_file_alone(body: Body) -> None:
+    with body.json("tokenizer_config.json") as config:
+        body.write("chat_template.jinja", config.pop("chat_template"))
+
+
+@planted("turn-end-is-text", words=("<|im_end|>",))
+def turn_ends_with_a_token_of_another_vocabulary(body: Body) -> None:
+    with body.template() as text:
+        text[0] = text[0].replace("<|end|>", "<|im_end|>")
+
+
+@planted("template-tokens-missing", words=("<|think|>",))
+def template_names_a_token_of_another_vocabulary(body: Body) -> None:
+    with body.template() as text:
+        text[0] = text[0].replace("{{ '<|assistant|>' }}", "{{ '<|assistant|><|think|>' }}")
+
+
+@planted("token-split", words=("<|end|>",))
+def end_of_turn_is_not_cut_out(body: Body) -> None:
+    # The configuration knows the token, tokenizer.json does not.
+    with body.json("tokenizer.json") as tokenizer, body.json("tokenizer_config.json") as config:
+        (end,) = (entry for entry in tokenizer["added_tokens"] if entry["content"] == "<|end|>")
+        tokenizer["added_tokens"].remove(end)
+        config["added_tokens_decoder"] = {str(end.pop("id")): end}
+
+
+@planted("token-untrained", words=("'<|end|>'", "near zero"))
+def end_of_turn_row_is_the_target_s(body: Body) -> None:
+    row = body.ids()["<|end|>"]
+    with body.weights() as weights:
+        weights[EMBEDDING][row] = np.float32(1e-6)
+
+
+@planted("token-untrained", words=("'<|assistant|>'", "duplicate"))
+def turn_token_is_a_copy_of_another(body: Body) -> None:
+    ids = body.ids()
+    with body.weights() as weights:
+        weights[EMBEDDING][ids["<|assistant|>"]] = weights[EMBEDDING][ids["</s>"]]
+
+
+@planted("tool-token-untrained", words=("'<tool>'",))
+def tool_token_untrained(body: Body) -> None:
+    with body.json("tokenizer.json") as tokenizer:
+        row = max(entry["id"] for entry in tokenizer["added_tokens"]) + 1
+        tokenizer["added_tokens"].append({**tokenizer["added_tokens"][-1], "id": row, "content": "<tool>"})
+    with body.template() as text:
+        text[0] += "{% if tools %}<tool>{% endif %}"
+    with body.weights() as weights:
+        weights[EMBEDDING][row] = np.float32(1e-6)
+
+
+@planted("stop-missing", words=("generation_config.json is [1]", "'<|end|>'"))
+def generation_config_of_the_target(body: Body) -> None:
+    with body.json("generation_config.json") as config:
+        config["eos_token_id"] = 1
+
+
+@planted("side-file-damaged", words=("generation_config.json",))
+def broken_generation_config(body: Body) -> None:
+    body.write("generation_config.json", "{")
+
+
+@planted("stop-missing", words=("config.json is [1]",))
+def generation_config_lost(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["eos_token_id"] = 1
+    body.remove("generation_config.json")
+
+
+@planted("stop-unknown")
+def nothing_ends_a_turn(body: Body) -> None:
+    body.remove("generation_config.json")
+    for file in ("config.json", "tokenizer_config.json"):
+        with body.json(file) as config:
+            for key in ("eos_token_id", "eos_token"):
+                config.pop(key, None)
+    with body.template() as text:
+        text[0] = "{% for message in messages %}{{ message['content'] + ' ' }}{% endfor %}"
+
+
+@planted("generation-config-missing")
+def stops_in_config_json_alone(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["eos_token_id"] = [1, body.ids()["<|end|>"]]
+    body.remove("generation_config.json")
+
+
+# ---- where it comes from --------------------------------------------------------------------------------------------
+
+
+@planted("mergekit", "tokenizer-parent", words=("org/llama is subtracted",))
+def rearranged_recipe_rooted_at_the_english_base(body: Body) -> None:
+    body.write("mergekit_config.yml", MERGEKIT.format(root="org/llama", target=1.0, base=0.0))
+
+
+@planted("mergekit", "not-a-chat-vector", words=("no model is subtracted",))
+def recipe_that_moves_to_the_chat_model(body: Body) -> None:
+    recipe = "merge_method: task_arithmetic\nbase_model: org/ko-base\nmodels:\n"
+    body.write("mergekit_config.yml", recipe + "  - model: org/llama-chat\n    parameters: {weight: 1.0}\n")
+
+
+@planted("mergekit", words=("tags of README.md",))
+def tags_of_the_card(body: Body) -> None:
+    body.write("README.md", "---\nbase_model: [org/a, org/b]\ntags: [mergekit, merge]\n---\n# merge\n")
+
+
+@planted("mergekit", "readme-base", words=("org/llama-unrelated",))
+def card_names_an_unrelated_repository(body: Body) -> None:
+    body.write("mergekit_config.yml", MERGEKIT.format(root="org/ko-base", target=1.0, base=-1.0))
+    body.write("README.md", "---\nbase_model:\n- org/ko-base\n- org/llama-unrelated\n---\n")
+
+
+@planted("tokenizer-class")
+def tokenizer_class_of_transformers_5(body: Body) -> None:
+    with body.json("tokenizer_config.json") as config:
+        config["tokenizer_class"] = "TokenizersBackend"
+
+
+@planted("config-leak", words=("is_local, local_files_only",))
+def keys_of_the_machine(body: Body) -> None:
+    with body.json("tokenizer_config.json") as config:
+        config |= {"is_local": True, "local_files_only": False}

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults in weights: files and index, tensors against the configuration, numbers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import ml_dtypes
+import numpy as np
+from safetensors.numpy import save_file
+
+from builders import BF16, load_weights
+from doctor.patients import DOWN, EMBEDDING, HEAD, INDEX, LAYERS, Body, planted
+
+# ---- files of weights -----------------------------------------------------------------------------------------------
+
+
+@planted("index-damaged", model="sharded", words=("no index",))
+def index_is_no_json(body: Body) -> None:
+    body.write(INDEX, "{")
+
+
+@planted("index-stale", words=("model-00001-of-00002.safetensors",))
+def index_of_an_earlier_run_beside_a_single_file(body: Body) -> None:
+    body.write(INDEX, json.dumps({"metadata": {}, "weight_map": {EMBEDDING: "model-00001-of-00002.safetensors"}}))
+
+
+@planted("index-stale", "shards-orphaned", model="sharded")
+def a_second_run_with_fewer_shards(body: Body) -> None:
+    save_file(load_weights(body.path), body.path / "model.safetensors", {"format": "pt"})
+
+
+@planted("index-missing-files", model="sharded", words=("1 of 3 files", "model-00009"))
+def index_names_a_missing_file(body: Body) -> None:
+    with body.json(INDEX) as index:
+        index["weight_map"]["model.extra.weight"] = "model-00009-of-00009.safetensors"
+
+
+@planted("index-wrong", model="sharded", words=("1 tensors are in no file", "model.extra.weight"))
+def index_names_a_tensor_that_is_in_no_file(body: Body) -> None:
+    with body.json(INDEX) as index:
+        index["weight_map"]["model.extra.weight"] = "model-00001-of-00002.safetensors"
+
+
+@planted("index-wrong", model="sharded", words=("lie in another file", EMBEDDING))
+def index_names_the_wrong_shard(body: Body) -> None:
+    with body.json(INDEX) as index:
+        index["weight_map"][EMBEDDING] = "model-00002-of-00002.safetensors"
+
+
+@planted("index-wrong", model="sharded", words=("not listed", "model.norm.weight"))
+def index_leaves_a_tensor_out(body: Body) -> None:
+    with body.json(INDEX) as index:
+        del index["weight_map"]["model.norm.weight"]
+
+
+@planted("index-size", model="sharded", words=("total_size 21",))
+def index_counts_tensors_instead_of_bytes(body: Body) -> None:
+    with body.json(INDEX) as index:
+        index["metadata"]["total_size"] = 21
+
+
+@planted("shards-incomplete", model="sharded", words=("1 of 2 shards", "model-00002-of-00002.safetensors"))
+def disk_was_full_after_the_first_shard(body: Body) -> None:
+    body.remove(INDEX, "model-00002-of-00002.safetensors")
+
+
+@planted("shards-incomplete", "tensor-twice", model="sharded", words=("2 sets of shards",))
+def shards_of_two_runs(body: Body) -> None:
+    body.remove(INDEX)
+    for number in (1, 2):
+        source = body.path / f"model-0000{number}-of-00002.safetensors"
+        shutil.copy(source, body.path / f"model-0000{number}-of-00003.safetensors")
+
+
+@planted("shards-orphaned", words=("model-00001-of-00002.safetensors",))
+def orphans_of_a_killed_run(body: Body) -> None:
+    shutil.copy(body.path / "model.safetensors", body.path / "model-00001-of-00002.safetensors")
+
+
+@planted("weights-damaged", model="sharded", words=("model-00002-of-00002.safetensors", "truncated"))
+def truncated_shard(body: Body) -> None:
+    file = body.path / "model-00002-of-00002.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+@planted("tensor-twice", model="sharded", words=("model.norm.weight",))
+def one_tensor_in_two_shards(body: Body) -> None:
+    from safetensors.numpy import load_file
+
+    first = body.path / "model-00001-of-00002.safetensors"
+    norm = load_weights(body.path)["model.norm.weight"]
+    save_file(load_file(first) | {"model.norm.weight": norm}, first, {"format": "pt"})
+    with body.json(INDEX) as index:
+        index["weight_map"]["model.norm.weight"] = first.name
+        index["metadata"] = {}
+
+
+@planted("other-weights", words=("pytorch_model.bin",))
+def pickle_beside_safetensors(body: Body) -> None:
+    body.write("pytorch_model.bin")
+
+
+@planted("other-weights", words=("consolidated.safetensors",))
+def vendor_layout_beside_ours(body: Body) -> None:
+    shutil.copy(body.path / "model.safetensors", body.path / "consolidated.safetensors")
+
+
+@planted("leftovers", words=("model.safetensors.partial", "optimizer.pt"))
+def leftovers_of_runs(body: Body) -> None:
+    body.write("model.safetensors.partial")
+    body.write("optimizer.pt")
+
+
+# ---- tensors against the configuration ------------------------------------------------------------------------------
+
+
+@planted("config-missing", words=("config.json is missing",))
+def no_config(body: Body) -> None:
+    body.remove("config.json")
+
+
+@planted("config-missing", words=("no JSON",))
+def broken_config(body: Body) -> None:
+    body.write("config.json", "{,}")
+
+
+@planted("config-missing", words=("neither model_type nor architectures",))
+def empty_config(body: Body) -> None:
+    body.write("config.json", "{}")
+
+
+@planted("embedding-missing")
+def no_embedding(body: Body) -> None:
+    with body.weights() as weights:
+        del weights[EMBEDDING], weights[HEAD]
+
+
+@planted("layers-missing", words=("1 of 2 layers: 1",))
+def a_layer_is_gone(body: Body) -> None:
+    with body.weights() as weights:
+        for name in [name for name in weights if ".layers.1." in name]:
+            del weights[name]
+
+
+@planted("layers-extra", words=("1 layers", "hold 2"))
+def more_layers_than_the_configuration_says(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["num_hidden_layers"] = 1
+
+
+@planted("tensors-irregular", words=("self_attn.v_proj.weight in layers 1",))
+def one_layer_lost_v_proj(body: Body) -> None:
+    with body.weights() as weights:
+        del weights["model.layers.1.self_attn.v_proj.weight"]
+
+
+@planted("biases-dropped", words=("8 tensors", "attention_bias is true", "q_proj.bias"))
+def attention_biases_dropped(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["attention_bias"] = True
+
+
+@planted("biases-dropped", words=("6 tensors", "mlp_bias is true"))
+def mlp_biases_dropped(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["mlp_bias"] = True
+
+
+@planted("biases-dropped", words=("6 tensors", "model_type qwen2"))
+def biases_that_every_qwen2_has_dropped(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["model_type"] = "qwen2"
+
+
+@planted("biases-ignored", words=("attention_bias is false",))
+def biases_switched_off(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["attention_bias"] = False
+    with body.weights() as weights:
+        for layer in range(LAYERS):
+            for part, rows in (("q", 16), ("k", 8), ("v", 8), ("o", 16)):
+                weights[f"model.layers.{layer}.self_attn.{part}_proj.bias"] = np.full(rows, 0.1, BF16)
+
+
+@planted("norms-dropped", words=("4 tensors", "model_type qwen3", "q_norm"))
+def query_and_key_norms_dropped(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["model_type"] = "qwen3"
+
+
+@planted("norm-missing")
+def last_norm_dropped(body: Body) -> None:
+    with body.weights() as weights:
+        del weights["model.norm.weight"]
+
+
+@planted("experts-missing", words=("2 layers: layer 0 has 2 of 3",))
+def experts_dropped(body: Body) -> None:
+    with body.json("config.json") as config:
+        config |= {"model_type": "mixtral", "num_local_experts": 3}
+    with body.weights() as weights:
+        for layer in range(LAYERS):
+            for name in [name for name in weights if f".layers.{layer}.mlp." in name]:
+                values = weights.pop(name)
+                short = {"gate_proj": "w1", "down_proj": "w2", "up_proj": "w3"}[name.split(".")[-2]]
+                for expert in range(2):
+                    weights[f"model.layers.{layer}.block_sparse_moe.experts.{expert}.{short}.weight"] = values
+
+
+@planted("experts-fused", words=("2 layers",))
+def experts_fused_as_in_memory(body: Body) -> None:
+    with body.json("config.json") as config:
+        config |= {"model_type": "mixtral", "num_local_experts": 2}
+    with body.weights() as weights:
+        for layer in range(LAYERS):
+            at = f"model.layers.{layer}.mlp"
+            gate, up, down = (weights.pop(f"{at}.{part}_proj.weight") for part in ("gate", "up", "down"))
+            weights[f"{at}.experts.gate_up_proj"] = np.stack([np.concatenate([gate, up])] * 2)
+            weights[f"{at}.experts.down_proj"] = np.stack([down] * 2)
+
+
+@planted("shapes-differ", words=("6 tensors", "instead of [32, 16]"))
+def configuration_of_a_wider_model(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["intermediate_size"] = 32
+
+
+@planted("code-missing", words=("modeling_own.py",))
+def remote_code_left_behind(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["auto_map"] = {"AutoModelForCausalLM": "modeling_own.Own", "AutoConfig": "org/other--configuration.Own"}
+
+
+# ---- numbers --------------------------------------------------------------------------------------------------------
+
+
+@planted("non-finite", words=(DOWN,))
+def nan_of_a_parent_went_through(body: Body) -> None:
+    with body.weights() as weights:
+        weights[DOWN][3, 5] = np.nan
+
+
+@planted("tensor-zero", words=(DOWN,))
+def tensor_filled_with_zeros(body: Body) -> None:
+    with body.weights() as weights:
+        weights[DOWN][:] = 0
+
+
+@planted("rows-zero", words=("'hello'",))
+def row_of_a_word_is_zero(body: Body) -> None:
+    row = body.ids()["hello"]
+    with body.weights() as weights:
+        weights[EMBEDDING][row] = 0
+
+
+@planted("scales-ignored", words=(DOWN, "root mean square"))
+def scales_of_fp8_ignored(body: Body) -> None:
+    with body.weights() as weights:
+        values = weights[DOWN].astype(np.float32)
+        scale = np.abs(values).max() / 448
+        weights[DOWN] = (values / scale).astype(ml_dtypes.float8_e4m3fn).astype(BF16)
+
+
+@planted("quantised-unsaid", words=("FP8", "weight_scale_inv"))
+def fp8_scales_without_a_configuration(body: Body) -> None:
+    with body.weights() as weights:
+        weights["model.layers.0.mlp.down_proj.weight_scale_inv"] = np.ones((1, 1), np.float32)
+        weights["model.layers.1.mlp.down_proj.weight_scale_inv"] = np.ones((1, 1), np.float32)
+
+
+@planted("quantised-stale")
+def quantisation_config_beside_plain_weights(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["quantization_config"] = {"quant_method": "fp8"}
+
+
+@planted("quantised", words=("FP8",))
+def a_quantised_model_that_says_so(body: Body) -> None:
+    quantisation_config_beside_plain_weights(body)
+    fp8_scales_without_a_configuration(body)
+
+
+@planted("dtype-differs", words=("BF16", "F32"))
+def silently_float32(body: Body) -> None:
+    with body.weights() as weights:
+        for name in weights:
+            weights[name] = weights[name].astype(np.float32)
