@@ -34,6 +34,7 @@ from chatvector.lab.tokens import (
 from chatvector.lab.world import VERSION
 from chatvector.lab.world.documents import Mixture, documents, instructions
 from chatvector.lab.world.drill import Copy, drill
+from chatvector.runtime.generation import quiet_transformers
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -147,7 +148,7 @@ class Workshop:
 
         digest = f"{name}-{_digest(VERSION, self.recipe.seed, self.recipe.shape, parent, stage, key, trained)}"
         out = self.directory / digest
-        if (out / "model.safetensors").exists():
+        if out.exists():
             self.report(f"{name}: found in {out}")
             return digest
         if parent is None:
@@ -165,7 +166,9 @@ class Workshop:
             rng=Random(f"{name} {self.recipe.seed}"),
             report=lambda line: self.report(f"{name}: {line}"),
         )
-        model.save_pretrained(out)
+        partial = self.directory / f"{digest}.partial"
+        model.save_pretrained(partial)
+        partial.rename(out)  # a stage is there whole or not at all
         return digest
 
     def _begin_as_end(self, model: LlamaForCausalLM, tokens: tuple[str, ...]) -> None:
@@ -260,12 +263,13 @@ def main(arguments: list[str] | None = None) -> None:
     import torch
 
     torch.set_num_threads(options.threads)
-    workshop = Workshop(
-        dataclasses.replace(TrioRecipe(), seed=options.seed),
-        options.work,
-        lambda line: print(line, file=sys.stderr, flush=True),
-    )
-    workshop.export(workshop.run(), options.out)
+    with quiet_transformers():
+        workshop = Workshop(
+            dataclasses.replace(TrioRecipe(), seed=options.seed),
+            options.work,
+            lambda line: print(line, file=sys.stderr, flush=True),
+        )
+        workshop.export(workshop.run(), options.out)
 
 
 if __name__ == "__main__":
