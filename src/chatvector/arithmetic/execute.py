@@ -49,6 +49,11 @@ class Outcome:
     threads: int
 
 
+def available_cores() -> int:
+    """Cores that this process may use; all of the machine's where the system does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def choose_threads(plan: Plan, memory: int, threads: int | None) -> int:
     """Threads that fit the budget of `memory` bytes. Raises NotEnoughSpace when not even one fits."""
     if plan.thread_bytes > memory:
@@ -56,7 +61,7 @@ def choose_threads(plan: Plan, memory: int, threads: int | None) -> int:
             f"--memory {_size(memory)}: one thread needs {_size(plan.thread_bytes)} of buffers for these models;"
             " raise it"
         )
-    wanted = threads or min(MOST_THREADS, len(os.sched_getaffinity(0)))
+    wanted = threads or min(MOST_THREADS, available_cores())
     return max(1, min(wanted, memory // max(1, plan.thread_bytes), len(plan.units)))
 
 

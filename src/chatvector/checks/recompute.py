@@ -8,7 +8,6 @@ common case of BF16 throughout in integer steps, which keep up with the disk.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from chatvector.arithmetic.execute import available_cores
 from chatvector.arithmetic.plan import Plan, TensorPlan
 from chatvector.arithmetic.reading import Buffer, read_slice
 from chatvector.checkpoint.tensor_files import TensorFiles
@@ -90,7 +90,7 @@ def compare(
         for start, stop in (_whole(plan, tensor) if full else _sample(tensor))
     )
     run = _Run(plan, written, pieces, advance)
-    count = max(1, min(threads or THREADS_PER_CORE * len(os.sched_getaffinity(0)), MOST_THREADS))
+    count = max(1, min(threads or THREADS_PER_CORE * available_cores(), MOST_THREADS))
     with ThreadPoolExecutor(count, "verify") as pool:
         pending = {pool.submit(run.work) for _ in range(count)}
         try:
