@@ -54,11 +54,13 @@ def origin(parent: Parent) -> dict[str, Any]:
 
 
 def without_paths(lines: Iterable[str], job: Job, parents: Sequence[Parent]) -> list[str]:
-    """Lines for people with the names of local parents replaced by what they are to this recipe."""
+    """Lines for people with the names of local parents replaced by what they are to this recipe.
+
+    Hub names stay, without the commit that they may be pinned to: the same parents give the same lines.
+    """
     names: dict[str, str] = {}
     for model, parent in zip(_models(job), parents, strict=True):
-        if parent.name is None:
-            names.setdefault(model.name, parent.called)
+        names.setdefault(model.name, parent.name or parent.called)
     for number, spec in enumerate(job.recipe.vectors, 1):
         if spec.vector is not None:
             names.setdefault(spec.vector, f"vector {number}")

@@ -43,7 +43,8 @@ def load_recipe(path: Path, settings: list[str], output: str | None) -> Loaded:
     # The earlier output is there already; another one has to be named.
     recipe = _overridden(recipe.model_copy(update={"output": None}), settings, output)
     if recipe.output is None:
-        raise UsageError(f"{path}: name the new output with -o (the manifest's own is {manifest['run']['output']})")
+        own = manifest.get("run", {}).get("output")
+        raise UsageError(f"{path}: name the new output with -o" + (f" (the manifest's own is {own})" if own else ""))
     return Loaded(recipe, _accept if changed else _same_parents(manifest, path))
 
 
@@ -61,13 +62,14 @@ def _recipe_in(path: Path) -> tuple[Recipe, tuple[str, ...]]:
 def recipe_of(manifest: Mapping[str, Any], path: Path) -> Recipe:
     """The recipe of a model's manifest, hub names pinned to the commits that were read.
 
-    Raises UsageError for the manifest of a vector, and for one whose run section was stripped.
+    A published manifest has no places, but the hub names of parents that have some. Raises UsageError for the manifest
+    of a vector, and for a published one whose parents have no public name.
     """
     if manifest["kind"] != "model":
         raise UsageError(f"{path}: is the manifest of a vector; use `chatvector apply --vector {path.parent}`")
     run = manifest.get("run")
     if not run:
-        raise UsageError(f"{path}: was published without the parents' places; write a recipe that names them")
+        return _published_recipe(manifest, path)
     pinned = dict(run["recipe"])
     revisions: Mapping[str, str] = run["revisions"]
     pinned["target"] = _pin(pinned["target"], revisions)
@@ -76,6 +78,35 @@ def recipe_of(manifest: Mapping[str, Any], path: Path) -> Recipe:
         for vector in pinned["vectors"]
     ]
     return Recipe.from_mapping(pinned, str(path))
+
+
+def _published_recipe(manifest: Mapping[str, Any], path: Path) -> Recipe:
+    origins: Mapping[str, Mapping[str, Any]] = manifest.get("origins", {})
+    nameless = [role for role, origin in origins.items() if not origin["model"]]
+    # A vector on disk is a parent of its own, under a key without a side.
+    nameless += [role for role in manifest["parents"] if role not in origins]
+    if nameless:
+        raise UsageError(
+            f"{path}: was published without the places of {first_five(nameless)}, which have no public name;"
+            " write a recipe that names them"
+        )
+
+    def place(role: str) -> str:
+        origin = origins[role]
+        return f"{origin['model']}@{origin['commit']}" if origin["commit"] else str(origin["model"])
+
+    recipe = manifest["recipe"]
+    vectors = [
+        {
+            "base": place(f"vectors.{number}.base"),
+            "chat": place(f"vectors.{number}.chat"),
+            "scale": vector["scale"],
+            **{rules: dict(vector[rules]) for rules in ("scale_role", "scale_layers", "scale_tensors")},
+        }
+        for number, vector in enumerate(recipe["vectors"])
+    ]
+    settings = {key: recipe[key] for key in ("vocabulary", "chat_format", "system_prompt")}
+    return Recipe.from_mapping({"target": place("target"), "vectors": vectors, **settings}, str(path))
 
 
 def _pin(name: str, revisions: Mapping[str, str]) -> str:

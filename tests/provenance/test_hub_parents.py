@@ -14,9 +14,12 @@ import yaml
 from huggingface_hub import constants
 
 from builders import Trio, write_trio
+from chatvector.errors import UsageError
 from chatvector.extraction import extract
 from chatvector.pipeline import Result, apply
+from chatvector.provenance.manifest import publishable, to_bytes
 from chatvector.recipe import Recipe, VectorSpec
+from chatvector.rerun import load_recipe
 from hub_server import Fault, HubServer
 from provenance.licence_texts import LLAMA31, card
 
@@ -149,3 +152,48 @@ def test_parents_in_directories_have_no_name(trio: Trio, tmp_path: Path) -> None
     published = {key: value for key, value in made.manifest.items() if key != "run"}
     assert str(tmp_path) not in json.dumps(published)
     assert made.manifest["origins"]["base"]["model"] is None
+
+
+def strip(output: Path, tmp_path: Path) -> Path:
+    """The manifest as `push` publishes it."""
+    place = tmp_path / "published.json"
+    place.write_bytes(to_bytes(publishable(json.loads((output / "chat_vector.json").read_text("utf-8")))))
+    return place
+
+
+def test_a_published_manifest_makes_the_same_model(hub: HubServer, trio: Trio, tmp_path: Path) -> None:
+    publish(hub, trio, CARDS)
+    vector = VectorSpec(base=NAMES["base"], chat=NAMES["chat"], scale=0.5, scale_role={"norm": 0})
+    first = apply(Recipe(target=NAMES["target"], vectors=(vector,), output=str(tmp_path / "first")))
+    hub.add("org/ko", {"config.json": b"{}", "model.safetensors": b"moved on"})
+    loaded = load_recipe(strip(first.output, tmp_path), [], str(tmp_path / "again"))
+    again = apply(loaded.recipe, progress=loaded.check)  # type: ignore[arg-type]
+    assert again.manifest["files"] == first.manifest["files"]
+    weights = "model.safetensors"
+    assert (again.output / weights).read_bytes() == (first.output / weights).read_bytes()
+
+
+def test_a_published_manifest_wants_an_output(hub: HubServer, trio: Trio, tmp_path: Path) -> None:
+    publish(hub, trio, CARDS)
+    published = strip(merge(tmp_path / "out").output, tmp_path)
+    with pytest.raises(UsageError, match=r"published.json: name the new output with -o$"):
+        load_recipe(published, [], None)
+
+
+def test_a_published_manifest_of_nameless_parents(trio: Trio, tmp_path: Path) -> None:
+    vector = VectorSpec(base=str(trio.base), chat=str(trio.chat))
+    result = apply(Recipe(target=str(trio.target), vectors=(vector,), output=str(tmp_path / "out")))
+    with pytest.raises(
+        UsageError,
+        match=r"was published without the places of target, vectors.0.base, vectors.0.chat, which have no public name",
+    ):
+        load_recipe(strip(result.output, tmp_path), [], str(tmp_path / "again"))
+
+
+def test_a_published_manifest_of_a_vector_on_disk(hub: HubServer, trio: Trio, tmp_path: Path) -> None:
+    publish(hub, trio, CARDS)
+    extract(NAMES["base"], NAMES["chat"], str(tmp_path / "vector"))
+    vector = VectorSpec(vector=str(tmp_path / "vector"))
+    result = apply(Recipe(target=NAMES["target"], vectors=(vector,), output=str(tmp_path / "out")))
+    with pytest.raises(UsageError, match=r"was published without the places of vectors.0, which have no public name"):
+        load_recipe(strip(result.output, tmp_path), [], str(tmp_path / "again"))
