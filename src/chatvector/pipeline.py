@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatvector.arithmetic.execute import Progress, choose_threads, execute
 from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.names import is_store
 from chatvector.checkpoint.staging import (
     Staging,
     allocated_bytes,
@@ -32,6 +33,9 @@ from chatvector.provenance.parent_cards import CARD
 from chatvector.recipe import Recipe
 from chatvector.record import merge_manifest
 
+if TYPE_CHECKING:
+    from chatvector.checkpoint.object_store_output import ObjectOutput
+
 Say = Callable[[str], None]
 # Side files, header rounding and the file system's own bookkeeping.
 DISK_MARGIN_BYTES = 64 << 20
@@ -39,7 +43,7 @@ DISK_MARGIN_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Result:
-    """What a run made: where it lies, and its manifest."""
+    """What a run made: its directory (where it was staged, if it went to an object store), and its manifest."""
 
     output: Path
     manifest: Mapping[str, Any]
@@ -73,6 +77,7 @@ def apply(
     with ExitStack() as stack:
         # 1. Recipe → three checkpoints → compatibility and lineage → row maps and chat format → plan.
         check_output_place(output, [])
+        remote = _store_of(recipe)
         job = prepare(recipe, stack, say)
         check_places(job)
         choose_threads(job.plan, recipe.memory_bytes, recipe.threads)
@@ -84,6 +89,8 @@ def apply(
         require_space(output, job.plan.bytes_written, job.plan.hash)
         # 2. Execute, in a staging directory beside the output.
         staging = stack.enter_context(open_staging(output, job.plan.hash, restart=restart, on_resume=say))
+        if remote is not None:
+            remote.refuse_existing(staging.path)
         with discarded_on_failure(staging):
             outcome = execute(
                 job.plan,
@@ -100,25 +107,51 @@ def apply(
                 staging.write_file(name, data)
             # 4. Checks on what was written, not on what was meant.
             checks = check_output(job.plan, staging.path, job.choice, job.vocabulary)
-            # 5. Manifest and model card, then the rename.
-            manifest = with_card(merge_manifest(job, verdict, outcome, checks, started, output, staging.path))
+            # 5. Manifest and model card, then the rename, or the upload with the manifest last.
+            place = output if remote is None else remote.url
+            manifest = with_card(merge_manifest(job, verdict, outcome, checks, started, place, staging.path))
             staging.write_file(CARD, model_card(manifest).encode())
             staging.write_file(MANIFEST, to_bytes(manifest))
-            staging.publish()
+            if remote is None:
+                staging.publish()
+            else:
+                remote.upload(staging.path, say)
+                staging.discard()
     return Result(output, manifest)
 
 
 def output_place(recipe: Recipe) -> Path:
-    """The output directory of a recipe. Raises UsageError when it names none."""
+    """The output directory of a recipe; where it is staged, when it goes to an object store.
+
+    Raises UsageError when the recipe names none.
+    """
     if not recipe.output:
         raise UsageError("no output given; name a directory with -o")
+    if is_store(recipe.output):
+        from chatvector.checkpoint.object_store_output import staging_place
+
+        return staging_place(recipe.output)
     return output_path(recipe.output)
+
+
+def _store_of(recipe: Recipe) -> ObjectOutput | None:
+    """Where the output goes in an object store, None for a directory. Raises OutputRefused when it is there."""
+    if not recipe.output or not is_store(recipe.output):
+        return None
+    from chatvector.checkpoint.object_store_output import ObjectOutput
+
+    output = ObjectOutput(recipe.output, MANIFEST)
+    output.refuse_existing()
+    return output
 
 
 def check_places(job: Job) -> None:
     """Refuse an output that exists or overlaps an input, when one is named. Raises OutputRefused."""
-    if job.recipe.output:
-        check_output_place(output_place(job.recipe), local_inputs(job))
+    if not job.recipe.output:
+        return
+    check_output_place(output_place(job.recipe), local_inputs(job))
+    if (remote := _store_of(job.recipe)) is not None:
+        remote.refuse_overlap([model.name for model in job.models])
 
 
 def local_inputs(job: Job) -> list[Path]:

@@ -27,7 +27,13 @@ from chatvector.vocabulary.choice import describe
 
 
 def merge_manifest(
-    job: Job, verdict: Verdict, outcome: Outcome, checks: Mapping[str, Any], started: float, output: Path, place: Path
+    job: Job,
+    verdict: Verdict,
+    outcome: Outcome,
+    checks: Mapping[str, Any],
+    started: float,
+    output: Path | str,
+    place: Path,
 ) -> dict[str, Any]:
     """The manifest of a merged model.
 

@@ -144,8 +144,8 @@ def test_a_file_is_refused_by_kind(here: Path, file: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("s3://bucket/model", "remote stores are not read yet; copy the model to a local directory first"),
-        ("gs://bucket/model", "remote stores are not read yet"),
+        ("ftp://host/model", "URLs of this kind are not read; object stores are .s3://, "),
+        ("https://host/model", "URLs of this kind are not read"),
         ("https://huggingface.co/org/name/tree/main", "write the hub name: org/name"),
         ("hf://org/name", "write the hub name: org/name"),
         ("file:///data/m", "write the path: /data/m"),
@@ -155,6 +155,12 @@ def test_urls_are_recognised_and_refused(name: str, hint: str) -> None:
     assert classify(name).kind == "url"
     with pytest.raises(UnsupportedFormat, match=hint):
         resolve(name)
+
+
+@pytest.mark.parametrize("name", ["s3://bucket/model", "gs://bucket/a/b", "S3://bucket", "az://c/m@v2"])
+def test_object_stores(name: str) -> None:
+    location = resolve(name)
+    assert (location.kind, location.name, location.path, location.repo_id) == ("url", name, None, None)
 
 
 def test_family_members(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

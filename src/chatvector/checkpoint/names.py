@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a model name means: a local path, a hub name, a member of the embedded family, or a URL.
 
-The rule, in this order: an existing path is local. `demo:NAME` is embedded. `scheme://…` is a URL. What
-starts with `/`, `./`, `../` or `~`, holds a backslash, starts with a drive letter, or whose parent directory
-exists, is a local path that is missing, never a hub name: a mistyped path must not become a download.
+The rule, in this order: an existing path is local. `demo:NAME` is embedded. `scheme://…` is a URL, of an object
+store. What starts with `/`, `./`, `../` or `~`, holds a backslash, starts with a drive letter, or whose parent
+directory exists, is a local path that is missing, never a hub name: a mistyped path must not become a download.
 `org/name` and `org/name@revision` are hub names. Anything else is a missing local path.
 
 In a local path `@`, `+`, blanks, colons and letters of any script are characters like others.
@@ -30,6 +30,7 @@ FAMILY = Path(__file__).parent / "family"
 
 # At least two letters before "://", so that a drive letter is no scheme.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+STORES = ("s3", "s3a", "gs", "az", "abfs", "abfss")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 # The hub's rule for names: letters, digits, "-", "_", "."; no "--" or ".." inside; 96 characters a part.
 _PART = r"(?!.*(?:--|\.\.))[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
@@ -55,10 +56,10 @@ def resolve(name: str | os.PathLike[str]) -> Location:
     """Find out where a model is; touches the local file system only.
 
     Raises UsageError (empty name, unknown family member), MissingInput (a local path that is not there),
-    UnsupportedFormat (a URL, or a file where a directory belongs).
+    UnsupportedFormat (a URL that is no object store's, or a file where a directory belongs).
     """
     location = classify(os.fspath(name))
-    if location.kind == "url":
+    if location.kind == "url" and not is_store(location.name):
         raise _url_refused(location.name)
     if location.path is not None and location.path.is_file():
         raise refuse_single_file(location.path, location.name)
@@ -83,6 +84,12 @@ def classify(name: str) -> Location:
     if not _looks_local(name, path) and (match := _HUB.fullmatch(name)) and not match["repo"].endswith(".git"):
         return Location("hub", name, repo_id=match["repo"], revision=match["revision"])
     raise MissingInput(_missing(name, path))
+
+
+def is_store(name: str) -> bool:
+    """Whether a name is the URL of an object store that can be read and written."""
+    match = _URL.match(name)
+    return match is not None and match[1].lower() in STORES
 
 
 def _looks_local(name: str, path: Path) -> bool:
@@ -139,4 +146,6 @@ def _url_refused(name: str) -> UnsupportedFormat:
         return UnsupportedFormat(f"{name}: URLs are not read; write the hub name: {match[1]}")
     if name.startswith("file://"):
         return UnsupportedFormat(f"{name}: URLs are not read; write the path: {name.removeprefix('file://')}")
-    return UnsupportedFormat(f"{name}: remote stores are not read yet; copy the model to a local directory first")
+    return UnsupportedFormat(
+        f"{name}: URLs of this kind are not read; object stores are ({', '.join(f'{s}://' for s in STORES)})"
+    )

@@ -51,6 +51,8 @@ def output_path(name: str) -> Path:
     """The output that a user named, absolute, `~` expanded. Raises OutputRefused for what can be no path."""
     if "\0" in name:
         raise OutputRefused(f"{name!r}: is no path; choose another output")
+    if "://" in name:
+        raise OutputRefused(f"{name}: is a URL; only apply and run write to one, and only to object stores (s3://…)")
     try:
         path = Path(name).expanduser().absolute()
         path.exists()  # raises where a name is too long
