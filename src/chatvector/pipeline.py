@@ -83,7 +83,9 @@ def apply(
         choose_threads(job.plan, recipe.memory_bytes, recipe.threads)
         meter = progress(job)
         verdict = judge(parents_of(job, say))
-        for line in (*verdict.conflicts, *verdict.undetermined):
+        for line in verdict.conflicts:
+            say(f"warning: licences: {line}")
+        for line in verdict.undetermined:
             say(f"licences: {line}")
         changed = side_files(job, verdict)
         require_space(output, job.plan.bytes_written, job.plan.hash)

@@ -167,6 +167,18 @@ def test_parents_without_licence(tmp_path: Path) -> None:
     assert not (output.output / "NOTICE").exists()
 
 
+def test_a_conflict_of_licences_is_a_warning(tmp_path: Path) -> None:
+    lines: list[str] = []
+    trio = licensed_trio(tmp_path, chat={"README.md": card(license="cc-by-nc-4.0")})
+    vector = VectorSpec(base=str(trio.base), chat=str(trio.chat))
+    recipe = Recipe(target=str(trio.target), vectors=(vector,), output=str(tmp_path / "out"))
+    result = apply(recipe, say=lines.append)
+    conflict = "chat: cc-by-nc-4.0 excludes commercial use, of the output too"
+    assert f"warning: licences: {conflict}" in lines
+    assert result.manifest["licences"]["conflicts"] == [conflict]
+    assert f"- {conflict}" in (result.output / "README.md").read_text("utf-8")
+
+
 def manifest_of(names: Mapping[str, str | None], document: Mapping[str, Any]) -> dict[str, Any]:
     return {**document, "origins": {role: {"model": name, "commit": "c" * 40} for role, name in names.items()}}
 

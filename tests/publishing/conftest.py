@@ -29,6 +29,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WritableHub
         # The server speaks plain LFS; Xet has servers and a protocol of its own.
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
+        monkeypatch.setattr(
+            constants, "HF_TOKEN_PATH", str(tmp_path / "no-token")
+        )  # whoever runs this may be logged in
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setattr("time.sleep", lambda _seconds: None)
         logging.getLogger("huggingface_hub").setLevel(logging.ERROR)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from chatvector.cli.main import app
 from chatvector.errors import UsageError
+from docs.pages import read
 from hub_writer import WritableHub
 
 NAME = "org/Llama-3.1-ko"
@@ -57,6 +59,9 @@ def test_json(hub: WritableHub, output: Path) -> None:
     assert done.keys() - planned.keys() == {"url", "commit"}
     assert {key: done[key] for key in planned} == planned
     assert done["commit"] == hub.repos[NAME].refs["main"]
+    table = read("docs/model-cards.md").partition("## `push --json`")[2]
+    documented = {name.partition(".")[0] for name in re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)}
+    assert documented == done.keys()
 
 
 def test_a_refusal_is_a_usage_error_and_the_flag_helps(hub: WritableHub, output: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from huggingface_hub import constants
+from huggingface_hub import HfApi, constants
 
 from chatvector.errors import HubError, OutputRefused, UsageError
 from chatvector.publishing import plan_push, push
@@ -168,6 +168,22 @@ def test_a_second_shard_that_fails_leaves_the_first(hub: WritableHub, output: Pa
     hub.faults.clear()
     push_all(output)
     assert len(set(hub.sent())) == len(hub.sent()) == 2
+
+
+def test_what_the_xet_client_raises_is_one_line(
+    hub: WritableHub, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """hf_xet, which is written in Rust, raises RuntimeError whatever happened."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("CAS service error :\n ReqwestMiddleware Error: Request failed after 5 retries")
+
+    monkeypatch.setattr(HfApi, "preupload_lfs_files", fail)
+    with pytest.raises(
+        HubError, match=rf"^{NAME}: the upload failed .CAS service error : .* 5 retries.; the same command goes on$"
+    ):
+        push_all(output)
+    assert hub.files(NAME).keys() == {".gitattributes"}
 
 
 def test_no_token(hub: WritableHub, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
