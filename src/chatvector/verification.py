@@ -19,7 +19,8 @@ from typing import Any
 from chatvector import __version__
 from chatvector.checkpoint.files import INDEX, is_side_file
 from chatvector.checkpoint.locate import open_storage
-from chatvector.checkpoint.storage import Storage
+from chatvector.checkpoint.remote import RemoteStorage
+from chatvector.checkpoint.storage import LocalDirectory, Storage
 from chatvector.checks.doctor.examine import Diagnosis, examine_opened
 from chatvector.checks.doctor.patient import Patient
 from chatvector.checks.recompute import Advance, Comparison, compare
@@ -135,7 +136,23 @@ def verify(
     transformers is not installed. Differences are no exception: see `Verification.ok`.
     """
     # 1. The manifest.
-    storage, _ = open_storage(output, say)
+    storage, _ = open_storage(output, say, stream=True)
+    with ExitStack() as opened:
+        if isinstance(storage, RemoteStorage):
+            opened.callback(storage.close)
+        return _verify(storage, output, full=full, generate=generate, threads=threads, started=started, say=say)
+
+
+def _verify(
+    storage: Storage,
+    output: str,
+    *,
+    full: bool,
+    generate: bool | None,
+    threads: int | None,
+    started: Started,
+    say: Say,
+) -> Verification:
     listing = storage.listing()
     if MANIFEST not in listing:
         raise MissingInput(
@@ -240,7 +257,7 @@ def _open(storage: Storage, output: str, stack: ExitStack) -> Patient | str:
         model = Patient(storage, output)
     except InputError as problem:
         return str(problem)
-    stack.callback(model.close)
+    stack.callback(model.weights.close)
     return model
 
 
@@ -337,8 +354,6 @@ def _model(model: Patient | str, notes: list[str]) -> Check:
 
 def _reply(storage: Storage, checks: list[Check], generate: bool | None) -> Check:
     """Load through transformers with an empty load report, and let it answer."""
-    from chatvector.checkpoint.storage import LocalDirectory
-
     if generate is False:
         return Check("reply", None, "not asked for")
     if not isinstance(storage, LocalDirectory):

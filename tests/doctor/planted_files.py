@@ -81,7 +81,7 @@ def eos_beyond_the_vocabulary(body: Body) -> None:
         config["eos_token_id"] = 128009
 
 
-@planted("ids-of-another-family", "stop-missing", words=("bos_token_id 4", "eos_token_id 3"))
+@planted("ids-of-another-family", "stop-missing", words=("bos_token_id 4", "eos_token_id 3", "pad_token_id 3"))
 def ids_of_another_family(body: Body) -> None:
     with body.json("generation_config.json") as config:
         config |= {"bos_token_id": 4, "eos_token_id": 3, "pad_token_id": 3}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -80,9 +81,12 @@ def _irregular(text: Mapping[str, Any], layers: Layers) -> Iterator[Finding]:
     if text.get("num_kv_shared_layers"):
         return  # some layers use the keys and values of others
     lost: dict[str, list[int]] = {}
-    kinds = sorted(set(layers.values()), key=len, reverse=True)
+    kinds = Counter(layers.values())
     for layer, endings in layers.items():
-        for fuller in kinds:
+        for fuller in sorted(kinds, key=len, reverse=True):
+            # A single layer that has more than all others is another kind too, as those that predict further tokens.
+            if kinds[fuller] < kinds[endings]:
+                continue
             if endings < fuller and len(fuller) - len(endings) <= LOST_SHARE * len(fuller):
                 for ending in fuller - endings:
                     lost.setdefault(ending, []).append(layer)

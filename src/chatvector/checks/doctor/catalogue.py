@@ -214,7 +214,7 @@ TABLE = (
     Fault(
         "ids-of-another-family",
         "fault",
-        "bos or eos is the id of an ordinary word: replies break off at that word, or never end",
+        "eos is the id of an ordinary word, or of none: replies break off at that word, or never end",
         "copy the ids of the tokenizer's own special tokens; the mended generation_config.json has them",
         mended=True,
     ),

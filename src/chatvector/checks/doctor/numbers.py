@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +13,11 @@ from numpy.typing import NDArray
 from chatvector.arithmetic.roles import assign_roles, find_vocabulary, text_config
 from chatvector.checkpoint.fingerprint import Grid, blocks_of
 from chatvector.checkpoint.quantised import MARK_FILES, find_marks
+from chatvector.checkpoint.remote import read_ranges
 from chatvector.checkpoint.tensor_files import TensorRef
 from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.patient import Patient
-from chatvector.checks.doctor.rows import REMOTE_THREADS, Rows
+from chatvector.checks.doctor.rows import Rows
 from chatvector.errors import first_five
 from chatvector.vocabulary.untrained import RESERVED_NAME, SEED
 
@@ -106,23 +106,29 @@ def _values(model: Patient, seen: Sampled) -> Iterator[Finding]:
 
 def _sample(model: Patient, tensors: Mapping[str, TensorRef]) -> Iterator[tuple[str, NDArray[Any]]]:
     """Name and sampled elements; every tensor on this machine, an even choice of them over a network."""
-    if model.is_local:
-        for name in tensors:
-            yield name, _read(model, name, LOCAL_GRID)
-        return
-    names = list(tensors)
-    chosen = names[:: max(1, len(names) // REMOTE_TENSORS)]
-    with ThreadPoolExecutor(REMOTE_THREADS) as pool:
-        yield from zip(chosen, pool.map(lambda name: _read(model, name, REMOTE_GRID), chosen), strict=True)
+    grid, chosen = LOCAL_GRID, list(tensors.values())
+    if model.weights.is_remote:
+        grid, chosen = REMOTE_GRID, chosen[:: max(1, len(chosen) // REMOTE_TENSORS)]
+    by_file: dict[str, list[TensorRef]] = {}
+    for ref in chosen:
+        by_file.setdefault(ref.file, []).append(ref)
+    for file, refs in by_file.items():
+        blocks = {ref.name: _blocks(ref, grid) for ref in refs}
+        ranges = [span for ref in refs for span in blocks[ref.name]]
+        pieces = iter(read_ranges(model.weights.source(file), ranges))
+        for ref in refs:
+            data = b"".join(next(pieces) for _ in blocks[ref.name])
+            yield ref.name, np.frombuffer(data, ref.dtype.numpy)
 
 
-def _read(model: Patient, name: str, grid: Grid) -> NDArray[Any]:
-    elements = model.weights.tensors[name].elements
-    if grid.blocks == 1:
-        start = max(0, elements - grid.elements) // 2
-        return model.weights.read_array(name, start, min(elements, start + grid.elements))
-    parts = [model.weights.read_array(name, start, start + count) for start, count in blocks_of(elements, grid)]
-    return np.concatenate(parts)
+def _blocks(ref: TensorRef, grid: Grid) -> list[tuple[int, int]]:
+    """Bytes of a file that hold the sampled elements: (first, how many)."""
+    item = ref.dtype.bits // 8
+    if grid.blocks == 1 and ref.elements > grid.elements:
+        spans = [((ref.elements - grid.elements) // 2, grid.elements)]
+    else:
+        spans = blocks_of(ref.elements, grid)
+    return [(ref.offset + start * item, count * item) for start, count in spans]
 
 
 def _zero_rows(model: Patient) -> Iterator[Finding]:

@@ -14,7 +14,8 @@ from typing import Any
 from chatvector.checkpoint.files import INDEX, SHARD, SINGLE, is_side_file
 from chatvector.checkpoint.header import Header, read_header
 from chatvector.checkpoint.locate import open_storage
-from chatvector.checkpoint.storage import LocalDirectory, Storage
+from chatvector.checkpoint.remote import RemoteStorage
+from chatvector.checkpoint.storage import ByteSource, Storage
 from chatvector.checkpoint.tensor_files import TensorFiles
 from chatvector.errors import ChatVectorError, InputError, MissingInput, UnsupportedFormat, first_five
 from chatvector.vocabulary.tokens import TokenTable, read_tokens
@@ -39,6 +40,7 @@ class Patient:
         self.storage = storage
         self.listing: Mapping[str, int] = storage.listing()
         self.files: tuple[str, ...] = tuple(sorted(name for name in self.listing if is_side_file(name)))
+        self._opened: dict[str, ByteSource] = {}
         self.headers: dict[str, Header] = {}
         self.damaged: dict[str, str] = {}
         self.weight_map: Mapping[str, str] | None = None
@@ -49,8 +51,11 @@ class Patient:
 
     @classmethod
     def open(cls, name: str, progress: Callable[[str], None] | None = None) -> Patient:
-        """Open by a name as `Checkpoint.open` takes it. Raises its errors for what is not there at all."""
-        storage, _ = open_storage(name, progress)
+        """Open by a name as `Checkpoint.open` takes it; a hub model is read by byte range, nothing lands on disk.
+
+        Raises its errors for what is not there at all.
+        """
+        storage, _ = open_storage(name, progress, stream=True)
         return cls(storage, name)
 
     def read_file(self, name: str) -> bytes:
@@ -109,11 +114,6 @@ class Patient:
         except ChatVectorError as problem:
             return None, problem
 
-    @property
-    def is_local(self) -> bool:
-        """Whether reads are cheap."""
-        return isinstance(self.storage, LocalDirectory)
-
     @cached_property
     def shards(self) -> tuple[str, ...]:
         """The weight files that a loader takes: the single file, else what the index names, else the numbered set."""
@@ -125,8 +125,10 @@ class Patient:
         return tuple(sorted(name for name in here if SHARD.fullmatch(name)))
 
     def close(self) -> None:
-        """Close every file."""
+        """Close every file, and the connections of a storage that is not on this machine."""
         self.weights.close()
+        if isinstance(self.storage, RemoteStorage):
+            self.storage.close()
 
     def _read_headers(self) -> None:
         names = sorted(name for name in self.listing if name.endswith(".safetensors") and "/" not in name)
@@ -138,13 +140,13 @@ class Patient:
                 f"{self.name}: the only weights are pickles ({first_five(others)}), of which headers cannot be read"
                 " alone: convert them to safetensors"
             )
+        if isinstance(self.storage, RemoteStorage):
+            self._opened = self.storage.prefetch(self.files, names)
         for name in names:
             try:
-                source = self.storage.open(name)
-                try:
-                    self.headers[name] = read_header(source)
-                finally:
-                    source.close()
+                source = self._opened[name] if name in self._opened else self.storage.open(name)
+                self._opened[name] = source
+                self.headers[name] = read_header(source)
             except InputError as problem:
                 self.damaged[name] = str(problem)
 
@@ -165,7 +167,7 @@ class Patient:
         good = [name for name in self.shards if name in self.headers and self.headers[name].entries]
         if not good:
             raise MissingInput(f"{self.name}: no weight file can be read: {'; '.join(self.damaged.values())}")
-        return _Lenient(self.storage, tuple(good), self.name)
+        return _Lenient(self.storage, tuple(good), self.name, self._opened)
 
 
 class _Lenient(TensorFiles):

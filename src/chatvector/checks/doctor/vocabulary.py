@@ -113,21 +113,24 @@ def _ids(model: Patient, rows: int) -> Iterator[Finding]:
     known = set(special.values()) | {text for text, token in tokens.added.items() if token.special}
     names = tokens.names()
     beyond: list[str] = []
-    wrong: list[str] = []
+    wrong: dict[str, list[str]] = {}
     for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
         for row in effective_ids(model, key):
             if row >= rows:
                 beyond.append(f"{key} {row}")
-            elif row >= 0 and key != "pad_token_id" and names.get(row) not in known:
-                wrong.append(f"{key} {row} is {names[row]!r}" if row in names else f"{key} {row} is no token")
+            elif row >= 0 and names.get(row) not in known:
+                said = f"{key} {row} is {names[row]!r}" if row in names else f"{key} {row} is no token"
+                wrong.setdefault(key, []).append(said)
     if beyond:
         yield Finding("ids-beyond-vocab", f"{first_five(beyond)}; the embedding has {rows} rows")
-    if wrong:
-        yield Finding("ids-of-another-family", first_five(wrong))
+    # Only stop ids do harm by themselves: prompts come from the tokenizer, and any id may serve as padding.
+    if "eos_token_id" in wrong:
+        yield Finding("ids-of-another-family", first_five(line for lines in wrong.values() for line in lines))
+        return
     bos = tokens.ids.get(special.get("bos_token", ""))
-    said = effective_ids(model, "bos_token_id")
-    if bos is not None and said and bos not in said and said[0] < rows and not any("bos" in each for each in wrong):
-        yield Finding("bos-differs", f"bos_token_id {said[0]}, but bos_token {special['bos_token']!r} has id {bos}")
+    listed = effective_ids(model, "bos_token_id")
+    if bos is not None and listed and bos not in listed and listed[0] < rows:
+        yield Finding("bos-differs", f"bos_token_id {listed[0]}, but bos_token {special['bos_token']!r} has id {bos}")
 
 
 def _special(model: Patient, tokens: TokenTable) -> Mapping[str, Any]:

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No false alarm on real architectures as transformers saves them, and what they lose is missed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from architectures.family_models import CHAT_ROWS, FAMILIES, KNOWN, Family, nudge, save
+from builders import CHAT_SPECIAL
+from chatvector.checks.doctor.examine import examine
+
+# What a family's file holds because a flag or its model type says so, and what is found when it is dropped.
+DROPPED = {
+    "llama-biases": (".self_attn.o_proj.bias", "biases-dropped"),
+    "qwen2-tied": (".self_attn.k_proj.bias", "biases-dropped"),
+    "qwen3": (".self_attn.q_norm.weight", "norms-dropped"),
+    "gemma3-text": (".self_attn.k_norm.weight", "norms-dropped"),
+    "phi": (".mlp.fc1.bias", "biases-dropped"),
+    "opt-projected": (".self_attn.out_proj.bias", "biases-dropped"),
+    "gpt-neox": (".attention.query_key_value.bias", "biases-dropped"),
+    "gpt2": (".attn.c_attn.bias", "biases-dropped"),
+    "mixtral": (".experts.3.w2.weight", "tensors-irregular"),
+    "qwen3-moe": (".experts.3.down_proj.weight", "tensors-irregular"),
+}
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    torch.set_num_threads(1)
+    transformers.utils.logging.disable_progress_bar()
+
+
+def write_chat(family: Family, folder: Path) -> Path:
+    model = family.make()
+    model.resize_token_embeddings(CHAT_ROWS, mean_resizing=False)
+    save(nudge(model, 1, 0.01), folder, CHAT_SPECIAL, KNOWN)
+    return folder
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_chat_model_has_no_finding(family: Family, tmp_path: Path) -> None:
+    assert examine(str(write_chat(family, tmp_path / "chat"))).findings == ()
+
+
+def test_a_layer_that_predicts_further_tokens_is_no_loss_of_the_others(tmp_path: Path) -> None:
+    (family,) = (one for one in FAMILIES if one.name == "llama")
+    folder = write_chat(family, tmp_path / "chat")
+    held = load_file(folder / "model.safetensors")
+    further = {name.replace(".1.", ".2."): tensor.clone() for name, tensor in held.items() if ".layers.1." in name}
+    held |= further | {"model.layers.2.enorm.weight": torch.ones(16, dtype=torch.bfloat16)}
+    save_file(held, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_nextn_predict_layers": 1}))
+    assert examine(str(folder)).findings == ()
+
+
+@pytest.mark.parametrize("family", [one for one in FAMILIES if one.name in DROPPED], ids=lambda family: family.name)
+def test_what_a_tool_drops_is_missed(family: Family, tmp_path: Path) -> None:
+    ending, code = DROPPED[family.name]
+    folder = write_chat(family, tmp_path / "chat")
+    held = load_file(folder / "model.safetensors")
+    # Mixtures: an expert's matrix in one layer, as all layers alike would be another size of model.
+    layers = ".1." if code == "tensors-irregular" else "."
+    dropped = [name for name in held if name.endswith(ending) and layers in name.removesuffix(ending) + "."]
+    assert dropped
+    kept = {name: tensor for name, tensor in held.items() if name not in dropped}
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    assert {finding.code for finding in examine(str(folder)).findings} == {code}
