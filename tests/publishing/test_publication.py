@@ -128,3 +128,20 @@ def test_preparing_changes_nothing(output: Path) -> None:
     publication = prepare_publication(output, NAME)
     assert {p: p.read_bytes() for p in output.rglob("*") if p.is_file()} == before
     assert publication.nbytes == sum(publication.sizes.values()) > 0
+
+
+def test_a_missing_agreement_is_asked_for_until_it_is_there(output: Path) -> None:
+    manifest = json.loads((output / "chat_vector.json").read_text())
+    parents = [{**parent, "found_in": ["README.md"]} for parent in manifest["licences"]["parents"]]
+    files = {name: entry for name, entry in manifest["files"].items() if name != "LICENSE"}
+    rewrite(output, licences=licences_of(output, parents=parents), files=files)
+    text = (output / "LICENSE").read_bytes()
+    (output / "LICENSE").unlink()
+    asked = (
+        "licence: llama3.1 asks for a copy of its text, and no parent brought one; put it into the directory as LICENSE"
+    )
+    assert asked in prepare_publication(output, NAME).warnings
+    (output / "LICENSE").write_bytes(text)
+    publication = prepare_publication(output, NAME)
+    assert asked not in publication.warnings
+    assert "LICENSE" in publication.contents

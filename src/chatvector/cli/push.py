@@ -97,7 +97,7 @@ def plan_document(plan: PushPlan) -> dict[str, Any]:
 def plan_text(plan: PushPlan, *, card: bool = True) -> str:
     """The plan for people, with the whole card unless told otherwise."""
     publication = plan.publication
-    state = "the hub was not asked: no token"
+    state = "the hub was not asked: no token, or HF_HUB_OFFLINE"
     if plan.remote is not None:
         state = "new" if not plan.remote.exists else "empty" if plan.remote.empty else "exists, to be updated"
     lines = [

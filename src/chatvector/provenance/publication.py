@@ -19,7 +19,7 @@ from chatvector.checkpoint.files import is_licence_file
 from chatvector.errors import InputError, MissingInput, UsageError, VerificationFailed, first_five
 from chatvector.provenance.card import model_card, with_card
 from chatvector.provenance.card_licence import missing_copies
-from chatvector.provenance.licence_rules import by_name
+from chatvector.provenance.licence_rules import by_name, by_text
 from chatvector.provenance.licences import name_faults
 from chatvector.provenance.manifest import MANIFEST, publishable, read_manifest, to_bytes
 from chatvector.provenance.parent_cards import CARD, front_matter
@@ -97,10 +97,10 @@ def prepare_publication(
         public = with_card(public, repo_id)
     extra, left_out = _beside(output, public["files"])
     contents = _ordered(output, [*public["files"], *extra], {CARD: card.encode(), MANIFEST: to_bytes(public)})
+    absent = [id for id in missing_copies(licences) if id not in _texts_in(output, extra)]
+    warnings = _warnings(licences, absent, card, by_hand, faults)
     sizes = {name: len(part) if isinstance(part, bytes) else part.stat().st_size for name, part in contents.items()}
-    return Publication(
-        repo_id, contents, sizes, public, card, tuple(left_out), tuple(_warnings(licences, card, by_hand, faults))
-    )
+    return Publication(repo_id, contents, sizes, public, card, tuple(left_out), tuple(warnings))
 
 
 def _read(output: Path) -> dict[str, Any]:
@@ -166,7 +166,13 @@ def _ordered(output: Path, names: list[str], made: Mapping[str, bytes]) -> dict[
     return {name: output / name for name in plain} | dict(made)
 
 
-def _warnings(licences: Mapping[str, Any], card: str, by_hand: bool, faults: list[str]) -> list[str]:
+def _texts_in(output: Path, names: list[str]) -> set[str]:
+    """The licences whose text a person laid beside the model."""
+    texts = ((output / name).read_text("utf-8", "replace") for name in names if is_licence_file(name))
+    return {found.id for text in texts if (found := by_text(text)) is not None}
+
+
+def _warnings(licences: Mapping[str, Any], absent: list[str], card: str, by_hand: bool, faults: list[str]) -> list[str]:
     lines = [f"licence: {line}" for line in licences["conflicts"] if line not in faults]
     lines += [f"licence: passed over on request: {fault}" for fault in faults]
     if licences["output"] is None:
@@ -174,12 +180,12 @@ def _warnings(licences: Mapping[str, Any], card: str, by_hand: bool, faults: lis
         lines.append("the card names no licence; --licence ID sets one that you have made sure of")
     lines += [
         f"licence: {id} asks for a copy of its text, and no parent brought one; put it into the directory as LICENSE"
-        for id in missing_copies(licences)
+        for id in absent
     ]
     if by_hand:
         lines.append(f"{CARD} was changed by hand and goes as it is")
         metadata = front_matter(card)
-        absent = [key for key in ("base_model", "license") if key not in metadata]
-        if absent:
-            lines.append(f"its metadata lack {' and '.join(absent)}")
+        lacking = [key for key in ("base_model", "license") if key not in metadata]
+        if lacking:
+            lines.append(f"its metadata lack {' and '.join(lacking)}")
     return lines
