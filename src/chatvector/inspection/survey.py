@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chatvector.arithmetic.kernels import DOT_ELEMENTS, dot
 from chatvector.arithmetic.reading import Buffer
 from chatvector.arithmetic.roles import Role
 from chatvector.errors import UsageError
@@ -23,8 +24,8 @@ from chatvector.inspection.subject import Entry, Subject
 
 # Numbers held at once, over all layers, in float64: 32 MiB.
 HELD_ELEMENTS = 1 << 22
-# A part of one tensor: 256 KiB of 16-bit weights.
-PART_ELEMENTS = 1 << 17
+# A part of one tensor: 128 KiB of 16-bit weights, 512 KiB in float64, which stays in cache.
+PART_ELEMENTS = 1 << 16
 # Tables of one row per token: their rank says nothing about layers and costs most of the time.
 NO_RANK: tuple[Role, ...] = ("embedding", "head", "vision", "other")
 
@@ -231,9 +232,12 @@ def _measure(
     gram, base2 = np.zeros((count, count)), np.zeros(count)
     changed, bad = np.zeros(count), np.zeros(count, np.int64)
     buffer, read = Buffer(), 0
+    held = np.empty(0)  # used again for every part: fresh memory costs more than the arithmetic
     for piece in group[0].pieces(min(PART_ELEMENTS, HELD_ELEMENTS // count), sample=sample, tensors=tensors):
         size = piece[1] - piece[0]
-        block = np.empty((count, size))
+        if len(held) < count * size:
+            held = np.empty(count * size)
+        block = held[: count * size].reshape(count, size)
         for number, entry in enumerate(group):
             base = entry.read(piece, block[number], buffer)
             finite = np.isfinite(block[number])
@@ -243,9 +247,9 @@ def _measure(
             changed[number] += np.count_nonzero(block[number]) + (size - np.count_nonzero(finite))
             if base is not None:
                 base[~np.isfinite(base)] = 0
-                base2[number] += float(np.vecdot(base, base))
+                base2[number] += dot(base, base)
             advance(round(entry.nbytes * size / entry.elements) * (1 if base is None else 2))
-        gram += block @ block.T
+        gram += _inner_products(block)
         read += size
     factor = group[0].elements / read if read else 0.0
     for number, entry in enumerate(group):
@@ -255,6 +259,21 @@ def _measure(
             square, base, float(changed[number]) * factor, int(bad[number]), entry.elements, entry.nbytes
         )
     return gram * factor
+
+
+def _inner_products(block: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[L, L] inner products of L rows. In short pieces, which start no threads of the linear algebra library: on a busy
+    machine those wait for each other many times longer than they compute.
+    """
+    count, size = block.shape
+    whole = size // DOT_ELEMENTS * DOT_ELEMENTS
+    pieces = block[:, :whole].reshape(count, -1, DOT_ELEMENTS)
+    products = np.zeros((count, count))
+    for row in range(count):
+        products[row, row:] = np.vecdot(pieces[row:], pieces[row]).sum(axis=1)
+        products[row, row:] += np.vecdot(block[row:, whole:], block[row, whole:])
+        products[row:, row] = products[row, row:]
+    return products
 
 
 def _energy(entry: Entry, rank: int) -> Energy | None:
