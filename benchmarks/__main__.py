@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import apply, kernel, memory, start
+from benchmarks import apply, kernel, memory, start, stream
 from benchmarks.measure import PROJECT
 
-BENCHMARKS = {"start": start, "kernel": kernel, "apply": apply, "memory": memory}
+BENCHMARKS = {"start": start, "kernel": kernel, "apply": apply, "stream": stream, "memory": memory}
 
 
 def main() -> None:

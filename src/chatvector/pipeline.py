@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatvector.arithmetic.execute import Progress, choose_threads, execute
 from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.hub import require_cache_space
 from chatvector.checkpoint.names import is_store
 from chatvector.checkpoint.staging import (
     Staging,
@@ -25,7 +26,7 @@ from chatvector.checks.selfcheck import check_output
 from chatvector.errors import InputError, NotEnoughSpace, UsageError, VerificationFailed
 from chatvector.origins import parents_of
 from chatvector.output_files import index_bytes, side_files
-from chatvector.preparation import Job, prepare
+from chatvector.preparation import Job, prepare, transfers
 from chatvector.provenance.card import model_card, with_card
 from chatvector.provenance.licences import judge
 from chatvector.provenance.manifest import MANIFEST, to_bytes
@@ -78,7 +79,7 @@ def apply(
         # 1. Recipe → three checkpoints → compatibility and lineage → row maps and chat format → plan.
         check_output_place(output, [])
         remote = _store_of(recipe)
-        job = prepare(recipe, stack, say)
+        job = prepare_whole(recipe, stack, say)
         check_places(job)
         choose_threads(job.plan, recipe.memory_bytes, recipe.threads)
         meter = progress(job)
@@ -120,6 +121,24 @@ def apply(
                 remote.upload(staging.path, say)
                 staging.discard()
     return Result(output, manifest)
+
+
+def prepare_whole(recipe: Recipe, stack: ExitStack, say: Say) -> Job:
+    """`prepare`, with hub models downloaded only after a plan made from ranges has shown that they fit.
+
+    Raises what `prepare` raises, before the first gigabyte where it can, and NotEnoughSpace for all models together.
+    """
+    if recipe.stream:
+        return prepare(recipe, stack, say)
+    with ExitStack() as early:
+        job = prepare(recipe, early, say, stream=True)
+        check_places(job)
+        missing = [one for one in transfers(job) if not one.by_range_only]
+        if not missing:
+            stack.push(early.pop_all())
+            return job
+        require_cache_space(sum(one.nbytes_missing for one in missing))
+    return prepare(recipe, stack, say)
 
 
 def output_place(recipe: Recipe) -> Path:

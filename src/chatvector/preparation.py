@@ -23,6 +23,7 @@ from chatvector.checkpoint.files import safetensors_name
 from chatvector.checkpoint.fingerprint import Fingerprint, Sample, fingerprint
 from chatvector.checkpoint.names import resolve
 from chatvector.checkpoint.quantised import refuse_quantised
+from chatvector.checkpoint.remote import Transfer
 from chatvector.checks.compatibility import compare_configs, compare_tensors
 from chatvector.checks.evidence import lineage_of
 from chatvector.checks.lineage import Lineage
@@ -138,6 +139,12 @@ def scale_rules(spec: VectorSpec) -> ScaleRules:
         layers={parse_layers(text): scale for text, scale in spec.scale_layers.items()},
         tensors=spec.scale_tensors,
     )
+
+
+def transfers(job: Job) -> list[Transfer]:
+    """What the parents that are not on this machine cost to read whole, each once."""
+    found = {model.name: one for model in job.models if (one := model.transfer) is not None}
+    return list(found.values())
 
 
 def open_model(name: str, stack: ExitStack, say: Say, *, stream: bool = False) -> Checkpoint:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,11 @@ from chatvector.checkpoint import remote_http
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.remote_http import ClientTransport, Transports
 from chatvector.checkpoint.storage import LocalDirectory
-from chatvector.cli.describe import transfers
-from chatvector.errors import HubError, InputError
+from chatvector.errors import HubError, IncompatibleParents, InputError, NotEnoughSpace
 from chatvector.extraction import extract
-from chatvector.preparation import prepare
+from chatvector.preparation import prepare, transfers
 from chatvector.recipe import Recipe
-from hub_server import Fault, HubServer
+from hub_server import Fault, HubServer, Request
 
 WEIGHTS = "model.safetensors"
 SHAPE = Shape(vocabulary=512, hidden=64, mlp=128, layers=3)
@@ -158,6 +158,45 @@ def test_what_lies_in_the_cache_is_not_fetched_again(
     with Checkpoint.open("org/chat", stream=True) as model:
         assert model.revision is not None
     assert hub.log == []
+
+
+def test_parents_that_do_not_fit_are_not_downloaded(hub: HubServer, trio: Trio, tmp_path: Path) -> None:
+    weights = load_weights(trio.chat)
+    weights["model.norm.weight"] = weights["model.norm.weight"][:-1]
+    files = files_of(trio.base)
+    write_weights(tmp_path, weights)
+    hub.add("org/chat", files | {WEIGHTS: (tmp_path / WEIGHTS).read_bytes()})
+    with pytest.raises(IncompatibleParents, match=r"model.norm.weight"):
+        pipeline.apply(recipe("org/target", "org/base", "org/chat", output=str(tmp_path / "out")))
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.usefixtures("hub")
+def test_all_downloads_together_must_fit_on_the_disk(
+    trio: Trio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = sum(map(len, files_of(trio.base).values()))
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=2 * size))
+    monkeypatch.setattr(pipeline, "require_space", lambda *_: None)
+    job = recipe("org/target", "org/base", "org/chat", output=str(tmp_path / "out"))
+    with pytest.raises(NotEnoughSpace, match=r"^the models: the download needs .* or read by range with --stream"):
+        pipeline.apply(job)
+    pipeline.apply(job.model_copy(update={"stream": True}))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_download_after_the_plan_reads_each_weight_file_once_more(hub: HubServer, trio: Trio, tmp_path: Path) -> None:
+    del trio
+    pipeline.apply(recipe("org/target", "org/base", "org/chat", output=str(tmp_path / "out")))
+    whole = [r.path for r in hub.log if r.method == "GET" and r.path.endswith(".safetensors") and not _ranged(r)]
+    assert len(whole) == len(set(whole)) == 5
+    hub.log.clear()
+    pipeline.apply(recipe("org/target", "org/base", "org/chat", output=str(tmp_path / "again")))
+    assert [r.path for r in hub.log if r.method == "GET" and r.path.endswith(".safetensors")] == []
+
+
+def _ranged(request: Request) -> bool:
+    return "range" in {name.lower() for name in request.headers}
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def fetch(repo_id: str, revision: str | None = None, *, progress: Progress | Non
     plan = plan_download(repo_id, revision)
     snapshot = snapshot_place(repo_id, plan.commit)
     if plan.nbytes_missing or len(plan.cached) < len(plan.files):
-        _check_space(plan, where)
+        require_cache_space(plan.nbytes_missing, where)
         if progress:
             progress(
                 f"{where}: downloading {len(plan.files) - len(plan.cached)} files, {_size(plan.nbytes_missing)}, "
@@ -287,15 +287,17 @@ def _known_tree(repo_id: str, commit: str) -> dict[str, int] | None:
         return None
 
 
-def _check_space(plan: DownloadPlan, where: str) -> None:
-    """Raise NotEnoughSpace before the first byte rather than after the last that fitted."""
-    folder = _folder(plan.repo_id)
-    existing = next(p for p in (folder, *folder.absolute().parents) if p.is_dir())
+def require_cache_space(nbytes: int, where: str = "the models") -> None:
+    """Raise NotEnoughSpace before the first byte of a download rather than after the last that fitted."""
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE).expanduser()
+    existing = next(p for p in (cache, *cache.absolute().parents) if p.is_dir())
     free = shutil.disk_usage(existing).free
-    if free < plan.nbytes_missing:
+    if free < nbytes:
         raise NotEnoughSpace(
-            f"{where}: the download needs {_size(plan.nbytes_missing)}, the cache at {folder.parent} has "
-            f"{_size(free)} free; free some, or set HF_HUB_CACHE to a larger disk"
+            f"{where}: the download needs {_size(nbytes)}, the cache at {cache} has {_size(free)} free; free some, set "
+            f"HF_HUB_CACHE to a larger disk, or read by range with --stream"
         )
 
 

@@ -19,6 +19,7 @@ WIDTH = 110
 
 def job_document(job: Job, threads: int) -> dict[str, Any]:
     """The plan as data: schema in docs/manifest.md."""
+    from chatvector.preparation import transfers
     from chatvector.record import effective_scales, fingerprints
 
     return {
@@ -56,16 +57,12 @@ def job_text(job: Job, threads: int) -> str:
     for number, verdict in enumerate(job.lineage, 1):
         if verdict is not None:
             lines.append(f"lineage {number}: {verdict.line()}")
+    from chatvector.preparation import transfers
+
     lines += [transfer_text(one, stream=job.recipe.stream) for one in transfers(job)]
     lines.append(format_text(describe_choice(job.choice)))
     lines.append(vocabulary_text(job.vocabulary.report.as_dict()))
     return "\n".join(line for line in lines if line)
-
-
-def transfers(job: Job) -> list[Transfer]:
-    """What the parents that are not on this machine cost to read, each once."""
-    found = {model.name: one for model in job.models if (one := model.transfer) is not None}
-    return list(found.values())
 
 
 def transfer_text(one: Transfer, *, stream: bool) -> str:
