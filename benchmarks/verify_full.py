@@ -57,12 +57,14 @@ def bench(folder: Path, rounds: int, say: Callable[[str], None]) -> dict[str, An
         ratio = median(
             left.seconds / right.seconds for left, right in zip(*(runs[name] for name in commands), strict=True)
         )
+        busy = {name: median(one.processor for one in each) for name, each in runs.items()}
         found[cache] = {
             "seconds": {name: middle(each) for name, each in runs.items()},
-            "processor_seconds": {name: median(one.processor for one in each) for name, each in runs.items()},
+            "processor_seconds": busy,
             "peak_bytes": max(one.peak for one in runs["verify --full"]),
             "over_reading": ratio,
         }
+        say("  processor seconds: " + ", ".join(f"{name} {seconds:.2f}" for name, seconds in busy.items()))
         say(f"verify --full takes {ratio:.2f} × the time of only reading the four ({cache}; goal 1.3)")
     return found
 

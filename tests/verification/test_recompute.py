@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from builders import DTYPES, Shape, load_weights, trio_specs, write_trio, write_weights
 from chatvector.checkpoint.checkpoint import Checkpoint
-from chatvector.checks.recompute import SAMPLE_BLOCKS, Comparison, _sample, _Thread, compare
+from chatvector.checks.recompute import SAMPLE_BLOCKS, Comparison, _has_all_rows, _sample, _Thread, compare
 from chatvector.pipeline import apply
 from chatvector.preparation import Job, prepare
 from chatvector.recipe import Recipe, VectorSpec
@@ -67,6 +67,27 @@ def test_what_apply_wrote_has_no_difference(job: Job, full: bool, threads: int) 
     # The tensors are smaller than the sample: both read everything.
     assert found.elements == found.of_elements
     assert sum(seen) == sum(tensor.elements * tensor.dtype.bits // 8 for tensor in job.plan.tensors)
+
+
+def test_pieces_with_and_without_transplanted_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pieces: some hold rows of all parents and go by integer steps, others hold transplanted or kept rows."""
+    monkeypatch.setattr("chatvector.checks.recompute.READ_ELEMENTS", 32)
+    monkeypatch.setattr("chatvector.checks.recompute.STEP_ELEMENTS", 24)
+    trio = write_trio(tmp_path / "trio", trio_specs(Shape(vocabulary=64)))
+    vector = VectorSpec(base=str(trio.base), chat=str(trio.chat), scale=0.8)
+    recipe = Recipe(target=str(trio.target), vectors=(vector,), output=str(tmp_path / "out"))
+    weights = load_weights(apply(recipe).output)
+    with ExitStack() as stack:
+        single = prepare(recipe, stack, silent)
+        (tensor,) = (one for one in single.plan.tensors if one.name == EMBEDDING)
+        width = tensor.row_elements
+        ways = {_has_all_rows(tensor, row * width, (row + 2) * width) for row in range(0, 64, 2)}
+        assert ways == {True, False}
+        assert compared(single, weights, tmp_path / "whole", full=True).differences == ()
+        for row in range(64):
+            weights[EMBEDDING].view(np.uint16)[row, row % width] ^= 1
+        (difference,) = compared(single, weights, tmp_path / "spoilt", full=True).differences
+        assert (difference.tensor, difference.elements, difference.first) == (EMBEDDING, 64, 0)
 
 
 @pytest.mark.parametrize("name", [DOWN, EMBEDDING, "model.norm.weight", "lm_head.weight"])

@@ -120,7 +120,7 @@ def _by_header(plan: Plan, written: TensorFiles) -> Iterator[Difference]:
 
 
 def _whole(plan: Plan, tensor: TensorPlan) -> Iterator[tuple[int, int]]:
-    step = READ_ELEMENTS if _is_copied(tensor) or _is_plain_bf16(tensor) else plan.unit_elements
+    step = READ_ELEMENTS if _is_copied(tensor) or _is_bf16(tensor) else plan.unit_elements
     if tensor.is_mapped:
         step = max(1, step // max(1, tensor.row_elements)) * tensor.row_elements
     for start in range(0, tensor.elements, max(1, step)):
@@ -208,7 +208,7 @@ class _Thread:
             raw = self._target.take((stop - start) * item)
             tensor.target.reader.read_into(tensor.target.ref, start * item, raw.data)
             return _count(actual.reshape(-1, item), raw.reshape(-1, item))
-        if _is_plain_bf16(tensor):
+        if _is_bf16(tensor) and _has_all_rows(tensor, start, stop):
             return self._bf16(tensor, start, stop, actual.view(np.uint16))
         expected = recompute(tensor, start, stop).view(np.uint8)
         return _count(actual.reshape(-1, item), expected.reshape(-1, item))
@@ -263,11 +263,22 @@ def _is_copied(tensor: TensorPlan) -> bool:
     return not tensor.terms and tensor.transplant is None and tensor.target is not None and not tensor.is_mapped
 
 
-def _is_plain_bf16(tensor: TensorPlan) -> bool:
-    """One vector of two parents, all BF16, every row where it is in the others."""
-    if len(tensor.terms) != 1 or tensor.terms[0].minus is None or tensor.target is None or tensor.is_mapped:
+def _is_bf16(tensor: TensorPlan) -> bool:
+    """One vector of two parents, all in BF16."""
+    if len(tensor.terms) != 1 or tensor.terms[0].minus is None or tensor.target is None:
         return False
     return tensor.dtype.code == "BF16" and all(part.ref.dtype.code == "BF16" for part in tensor.slices())
+
+
+def _has_all_rows(tensor: TensorPlan, start: int, stop: int) -> bool:
+    """Whether every row from element `start` to `stop` is in all sources, and none of them is transplanted."""
+    width = max(1, tensor.row_elements)
+    span = slice(start // width, stop // width)
+    moved = None if tensor.transplant is None else tensor.transplant.rows
+    if moved is not None and (moved[span] >= 0).any():
+        return False
+    parts = [part for part in tensor.slices() if part is not tensor.transplant]
+    return all(part.rows is None or bool((part.rows[span] >= 0).all()) for part in parts)
 
 
 def _count(actual: NDArray[np.generic], expected: NDArray[np.generic]) -> tuple[int, int]:
