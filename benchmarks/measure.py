@@ -52,6 +52,8 @@ def run(command: Command) -> Measured:
     if command.makes is not None:
         remove(command.makes)
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    # An installed package has its modules compiled; without this, every process would compile ours anew.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
         process = subprocess.Popen(
