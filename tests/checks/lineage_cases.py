@@ -127,7 +127,7 @@ class Family:
             name: self._embedding_step(values, size, touched)
             if name == "embed"
             else self._direction(values.shape)
-            * np.linalg.norm(values)
+            * norm(values)
             * size
             * (0.2 if values.ndim == 1 else np.exp(self.rng.standard_normal() * self.spread))
             for name, values in like.items()
@@ -139,7 +139,7 @@ class Family:
         for name, values in own.items():
             if name != "embed":
                 c = correlation + self.rng.standard_normal() * 0.03
-                length, along = np.linalg.norm(values), tau[name] / np.linalg.norm(tau[name])
+                length, along = norm(values), tau[name] / norm(tau[name])
                 own[name] = length * c * along + np.sqrt(1 - c * c) * values
         return own
 
@@ -168,10 +168,15 @@ class Family:
             rank = int(rng.integers(4, 17))
             left, right = rng.standard_normal((shape[0], rank)), rng.standard_normal((rank, shape[1]))
             low = np.einsum("ir,rj->ij", left, right)  # no threads of a linear algebra library
-            noise = noise / np.linalg.norm(noise) + rng.uniform(0.3, 1.5) * low / np.linalg.norm(low)
+            noise = noise / norm(noise) + rng.uniform(0.3, 1.5) * low / norm(low)
             if self.held_out:
                 noise *= np.exp(rng.standard_normal(shape[1]) * 0.5)
-        return noise / np.linalg.norm(noise)
+        return noise / norm(noise)
+
+
+def norm(values: NDArray[Any]) -> float:
+    """The length of all numbers; without threads of the linear algebra library."""
+    return float(np.sqrt(np.sum(values * values)))
 
 
 def plus(*parts: Weights) -> Weights:

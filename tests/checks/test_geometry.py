@@ -81,16 +81,15 @@ def plane(along: float, across: float) -> NDArray[Any]:
 
 
 def line(share: float, common: float, tensors: int = 60) -> tuple[Blocks, Blocks, Blocks, dict[str, Role]]:
-    """Arrows in a plane: τ_k = (x_k, 0) and δ_k of length 1 with cosine `common + share·x_k`."""
+    """Arrows in a plane: τ_k = (x_k, 0) and δ_k = (common + share·x_k, 1)."""
     base: dict[str, NDArray[Any]] = {}
     chat: dict[str, NDArray[Any]] = {}
     target: dict[str, NDArray[Any]] = {}
     for number in range(tensors):
         x = 0.1 + 0.3 * number / tensors
-        cosine = common + share * x
         base[f"t{number}"] = plane(0, 0)
         chat[f"t{number}"] = plane(x, 0)
-        target[f"t{number}"] = plane(cosine, math.sqrt(1 - cosine**2))
+        target[f"t{number}"] = plane(common + share * x, 1)
     known: dict[str, Role] = dict.fromkeys(base, "mlp")
     return Blocks(target, GRID), Blocks(base, GRID), Blocks(chat, GRID), known
 
@@ -100,7 +99,7 @@ def test_the_share_is_told_from_a_correlation_that_all_tensors_have(share: float
     found = measure(*line(share, common)).chat_in_target
     assert found is not None
     assert abs(found.value - share) < 2 * found.error
-    # The plain projection takes the correlation for a share: c·‖δ‖/‖τ‖ is 0.6 for c = 0.15.
+    # The plain projection takes the correlation for a share: c·‖δ⊥‖/‖τ‖ is 0.6 for c = 0.15.
     if (share, common) == (0.0, 0.15):
         projection = measure(*line(share, common)).total.projection
         assert projection is not None
@@ -109,15 +108,37 @@ def test_the_share_is_told_from_a_correlation_that_all_tensors_have(share: float
 
 def test_equal_ratios_leave_the_width_of_the_prior_in_the_error() -> None:
     """Without spread in x the fit cannot tell share and correlation apart, and says so."""
-    one = plane(0.1, 0), plane(0.2, math.sqrt(1 - 0.04))
+    one = plane(0.1, 0), plane(0.2, 1)
     names = [f"t{number}" for number in range(50)]
     base = Blocks(dict.fromkeys(names, plane(0, 0)), GRID)
     chat, target = (Blocks(dict.fromkeys(names, values), GRID) for values in one)
     found = measure(target, base, chat, dict.fromkeys(names, "mlp")).chat_in_target
     assert found is not None
-    # cos = 0.2 = c + 0.1·a with c = 0 ± 0.1: a = 2 ± 1, and the confounding of 0.03 / 0.1 beside it.
+    # y = 0.2 = c + 0.1·a with c = 0 ± 0.1: a = 2 ± 1, and the confounding of 0.03 / 0.1 beside it.
     assert found.value == pytest.approx(2.0, abs=0.02)
     assert found.error == pytest.approx(math.hypot(CORRELATION / 0.1, CONFOUNDING / 0.1), rel=0.05)
+
+
+def test_noise_of_the_correlation_alone_makes_no_slope() -> None:
+    """Swapped parents whose tensors all move alike: x varies by chance only, and must not pull the share down."""
+    rng = np.random.default_rng(0)
+    names = [f"t{number}" for number in range(150)]
+    base = {name: rng.standard_normal(4000) for name in names}
+    tau = {name: rng.standard_normal(4000) for name in names}
+    target = {name: base[name] + 3 * rng.standard_normal(4000) for name in names}
+    chat = {name: base[name] + tau[name] for name in names}
+    found = measure(Blocks(target, GRID), Blocks(chat, GRID), Blocks(base, GRID), dict.fromkeys(names, "mlp"))
+    assert found.chat_in_target is not None
+    # cos = 0 ± 0.1 and drift / τ = 3: the share is known to about 0.3, the confounding beside it.
+    assert found.chat_in_target.value == pytest.approx(1, abs=0.1)
+    assert 0.2 < found.chat_in_target.error < 0.35
+
+
+def test_a_target_that_is_a_step_along_the_vector() -> None:
+    found = measure(blocks(a=[1, 1.5]), blocks(a=[1, 1]), blocks(a=[1, 2]), roles(a="mlp")).chat_in_target
+    assert found is not None
+    assert found.value == pytest.approx(0.5, abs=1e-3)
+    assert found.error < 1e-3
 
 
 def test_an_arrow_of_no_length_has_no_share() -> None:

@@ -96,6 +96,14 @@ def test_paths_that_part_at_the_target(templates: tuple[str, ...], expected: tup
     assert verdict(geometry(taken=WHOLE), templates=templates) == expected
 
 
+def test_a_target_on_the_way_to_chat_holds_part() -> None:
+    """Half of τ and little drift: chat then goes twice the target's step, or the target's files show a chat model."""
+    half = Share(0.5, 0.02)
+    assert verdict(geometry(half, Share(1.9, 0.05)), templates=("chat",)) == ("holds part of the vector", False)
+    assert verdict(geometry(half, WHOLE), templates=("chat", "target")) == ("holds part of the vector", False)
+    assert verdict(geometry(half, WHOLE), templates=("chat",)) == ("target is the ancestor", True)
+
+
 def test_the_targets_own_manifest_is_believed_before_anything_else() -> None:
     lineage = judge(geometry(), Signs(merged=(0.5,)))
     assert (lineage.verdict, lineage.refused) == ("doubled", True)

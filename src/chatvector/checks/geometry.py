@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Three models as three points: how much of the chat vector is in the target, measured on sampled weights.
 
-Two arrows leave the base model: τ = chat − base and δ = target − base. Per tensor k, on the sampled weights,
+Two arrows leave the base model: τ = chat − base and δ = target − base. Per tensor k, on the sampled weights, δ has a
+part along τ and a part across it; measured in lengths of the part across,
 
-    cos_k = ⟨δ, τ⟩ / (‖δ‖·‖τ‖)        x_k = ‖τ‖ / ‖δ‖
+    y_k = ⟨δ, τ⟩ / (‖τ‖·‖δ⊥‖)        x_k = ‖τ‖ / ‖δ⊥‖
 
-A target that grew from base by an arrow of its own has cos_k = c, some small correlation that continual pre-training
-and chat tuning may share (both shrink weights, both make the same layers work). A target that also holds the share a of
-the chat vector has, to first order,
+A target that grew from base by an arrow of its own has y_k = c, some small correlation that continual pre-training and
+chat tuning may share (both shrink weights, both make the same layers work). If it also holds the share a of the chat
+vector, then
 
-    cos_k = c + a·x_k
+    y_k = c + a·x_k
 
-The plain projection ⟨δ, τ⟩ / ⟨τ, τ⟩ equals a + c·‖δ‖/‖τ‖: after ten times more pre-training than tuning, a harmless
+The plain projection ⟨δ, τ⟩ / ⟨τ, τ⟩ equals a + c·‖δ⊥‖/‖τ‖: after ten times more pre-training than tuning, a harmless
 c of 0.1 looks like a whole chat vector. So a and c are fitted together over tensors, which differ in x_k, with a normal
-prior on c. Where x_k hardly varies, the prior's width stays in the error of a, and nothing is claimed.
+prior on c. Where x_k hardly varies, the prior's width stays in the error of a, and nothing is claimed. Lengths across τ
+do not depend on a, nor to first order on c: dividing by ‖δ‖ instead would make x and y err together.
 
 Exchanging the arrows gives the other share: how much of the target's step is in the chat model.
 """
@@ -34,9 +36,11 @@ from chatvector.checkpoint.fingerprint import Grid
 
 # Correlation that two honest arrows may share: standard deviation of the prior on c, so 0.2 is two of them.
 CORRELATION = 0.1
-# The straight line is a model. Correlations that rise with x_k would look like a share; the error never falls below
-# what such a confounding of this size in the cosine would make.
+# Correlations that rise with x_k would look like a share; the error never falls below what such a confounding, of this
+# size in y, would make.
 CONFOUNDING = 0.03
+# The part across is at least so much of the whole: 16-bit rounding of a sum leaves about this.
+LEAST_ACROSS = 1e-3
 # Cosines of single tensors scatter at least so much, whatever a small sample of them says.
 LEAST_SCATTER = 0.01
 # Their rows or tokens differ between vocabularies, so they say nothing about descent.
@@ -249,7 +253,7 @@ def _cosine(product: float, left: float, right: float) -> float:
 
 
 def _share(tensors: Sequence[tuple[float, float, float, int]]) -> Share | None:
-    """Fit cos_k = c + a·x_k by weighted least squares with c ~ N(0, CORRELATION²); rows are (u², v², ⟨u, v⟩, n).
+    """Fit y_k = c + a·x_k by weighted least squares with c ~ N(0, CORRELATION²); rows are (u², v², ⟨u, v⟩, n).
 
     a is the share of u in v. Returns None where no tensor has both arrows, or sums are not finite.
     """
@@ -257,7 +261,9 @@ def _share(tensors: Sequence[tuple[float, float, float, int]]) -> Share | None:
     if not usable:
         return None
     u, v, cross, n = (np.array(column, np.float64) for column in zip(*usable, strict=True))
-    x, y = np.sqrt(u / v), cross / np.sqrt(u * v)
+    # Where v runs along u, rounding alone is across.
+    across = np.sqrt(np.maximum(v - cross**2 / u, LEAST_ACROSS**2 * v))
+    x, y = np.sqrt(u) / across, cross / np.sqrt(u) / across
     # Tensors weigh as their sample allows: a cosine of n numbers scatters by 1/√n beside the common scatter.
     scatter = max(LEAST_SCATTER, _scatter(x, y))
     weight = 1 / (scatter**2 + 1 / n)
@@ -271,7 +277,7 @@ def _share(tensors: Sequence[tuple[float, float, float, int]]) -> Share | None:
 
 
 def _scatter(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    """Standard deviation of the cosines around their straight line; of CORRELATION where two tensors or fewer are."""
+    """Standard deviation of y around its straight line; CORRELATION where there are two tensors or fewer."""
     if len(x) < 3:
         return CORRELATION
     columns = np.stack([np.ones_like(x), x], axis=1)

@@ -167,14 +167,15 @@ def _decide(geometry: Geometry, signs: Signs) -> Decision:
     held, taken = geometry.chat_in_target, geometry.target_in_chat
     if held is not None and _whole(held, signs, agreeing=signs.only_base_talks or _target_like_chat(signs)):
         return _at_chat(held, signs)
+    part = held is not None and held.value >= PART and held.above(0) >= PART_CERTAINTY
     if taken is not None and _whole(taken, signs, agreeing=signs.only_base_talks):
-        return _at_target(taken, signs)
-    if held is not None and held.value >= PART and held.above(0) >= PART_CERTAINTY:
-        return (
-            "holds part of the vector",
-            False,
-            (f"the target already holds {held} of the chat vector; a smaller scale, or another target, is meant?",),
-        )
+        # A target on the way to chat holds part of τ, and chat more than the whole of the target's step.
+        beyond = taken.above(1) > CERTAINTY or "target" in signs.templates
+        if not (part and beyond) or signs.only_base_talks:
+            return _at_target(taken, signs)
+    if part:
+        reason = f"the target already holds {held} of the chat vector; is a smaller scale or another target meant?"
+        return "holds part of the vector", False, (reason,)
     return _smaller_things(geometry, signs)
 
 
@@ -195,7 +196,8 @@ def _target_like_chat(signs: Signs) -> bool:
 def _at_chat(held: Share, signs: Signs) -> Decision:
     """The paths part at the model given as chat, or the target went on from there: the weights look the same."""
     seen = f"the target holds {held} of the step from base to chat, where a child of base holds 0"
-    rows = () if signs.rows is None or not signs.rows.moved else (str(signs.rows),)
+    told = signs.rows is not None and signs.rows.like_chat + signs.rows.like_base > 0
+    rows = (str(signs.rows),) if told else ()
     if signs.only_base_talks:
         why = "base and chat are swapped (of the two only the one given as base is a chat model by its files)"
         return "swapped", True, (f"{seen}: {why}; exchange them", *rows)
