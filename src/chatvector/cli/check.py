@@ -48,7 +48,7 @@ def check(
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
     with ExitStack() as stack:
-        models = (open_model(name, stack, console.say) for name in (base, chat, target))
+        models = (open_model(name, stack, console.say, stream=True) for name in (base, chat, target))
         found = check_models(*models)
     console.result(found.as_dict(), text(found))
     if found.refused:

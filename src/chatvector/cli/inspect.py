@@ -41,9 +41,7 @@ def inspect(
             show_default=False,
         ),
     ],
-    chat: Annotated[
-        str | None, typer.Argument(metavar="CHAT", help="Inspect CHAT − BASE.", show_default=False)
-    ] = None,
+    chat: Annotated[str | None, typer.Argument(metavar="CHAT", help="Inspect CHAT − BASE.", show_default=False)] = None,
     rank: Annotated[
         int | None,
         typer.Option("--rank", metavar="R", help="Also the energy that rank R captures of each matrix (slower)."),
@@ -71,7 +69,7 @@ def inspect(
     if plot is not None:
         require_format(plot)
     with ExitStack() as stack, console.progress("reading") as meter:
-        subject = _open(model, chat, stack, console)
+        subject = _open(model, chat, stack, console, sample=sample)
         for line in subject.notes:
             console.warn(line)
         advance = (lambda _nbytes: None) if sample else meter.start(bytes_to_read(subject)).advance
@@ -137,8 +135,8 @@ def _cells(figures: dict[str, Any], document: dict[str, Any]) -> list[str]:
     return cells
 
 
-def _open(model: str, chat: str | None, stack: ExitStack, console: Console) -> Subject:
-    """What the one or two names stand for."""
+def _open(model: str, chat: str | None, stack: ExitStack, console: Console, *, sample: bool) -> Subject:
+    """What the one or two names stand for. A sample is read by range from the hub, without a download."""
     from chatvector.arithmetic.stored import StoredVector
     from chatvector.checkpoint.names import resolve
     from chatvector.checks.compatibility import compare_configs
@@ -153,10 +151,10 @@ def _open(model: str, chat: str | None, stack: ExitStack, console: Console) -> S
         vector = StoredVector(path, model)
         stack.callback(vector.close)
         return of_vector(vector)
-    opened = open_model(model, stack, console.say)
+    opened = open_model(model, stack, console.say, stream=sample)
     if chat is None:
         return of_checkpoint(opened)
-    other = open_model(chat, stack, console.say)
+    other = open_model(chat, stack, console.say, stream=sample)
     fit = compare_configs(other.config, {"base": opened.config})
     fit.raise_if_refused()
     for line in fit.warnings:
