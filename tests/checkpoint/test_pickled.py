@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import shutil
@@ -11,7 +10,6 @@ import struct
 import subprocess
 import sys
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,7 @@ from chatvector.checkpoint.pickled_program import read_program
 from chatvector.checkpoint.storage import LocalFile
 from chatvector.errors import DamagedFile, InputError, MissingInput, UnsupportedFormat
 from chatvector.recipe import Recipe
+from pickled_models import as_pickles
 
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
@@ -359,26 +358,6 @@ def test_what_is_no_state_dict_of_plain_tensors(
     path = saved(tmp_path / "x.bin", state)
     with LocalFile(path, "x.bin") as source, pytest.raises(kind, match=f"^x.bin: .*{message}"):
         read_pickled_header(source)
-
-
-def as_pickles(folder: Path, *, shards: int = 1, zip_layout: bool = True) -> None:
-    """Turn the weights of a model directory into .bin files."""
-    weights = {
-        name: torch.from_numpy(values.view(np.uint16).astype(np.int32)).to(torch.int16).view(torch.bfloat16)
-        for name, values in load_weights(folder).items()
-    }
-    for file in folder.glob("model*.safetensors*"):
-        file.unlink()
-    names = list(weights)
-    index: dict[str, str] = {}
-    for number in range(shards):
-        file = "pytorch_model.bin" if shards == 1 else f"pytorch_model-{number + 1:05}-of-{shards:05}.bin"
-        part = names[number * len(names) // shards : (number + 1) * len(names) // shards]
-        state = OrderedDict((name, weights[name]) for name in part)
-        torch.save(state, folder / file, _use_new_zipfile_serialization=zip_layout)
-        index |= dict.fromkeys(part, file)
-    if shards > 1:
-        (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
 
 
 @pytest.mark.parametrize("zip_layout", [True, False])

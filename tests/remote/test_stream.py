@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from huggingface_hub import constants
+from typer.testing import CliRunner
 
 from builders import BF16, Shape, Trio, load_weights, trio_specs, write_trio, write_weights
 from chatvector import pipeline
@@ -20,11 +21,13 @@ from chatvector.checkpoint import remote_http
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.remote_http import ClientTransport, Transports
 from chatvector.checkpoint.storage import LocalDirectory
+from chatvector.cli.main import app
 from chatvector.errors import HubError, IncompatibleParents, InputError, NotEnoughSpace
 from chatvector.extraction import extract
 from chatvector.preparation import prepare, transfers
 from chatvector.recipe import Recipe
 from hub_server import Fault, HubServer, Request
+from pickled_models import as_pickles
 
 WEIGHTS = "model.safetensors"
 SHAPE = Shape(vocabulary=512, hidden=64, mlp=128, layers=3)
@@ -197,6 +200,36 @@ def test_a_download_after_the_plan_reads_each_weight_file_once_more(hub: HubServ
 
 def _ranged(request: Request) -> bool:
     return "range" in {name.lower() for name in request.headers}
+
+
+def test_pickled_weights_are_read_by_range_too(hub: HubServer, trio: Trio, tmp_path: Path) -> None:
+    pipeline.apply(recipe(str(trio.target), str(trio.base), str(trio.chat), output=str(tmp_path / "plain")))
+    for folder, shards in ((trio.base, 1), (trio.chat, 2), (trio.target, 1)):
+        as_pickles(folder, shards=shards)
+        hub.add(f"org/{folder.name}", files_of(folder))
+    pipeline.apply(streamed(tmp_path / "streamed"))
+    plain, made = (load_weights(tmp_path / place) for place in ("plain", "streamed"))
+    assert {n: values.tobytes() for n, values in made.items()} == {n: values.tobytes() for n, values in plain.items()}
+    assert all(_ranged(r) for r in hub.log if r.method == "GET" and r.path.endswith(".bin"))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_check_by_name_downloads_nothing(hub: HubServer, trio: Trio, tmp_path: Path) -> None:
+    del trio
+    result = CliRunner().invoke(app, ["check", "org/base", "org/chat", "org/target", "--quiet"])
+    assert result.exit_code == 0
+    assert weight_ranges(hub)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.usefixtures("trio")
+def test_long_waits_are_told(hub: HubServer) -> None:
+    hub.faults.append(Fault("GET", WEIGHTS, status=429, times=1, headers={"Retry-After": "90"}))
+    said: list[str] = []
+    Checkpoint.open("org/base", said.append, stream=True).close()
+    assert said == [said[0]]
+    assert said[0].startswith(f"org/base/{WEIGHTS}: too many requests (429)")
+    assert said[0].endswith("; trying again in 90 s")
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,6 @@ def open_storage(
     if stream and not hub.is_offline():
         from chatvector.checkpoint.remote_hub import open_hub
 
-        return open_hub(location.repo_id, location.revision, name)
+        return open_hub(location.repo_id, location.revision, name, progress)
     path = hub.fetch(location.repo_id, location.revision, progress=progress)
     return LocalDirectory(path, name), path.name

@@ -31,6 +31,7 @@ ATTEMPTS = 7
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 300.0
 """Seconds. A server that asks for more is taken at its word: the run stops and says so."""
+WAIT_TO_TELL = 4.0
 CONNECT_SECONDS = 15.0
 READ_SECONDS = 60.0
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
@@ -209,9 +210,18 @@ class HttpFile:
     """A file on an HTTP server, as `RangeFetcher`; it must stay the same from the first read to the last."""
 
     def __init__(
-        self, name: str, size: int, commit: str | None, locate: Callable[[], Address], transports: Transports
+        self,
+        name: str,
+        size: int,
+        commit: str | None,
+        locate: Callable[[], Address],
+        transports: Transports,
+        say: Callable[[str], None] | None = None,
     ) -> None:
-        """`locate` finds the file's address, now or again when a signed one has run out; it raises HubError."""
+        """`locate` finds the file's address, now or again when a signed one has run out; it raises HubError.
+
+        `say` is told of waits that a person would wonder about.
+        """
         self._name = name
         self._size = size
         self._commit = commit
@@ -220,6 +230,7 @@ class HttpFile:
         self._address: Address | None = None
         self._etag: str | None = None
         self._transports = transports
+        self._say = say
 
     def fetch(self, start: int, buffer: memoryview) -> None:
         """Fill `buffer` from byte `start`. Raises HubError when the server keeps refusing, or the file changed."""
@@ -246,7 +257,10 @@ class HttpFile:
                     raise failure
             if attempt == ATTEMPTS:
                 raise failure
-            time.sleep(wait if pause is None else pause)
+            pause = wait if pause is None else pause
+            if self._say is not None and pause >= WAIT_TO_TELL:
+                self._say(f"{failure}; trying again in {pause:.0f} s")
+            time.sleep(pause)
             wait *= 2
 
     def _current(self) -> Address:

@@ -12,7 +12,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from chatvector.checkpoint.files import choose_files
-from chatvector.checkpoint.hub import called, client, is_cached, list_files, one_line, patience, snapshot_place
+from chatvector.checkpoint.hub import (
+    Progress,
+    called,
+    client,
+    is_cached,
+    list_files,
+    one_line,
+    patience,
+    snapshot_place,
+)
 from chatvector.checkpoint.remote import RemoteFile, RemoteStorage, Transfer
 from chatvector.checkpoint.remote_http import Address, HttpFile, Transports
 from chatvector.checkpoint.storage import ByteSource, LocalDirectory, LocalFile
@@ -22,12 +31,13 @@ from chatvector.errors import MissingInput
 class HubStorage(RemoteStorage):
     """The files of one commit of a hub model."""
 
-    def __init__(self, repo_id: str, commit: str, listing: dict[str, int], name: str) -> None:
+    def __init__(self, repo_id: str, commit: str, listing: dict[str, int], name: str, say: Progress | None) -> None:
         super().__init__(name, listing)
         self.repo_id = repo_id
         self.commit = commit
         self._snapshot = snapshot_place(repo_id, commit)
         self._transports = Transports()
+        self._say = say
 
     def open(self, name: str) -> ByteSource:
         """A file of the commit, from the cache where it lies there. Raises MissingInput."""
@@ -36,7 +46,9 @@ class HubStorage(RemoteStorage):
         if (path := self._cached(name)) is not None:
             return LocalFile(path, f"{self.location}/{name}")
         label = f"{self.location}/{name}"
-        fetcher = HttpFile(label, self._listing[name], self.commit, lambda: self._locate(name), self._transports)
+        fetcher = HttpFile(
+            label, self._listing[name], self.commit, lambda: self._locate(name), self._transports, self._say
+        )
         return RemoteFile(label, self._listing[name], fetcher, self._ahead)
 
     def close(self) -> None:
@@ -69,7 +81,9 @@ class HubStorage(RemoteStorage):
         return Address(found.location, headers, found.etag, found.commit_hash, found.size, signed)
 
 
-def open_hub(repo_id: str, revision: str | None, name: str) -> tuple[HubStorage | LocalDirectory, str]:
+def open_hub(
+    repo_id: str, revision: str | None, name: str, say: Progress | None = None
+) -> tuple[HubStorage | LocalDirectory, str]:
     """The storage of a hub model, and its commit: the cache where it holds all, else byte ranges over the network.
 
     Raises HubError.
@@ -79,4 +93,4 @@ def open_hub(repo_id: str, revision: str | None, name: str) -> tuple[HubStorage 
     commit, listing = list_files(repo_id, revision)
     if is_cached(repo_id, commit):
         return LocalDirectory(snapshot_place(repo_id, commit), name), commit
-    return HubStorage(repo_id, commit, listing, called(repo_id, revision)), commit
+    return HubStorage(repo_id, commit, listing, called(repo_id, revision), say), commit
