@@ -18,7 +18,9 @@ from typing import Any
 
 from chatvector import __version__
 from chatvector.checkpoint.files import INDEX, is_side_file
+from chatvector.checkpoint.hub import read_small_file
 from chatvector.checkpoint.locate import open_storage
+from chatvector.checkpoint.names import classify
 from chatvector.checkpoint.remote import RemoteStorage
 from chatvector.checkpoint.storage import LocalDirectory, Storage
 from chatvector.checks.doctor.examine import Diagnosis, examine_opened
@@ -136,16 +138,19 @@ def verify(
     transformers is not installed. Differences are no exception: see `Verification.ok`.
     """
     # 1. The manifest.
-    storage, _ = open_storage(output, say, stream=True)
+    storage, revision = open_storage(output, say, stream=True)
     with ExitStack() as opened:
         if isinstance(storage, RemoteStorage):
             opened.callback(storage.close)
-        return _verify(storage, output, full=full, generate=generate, threads=threads, started=started, say=say)
+        return _verify(
+            storage, output, revision, full=full, generate=generate, threads=threads, started=started, say=say
+        )
 
 
 def _verify(
     storage: Storage,
     output: str,
+    revision: str | None,
     *,
     full: bool,
     generate: bool | None,
@@ -154,11 +159,7 @@ def _verify(
     say: Say,
 ) -> Verification:
     listing = storage.listing()
-    if MANIFEST not in listing:
-        raise MissingInput(
-            f"{output}: has no {MANIFEST}, so nothing says what it should be; `chatvector doctor` examines any model"
-        )
-    manifest = parse_manifest(storage.read(MANIFEST), f"{output}/{MANIFEST}")
+    manifest = parse_manifest(_manifest_bytes(storage, listing, output, revision), f"{output}/{MANIFEST}")
     if manifest["kind"] != "model":
         raise UsageError(f"{output}: is a vector, not a merged model; verify a model that was made with it")
     notes = list(_notes(manifest))
@@ -181,6 +182,21 @@ def _verify(
     # 6. A reply.
     checks.append(_reply(storage, checks, generate))
     return Verification(output, tuple(checks), tuple(notes))
+
+
+def _manifest_bytes(storage: Storage, listing: Mapping[str, int], output: str, revision: str | None) -> bytes:
+    if MANIFEST in listing:
+        return storage.read(MANIFEST)
+    location = classify(output)
+    found = None
+    if location.repo_id is not None and revision is not None:
+        # A download brings what a loader needs, and no manifest.
+        found = read_small_file(location.repo_id, revision, MANIFEST)
+    if found is None:
+        raise MissingInput(
+            f"{output}: has no {MANIFEST}, so nothing says what it should be; `chatvector doctor` examines any model"
+        )
+    return found
 
 
 def _notes(manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -215,7 +231,7 @@ def _files(
     hashed = 0
     for name, facts in recorded.items():
         if name not in listing:
-            problems.append(f"{name} is missing")
+            (problems if _matters(name) else notes).append(f"{name} is missing")
         elif listing[name] != facts["bytes"]:
             line = f"{name} has {listing[name]} bytes, {facts['bytes']} were written"
             (problems if _matters(name) else notes).append(line)

@@ -9,6 +9,7 @@ import pytest
 from huggingface_hub import constants
 
 from builders import Shape, trio_specs, write_trio
+from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checks.doctor.examine import examine
 from chatvector.pipeline import apply
 from chatvector.recipe import Recipe, VectorSpec
@@ -58,6 +59,15 @@ def test_faults_are_found_from_afar(hub: HubServer, merged: Body) -> None:  # no
         weights["model.layers.1.mlp.down_proj.weight"][:] = 0
     publish(hub, merged)
     assert {each.code for each in examine("org/merged").findings} == {"stop-missing", "token-untrained", "tensor-zero"}
+
+
+def test_an_output_that_was_downloaded_before_has_its_manifest_fetched(hub: HubServer, merged: Body) -> None:  # noqa: F811
+    publish(hub, merged)
+    with Checkpoint.open("org/merged") as model:
+        assert "chat_vector.json" not in model.listing
+    found = verify("org/merged", generate=False)
+    assert found.ok, found.problems
+    assert found.notes == ("README.md is missing",)
 
 
 def test_a_published_output_is_verified_by_name(hub: HubServer, merged: Body) -> None:  # noqa: F811
