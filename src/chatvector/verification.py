@@ -90,7 +90,7 @@ class Verification:
         """One line."""
         done = [check.name for check in self.checks if check.ok is not None]
         left = [check.name for check in self.checks if check.ok is None]
-        text = "verified" if self.ok else f"{len(self.problems)} differences"
+        text = "verified" if self.ok else f"differences ({len(self.problems)})"
         return f"{text}: {', '.join(done)}" + (f"; not checked: {', '.join(left)}" if left else "")
 
     def as_dict(self) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def test_a_difference_ends_with_four_after_the_report(merged: Body) -> None:
     assert "config.json differs in vocab_size" in str(done.exception)
     document = json.loads(done.stdout)
     assert document["ok"] is False
-    assert document["summary"].startswith("2 differences")
+    assert document["summary"].startswith("differences (2)")
 
 
 def test_a_model_that_transformers_does_not_load_whole(merged: Body) -> None:
@@ -101,7 +101,7 @@ def test_doctor_finds_nothing_and_recomputes(demo: Path) -> None:
 def test_doctor_on_the_trio(member: str) -> None:
     done = run("doctor", f"demo:{member}")
     assert done.exit_code == 0, done.output
-    assert "0 faults" in done.stdout
+    assert "faults: 0" in done.stdout
 
 
 def test_doctor_names_fault_consequence_and_cure_and_mends(merged: Body, tmp_path: Path) -> None:
@@ -111,9 +111,9 @@ def test_doctor_names_fault_consequence_and_cure_and_mends(merged: Body, tmp_pat
     done = run("doctor", str(merged.path), "--fix", str(tmp_path / "mended"))
     assert isinstance(done.exception, VerificationFailed)
     assert done.exception.exit_code == 4
-    assert str(done.exception) == f"{merged.path}: 1 faults: stop-missing"
+    assert str(done.exception) == f"{merged.path}: faults found (1): stop-missing"
     shown = " ".join(done.stdout.split())
-    assert "1 faults, 0 warnings, 0 notes" in shown
+    assert "faults: 1, warnings: 0, notes: 0" in shown
     assert "fault" in shown
     assert "mended/. MODEL/" in shown
     (written,) = (tmp_path / "mended").iterdir()

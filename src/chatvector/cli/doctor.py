@@ -64,7 +64,7 @@ def doctor(
     console.result(document, _text(diagnosis, written, recomputed, fix))
     if not diagnosis.healthy:
         codes = first_five(dict.fromkeys(finding.code for finding in diagnosis.faults))
-        raise VerificationFailed(f"{model}: {len(diagnosis.faults)} faults: {codes}")
+        raise VerificationFailed(f"{model}: faults found ({len(diagnosis.faults)}): {codes}")
     if recomputed is not None and recomputed.get("ok") is False:
         raise VerificationFailed(f"{model}: is not what its manifest says; chatvector verify {model} shows where")
 
@@ -100,7 +100,7 @@ def _text(diagnosis: Diagnosis, written: list[str] | None, recomputed: dict[str,
     counts = [sum(one.level == level for one in diagnosis.findings) for level in ("fault", "warning", "note")]
     chat = diagnosis.chat
     lines.append(
-        f"{diagnosis.model}: {counts[0]} faults, {counts[1]} warnings, {counts[2]} notes; looked at"
+        f"{diagnosis.model}: faults: {counts[0]}, warnings: {counts[1]}, notes: {counts[2]}; looked at"
         f" {diagnosis.tensors} headers, {diagnosis.sampled.elements:,} weights of {diagnosis.sampled.tensors} tensors,"
         f" {len(chat.conversations)} conversations, rows of {len(chat.rows)} template tokens"
     )

@@ -64,7 +64,7 @@ def verify(
         found = run(output, full=full, generate=generate, threads=threads, started=started, say=console.say)
     console.result(found.as_dict(), _text(found))
     if not found.ok:
-        raise VerificationFailed(f"{output}: {len(found.problems)} differences: {first_five(found.problems)}")
+        raise VerificationFailed(f"{output}: differences ({len(found.problems)}): {first_five(found.problems)}")
 
 
 def _text(found: Verification) -> str:
