@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from chatvector.errors import MissingInput, RecipeError, UsageError
@@ -126,12 +125,16 @@ class Recipe(_Strict):
 
     def to_yaml(self) -> str:
         """The recipe as YAML, defaults left out; `from_yaml` reads it back."""
+        import yaml
+
         document = self.model_dump(mode="json", exclude_defaults=True)
         return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
     @classmethod
     def from_yaml(cls, text: str, where: str = "recipe") -> Recipe:
         """Read YAML (or JSON, which is YAML). Raises RecipeError naming the key and, for a slip, the one meant."""
+        import yaml
+
         try:
             document = yaml.safe_load(text)
         except yaml.YAMLError as error:
@@ -161,6 +164,8 @@ class Recipe(_Strict):
 
     def with_settings(self, settings: list[str]) -> Recipe:
         """The recipe with `key=value` overrides, values read as YAML; `vectors.0.scale=0.5` reaches inside."""
+        import yaml
+
         document = self.model_dump(mode="json")
         for setting in settings:
             key, equals, value = setting.partition("=")

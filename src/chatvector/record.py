@@ -62,6 +62,7 @@ def merge_manifest(
         "vocabulary": job.vocabulary.report.as_dict(),
         "scales": effective_scales(job),
         "copied": {"derived_buffers": list(job.merge.derived), "scale_zero": _copied(job)},
+        "left_behind": list(job.merge.left_behind),
         "lineage": [None if verdict is None else verdict.summary() for verdict in job.lineage],
         "statistics": report(job.plan, outcome.sums, len(job.vectors)),
         "checks": dict(checks),

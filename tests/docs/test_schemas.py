@@ -23,7 +23,7 @@ OPEN = re.compile(
 )
 # Lists that a row describes as a whole, as they may well be empty.
 LISTS = re.compile(
-    r"(scale_\w+|derived_buffers|scale_zero|zero_vector|warnings|problems|plain_markers|reasons"
+    r"(scale_\w+|derived_buffers|left_behind|scale_zero|zero_vector|warnings|problems|plain_markers|reasons"
     r"|languages|licences|unknown|found_in|conflicts|undetermined|forbidden)$"
 )
 # Objects that a row describes as a whole.

@@ -51,6 +51,7 @@ def test_a_derived_buffer_is_the_targets_or_nobodys(tmp_path: Path, name: str, r
     else:
         assert name not in found
         assert result.manifest["copied"]["derived_buffers"] == []
+        assert sorted(result.manifest["left_behind"]) == sorted(f"{role}: {name}" for role in roles.split())
 
 
 def with_buffer(name: str, **values: np.ndarray) -> Specs:

@@ -32,6 +32,7 @@ class MergePlan:
         roles: role of every target tensor.
         vocabulary_tensors: which of them have the vocabulary axis.
         derived: buffers the target derives from its configuration, copied.
+        left_behind: such buffers that only a parent has, as `parent: name`; the output has none.
         unties: the output has a head of its own although the target's flag says tied.
         lost_heads: per vector, whether the parents' heads change but the target has none.
     """
@@ -40,6 +41,7 @@ class MergePlan:
     roles: dict[str, Role]
     vocabulary_tensors: VocabularyTensors
     derived: tuple[str, ...]
+    left_behind: tuple[str, ...]
     unties: bool
     lost_heads: tuple[bool, ...]
 
@@ -71,7 +73,14 @@ def plan_merge(
     tensors = tuple(builder.tensor(name, role) for name, role in roles.items())
     derived = tuple(name for name, ref in target.tensors.items() if is_derived(name, ref))
     lost = tuple(axis.head is None and _has_own_head(vector) for vector in vectors)
-    return MergePlan(tensors, roles, axis, derived, builder.unties(), lost)
+    left_behind = tuple(
+        f"{role}: {name}"
+        for vector in vectors
+        for role, model in zip(("base", "chat"), vector.inputs(), strict=False)
+        for name, ref in model.tensors.items()
+        if name not in target.tensors and is_derived(name, ref)
+    )
+    return MergePlan(tensors, roles, axis, derived, left_behind, builder.unties(), lost)
 
 
 def require_consistent_ties(model: Checkpoint) -> None:
