@@ -73,18 +73,19 @@ def test_a_model_that_transformers_does_not_load_whole(merged: Body) -> None:
     assert "1 missing keys" in found.problems[0]
 
 
-def test_a_model_that_never_stops(merged: Body) -> None:
+@pytest.mark.parametrize(("stop", "stopped"), [(63, 0), (0, 4)])
+def test_a_reply_has_to_end(merged: Body, stop: int, stopped: int) -> None:
+    """With a head of zeros every logit is equal, and the first token is written again and again."""
     from chatvector.verification import _speak
 
     with merged.json("generation_config.json") as config:
-        config["eos_token_id"] = 63  # a padding row whose head is pushed far below all others
+        config["eos_token_id"] = stop
     with merged.weights() as weights:
         weights["lm_head.weight"][:] = 0
-        weights["lm_head.weight"][5] = 1
-        weights["lm_head.weight"][63] = -1
     found = _speak(merged.path)
-    assert found.figures["stopped"] in (0, 4)
-    assert found.ok is (found.figures["stopped"] == 4)
+    assert found.figures["stopped"] == stopped
+    assert found.ok is (stopped > 0)
+    assert found.problems == (() if stopped else ("no reply to 4 greetings ended within 256 tokens",))
 
 
 def test_doctor_finds_nothing_and_recomputes(demo: Path) -> None:
