@@ -15,10 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import apply, kernel, memory, start, stream
+from benchmarks import apply, kernel, memory, start, stream, verify_full
 from benchmarks.measure import PROJECT
 
-BENCHMARKS = {"start": start, "kernel": kernel, "apply": apply, "stream": stream, "memory": memory}
+BENCHMARKS = {
+    "start": start,
+    "kernel": kernel,
+    "apply": apply,
+    "verify": verify_full,
+    "stream": stream,
+    "memory": memory,
+}
 
 
 def main() -> None:
