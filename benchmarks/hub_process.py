@@ -24,6 +24,7 @@ class Handler(BaseHTTPRequestHandler):
     """Model info, HEAD and ranged GET of files."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # as real servers do: no waiting between headers and a short body
     folder: Path
     latency = 0.0
 

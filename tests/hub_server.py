@@ -153,6 +153,7 @@ class _Server(ThreadingHTTPServer):
 def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # as real servers do: no waiting between headers and a short body
         signed = False
 
         def do_GET(self) -> None:
