@@ -124,6 +124,7 @@ MORE = {
     "derivatives": "no modified versions",
 }
 
+
 def faults(level: str) -> str:
     """The doctor's faults of one level: code, what follows, cure."""
     from chatvector.checks.doctor.catalogue import TABLE

@@ -150,7 +150,7 @@ class Staging:
         """Hand what was written so far to the disk; safe beside other threads' writes."""
         with self._full_disk_is_clear():
             for descriptor in list(self._files.values()):
-                os.fdatasync(descriptor)
+                getattr(os, "fdatasync", os.fsync)(descriptor)  # macOS has only fsync
 
     def close_files(self) -> None:
         """Flush and close the weight files."""
