@@ -11,6 +11,7 @@ Memory: `BLOCK_BYTES · BLOCKS` for each model that is read this way, 32 MiB, be
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -224,7 +225,7 @@ class RemoteFile:
             raise DamagedFile(f"{self.name}: truncated, it has {self.size} bytes where {offset + length} are needed")
 
 
-class RemoteStorage:
+class RemoteStorage(ABC):
     """What storages over a network share: a listing, small files kept once read, one `ReadAhead`."""
 
     def __init__(self, location: str, listing: dict[str, int]) -> None:
@@ -250,13 +251,13 @@ class RemoteStorage:
             self._small[name] = bytes(data)
         return self._small[name]
 
+    @abstractmethod
     def open(self, name: str) -> ByteSource:
         """Open a file for reading by range. Raises MissingInput."""
-        raise NotImplementedError
 
+    @abstractmethod
     def transfer(self) -> Transfer:
         """What reading the whole model costs."""
-        raise NotImplementedError
 
     def prefetch(self, side_files: Iterable[str], shards: Iterable[str]) -> dict[str, ByteSource]:
         """Fetch side files and the first bytes of shards side by side; returns the opened shards."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,18 +47,12 @@ class TensorRef:
     @property
     def elements(self) -> int:
         """Number of elements."""
-        count = 1
-        for extent in self.shape:
-            count *= extent
-        return count
+        return math.prod(self.shape)
 
     @property
     def row_elements(self) -> int:
         """Elements in one row (the product of all extents but the first); 1 for vectors."""
-        count = 1
-        for extent in self.shape[1:]:
-            count *= extent
-        return count
+        return math.prod(self.shape[1:])
 
 
 class Reader(Protocol):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 TABLE = Path(__file__).with_name("licences.toml")
 # Agreements say their name within their first lines; Creative Commons puts half a page of advice before it.
@@ -30,18 +30,7 @@ Rule = Literal[
     "share_alike",
     "derivatives",
 ]
-RULES: tuple[Rule, ...] = (
-    "copy",
-    "changes",
-    "notice",
-    "display",
-    "name",
-    "policy",
-    "only_for",
-    "commercial",
-    "share_alike",
-    "derivatives",
-)
+RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 @dataclass(frozen=True)
