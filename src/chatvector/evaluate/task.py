@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an evaluation task is made of: items, marks, metrics. The contract between tasks, runner, statistics, report.
+
+A task makes items; the runner asks every model the same items, with each model's own earlier replies in the
+conversation; the task marks the replies; metrics add the marks up. Generation and marking are separate stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from chatvector.runtime.backend import Reply, Sampling
+
+Language = str
+"""`en`, `ko`, `zh-Hant`, `zh-Hans`, `ja`: BCP 47, the script where it matters."""
+
+Mark = bool | float | str | None
+"""None: does not apply to this reply (left out, and counted as left out)."""
+
+Marks = Mapping[str, Mark]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One user message. `canned` is put into the history as the assistant's reply instead of what the model said
+    (the teacher-forced control); the model is not asked then."""
+
+    user: str
+    canned: str | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to ask.
+
+    Attributes:
+        id: unique within task and language, the same for every model: what pairs are made by.
+        language: the language the reply is expected in.
+        turns: user messages in order; empty where `text` is given.
+        text: raw text to be continued (`mode` "continue") or whose likelihood is wanted (`mode` "likelihood").
+        system: system prompt.
+        cluster: items of one cluster are not independent (wordings of one question, translations, one dialogue).
+        expect: what the marking needs; JSON values.
+        facets: what results are split by, e.g. `{"distance": "4", "kind": "symbol"}`.
+        samples: how many replies are drawn.
+        sensitive: prompt or reply may hold harm: redacted in reports unless asked for.
+    """
+
+    id: str
+    language: Language
+    turns: tuple[Turn, ...] = ()
+    text: str | None = None
+    mode: Literal["chat", "continue", "likelihood"] = "chat"
+    system: str | None = None
+    cluster: str = ""
+    expect: Mapping[str, Any] = field(default_factory=dict)
+    facets: Mapping[str, str] = field(default_factory=dict)
+    samples: int = 1
+    sensitive: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.mode == "chat") != bool(self.turns) or (self.mode == "chat") == (self.text is not None):
+            raise ValueError(f"{self.id}: chat items have turns, the others have text")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A model's replies to one sample of an item.
+
+    Attributes:
+        replies: one a turn that was asked (canned turns have none); the last one is the answer. Empty for
+            likelihoods.
+        nats, tokens: of a likelihood item's text; else None.
+    """
+
+    item: Item
+    sample: int
+    replies: tuple[Reply, ...] = ()
+    nats: float | None = None
+    tokens: int | None = None
+
+    @property
+    def failed(self) -> str | None:
+        """Why it cannot be marked, if so: an error, never a miss."""
+        return next((reply.failure for reply in self.replies if reply.failure), None)
+
+
+@dataclass(frozen=True)
+class Marked:
+    """An answer with its marks."""
+
+    answer: Answer
+    marks: Marks
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How marks become a figure.
+
+    Attributes:
+        name: unique within the task.
+        title: for tables, e.g. "accuracy, unparsed = wrong".
+        mark: the mark that is averaged (True counts 1), None left out; or None with `aggregate`.
+        aggregate: from all of a model's marked answers to a figure, where a mean will not do (macro-F1, expected
+            maximum over samples). It must accept any resampling of clusters.
+        kind: "rate" is a share of booleans (Wilson, McNemar), "mean" a mean of numbers (bootstrap, sign-flip).
+        better: which way is good; "neither" for descriptions.
+        by: facets the figure is also split by.
+        primary: shown in the headline table.
+        unit: "share" (printed as %), "points", "bits per byte", "tokens" …
+    """
+
+    name: str
+    title: str
+    mark: str | None = None
+    aggregate: Callable[[Sequence[Marked]], float | None] | None = None
+    kind: Literal["rate", "mean"] = "rate"
+    better: Literal["higher", "lower", "neither"] = "higher"
+    by: tuple[str, ...] = ()
+    primary: bool = False
+    unit: str = "share"
+
+    def __post_init__(self) -> None:
+        if (self.mark is None) == (self.aggregate is None):
+            raise ValueError(f"{self.name}: either a mark or an aggregate")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where items come from; travels with the results. `sha256` is of the data file."""
+
+    name: str
+    licence: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Services:
+    """Models that mark other models' replies; None where the user gave none. A task that needs one that is missing
+    says so before anything is generated."""
+
+    judge: Any = None
+    toxicity: Any = None
+    guard: Any = None
+
+
+class Task(Protocol):
+    """One thing to evaluate. Implementations are small frozen dataclasses, one module a subject."""
+
+    name: str
+    """e.g. `memory`, `closed-topic`."""
+    axis: str
+    """The group in the report: `instructions`, `toxicity`, `safety`, `memory`, `language`, `knowledge` …"""
+    version: str
+    """Changes whenever items, prompts or marking change: part of the cache key."""
+    languages: tuple[Language, ...]
+    metrics: tuple[Metric, ...]
+    sampling: Sampling
+
+    def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
+        """The items, always the same for the same arguments; `limit` keeps the first so many (balanced where there
+        are kinds). Raises UsageError for a language it does not have."""
+        ...
+
+    def sources(self, language: Language) -> list[Source]:
+        """Where they come from."""
+        ...
+
+    def needs(self) -> tuple[str, ...]:
+        """Fields of `Services` it cannot do without."""
+        ...
+
+    def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
+        """Marks of each answer, in order. Never sees failed answers."""
+        ...

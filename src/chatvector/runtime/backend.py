@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every model that can be asked something has in common, wherever it runs: prompts in, replies out.
+
+Implementations: transformers (a directory, or a live merge that is on no disk), any OpenAI-compatible server, and
+recorded replies. This module imports none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+Role = str
+"""`system`, `user` or `assistant`."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a reply is drawn. Temperature 0 is greedy; `seed` counts only above 0.
+
+    Attributes:
+        max_new_tokens: limit of a reply, in tokens, thinking included.
+        template_arguments: passed to the chat template, e.g. `{"enable_thinking": False}`; sorted pairs.
+    """
+
+    max_new_tokens: int = 512
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    template_arguments: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One request: a conversation to be answered in the chat format, or (`text`) raw text to be continued.
+
+    Attributes:
+        messages: (role, content) pairs, the last one the user's; empty where `text` is given.
+        text: raw text, given to the model without any template.
+        sample: which of several samples of the same prompt this is; the seed of the draw depends on it.
+    """
+
+    messages: tuple[tuple[Role, str], ...] = ()
+    text: str | None = None
+    sample: int = 0
+
+    def __post_init__(self) -> None:
+        if bool(self.messages) == (self.text is not None):
+            raise ValueError("a prompt has either messages or text")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model wrote after one prompt.
+
+    Attributes:
+        text: decoded without special tokens, up to the stop token, white space stripped at both ends. Thinking is
+            still in it (see `evaluate.thinking`).
+        stopped: True if it ended with a stop token, False if it ran into the limit.
+        tokens: tokens written, the stop token included; None where a server does not say.
+        prompt_tokens: tokens of the rendered prompt; None where a server does not say.
+        special: special tokens that stood within the text (the one that ended it left out), as text.
+        failure: why there is no reply: `"context"` (prompt and limit do not fit into the model's context). Such a
+            reply is an error to be reported, never a miss to be scored.
+    """
+
+    text: str
+    stopped: bool
+    tokens: int | None = None
+    prompt_tokens: int | None = None
+    special: tuple[str, ...] = ()
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """log p(continuation | context), in nats, over `tokens` tokens; `greedy` if each was the most likely one."""
+
+    nats: float
+    tokens: int
+    greedy: bool
+
+
+@dataclass(frozen=True)
+class BackendInfo:
+    """What decides a model's replies, apart from the prompt. Its digest is part of every cache key.
+
+    Attributes:
+        kind: `transformers`, `live`, `openai`, `replay`.
+        model: what the user called it.
+        fingerprint: hash of weights and side files (of recipe and parents for a live merge); for a server, of what it
+            says of itself: a server's weights cannot be seen.
+        template: hash of the chat template's source; None if there is none.
+        prompt_form: `own template`, `template of NAME`, `raw`: recorded with every result, never silently replaced.
+        context: largest number of tokens of prompt and reply; None if not known.
+        details: dtype, device, library versions … for the record.
+    """
+
+    kind: str
+    model: str
+    fingerprint: str
+    template: str | None
+    prompt_form: str
+    context: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A model that answers."""
+
+    @property
+    def info(self) -> BackendInfo:
+        """What it is."""
+        ...
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
+        """One reply a prompt, in order. Raises MissingInput for a conversation where the model has no chat template
+        (none is made up), HubError where a server does not answer."""
+        ...
+
+
+@runtime_checkable
+class LikelihoodBackend(Backend, Protocol):
+    """A model whose probabilities can be read: bits per byte, closed tasks by likelihood, lm-eval."""
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
+        """For each (context, continuation). An empty context means the tokens that the tokenizer puts before a text.
+        Texts longer than the context are cut into windows, each token counted once."""
+        ...
