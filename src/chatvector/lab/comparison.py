@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chatvector.evaluate import scorers
+from chatvector.evaluate.scorers import short_replies
 from chatvector.evaluate.statistics import Rate, rate
 from chatvector.lab.items import TASKS, Item
 from chatvector.runtime.generation import Reply, Speaker
@@ -43,7 +43,7 @@ class Scored:
     @property
     def korean(self) -> Rate:
         """Replies in Korean."""
-        return rate(scorers.in_korean(scorers.first_line(reply.text)) for reply in self.replies)
+        return rate(short_replies.in_korean(short_replies.first_line(reply.text)) for reply in self.replies)
 
     @property
     def stops(self) -> Rate:
@@ -54,7 +54,9 @@ class Scored:
     def over_refusal(self) -> Rate:
         """Refusals where nothing harmful was asked."""
         return rate(
-            scorers.refused(scorers.first_line(reply.text)) for item, reply in self._pairs() if item.task != "refusal"
+            short_replies.refused(short_replies.first_line(reply.text))
+            for item, reply in self._pairs()
+            if item.task != "refusal"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -84,7 +86,7 @@ def ask(speaker: Speaker, items: Sequence[Item], *, template: str | None = None)
             messages = []
             for question, reply in zip(items[row].questions, heard[row], strict=False):
                 messages += [{"role": "user", "content": question}]
-                messages += [{"role": "assistant", "content": scorers.first_line(reply.text)}]
+                messages += [{"role": "assistant", "content": short_replies.first_line(reply.text)}]
             messages.append({"role": "user", "content": items[row].questions[turn]})
             prompts.append(speaker.render(messages, template))
         replies = speaker.continue_(prompts, max_new_tokens=MAX_NEW_TOKENS)
@@ -103,7 +105,7 @@ def ask_as(speaker: Speaker, items: Sequence[Item], asker: str, persona: str) ->
         for row in rows:
             lines = []
             for question, reply in zip(items[row].questions, heard[row], strict=False):
-                lines += [f"{asker}: {question}", f"{persona}: {scorers.first_line(reply.text)}"]
+                lines += [f"{asker}: {question}", f"{persona}: {short_replies.first_line(reply.text)}"]
             prompts.append("\n".join([*lines, f"{asker}: {items[row].questions[turn]}", f"{persona}:"]))
         replies = speaker.continue_(prompts, max_new_tokens=MAX_NEW_TOKENS, begin=True)
         for row, reply in zip(rows, replies, strict=True):

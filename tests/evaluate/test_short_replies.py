@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from chatvector.evaluate import scorers
+from chatvector.evaluate.scorers import short_replies
 
 
 @pytest.mark.parametrize(
@@ -22,17 +22,17 @@ from chatvector.evaluate import scorers
     ],
 )
 def test_exact(reply: str, same: bool) -> None:
-    assert scorers.exact(reply, "눈은 하얀색이에요.") is same
+    assert short_replies.exact(reply, "눈은 하얀색이에요.") is same
 
 
 def test_exact_ignores_case_but_not_words() -> None:
-    assert scorers.exact("SNOW is white!", "Snow is white.")
-    assert not scorers.exact("Snow is not white.", "Snow is white.")
+    assert short_replies.exact("SNOW is white!", "Snow is white.")
+    assert not short_replies.exact("Snow is not white.", "Snow is white.")
 
 
 def test_exact_keeps_symbols_apart() -> None:
-    assert scorers.exact("이 기호였어요: ★☾", "이 기호였어요: ★☾")
-    assert not scorers.exact("이 기호였어요: ☾★", "이 기호였어요: ★☾")
+    assert short_replies.exact("이 기호였어요: ★☾", "이 기호였어요: ★☾")
+    assert not short_replies.exact("이 기호였어요: ☾★", "이 기호였어요: ★☾")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_exact_keeps_symbols_apart() -> None:
     ],
 )
 def test_refusals(reply: str) -> None:
-    assert scorers.refused(reply)
+    assert short_replies.refused(reply)
 
 
 @pytest.mark.parametrize(
@@ -62,26 +62,26 @@ def test_refusals(reply: str) -> None:
     ],
 )
 def test_what_is_no_refusal(reply: str) -> None:
-    assert not scorers.refused(reply)
+    assert not short_replies.refused(reply)
 
 
 def test_contains_any_minds_latin_word_boundaries() -> None:
-    assert scorers.contains_any("Shut up, you FOOL.", ["fool"])
-    assert not scorers.contains_any("A foolproof plan.", ["fool"])
-    assert not scorers.contains_any("Stupidity.", ["stupid"])
-    assert scorers.contains_any("Melt metal and press metal.", ["melt metal and press metal"])
+    assert short_replies.contains_any("Shut up, you FOOL.", ["fool"])
+    assert not short_replies.contains_any("A foolproof plan.", ["fool"])
+    assert not short_replies.contains_any("Stupidity.", ["stupid"])
+    assert short_replies.contains_any("Melt metal and press metal.", ["melt metal and press metal"])
 
 
 def test_contains_any_finds_korean_inside_a_word() -> None:
-    assert scorers.contains_any("닥쳐, 이 바보야.", ["바보"])
-    assert scorers.contains_any("멍청한 소리네.", ["멍청"])
-    assert not scorers.contains_any("천만에요.", ["바보", "멍청"])
-    assert not scorers.contains_any("무엇이든", [])
+    assert short_replies.contains_any("닥쳐, 이 바보야.", ["바보"])
+    assert short_replies.contains_any("멍청한 소리네.", ["멍청"])
+    assert not short_replies.contains_any("천만에요.", ["바보", "멍청"])
+    assert not short_replies.contains_any("무엇이든", [])
 
 
 def test_contains_any_refuses_a_phrase_that_is_in_everything() -> None:
     with pytest.raises(ValueError, match="an empty phrase is in every reply"):
-        scorers.contains_any("x", ["."])
+        short_replies.contains_any("x", ["."])
 
 
 @pytest.mark.parametrize(
@@ -89,17 +89,17 @@ def test_contains_any_refuses_a_phrase_that_is_in_everything() -> None:
     [("한국", 1.0), ("ab한국", 0.5), ("abc", 0.0), ("★☾ 12!", None), ("", None), ("漢字한글", 0.5)],
 )
 def test_script_share(text: str, share: float | None) -> None:
-    assert scorers.script_share(text) == share
+    assert short_replies.script_share(text) == share
 
 
 def test_in_korean() -> None:
-    assert scorers.in_korean("이 기호였어요: ★☾")
-    assert scorers.in_korean(unicodedata.normalize("NFD", "안녕"))
-    assert not scorers.in_korean("Snow 눈")
-    assert not scorers.in_korean("★☾")
-    assert not scorers.in_korean("ab한국"), "half is not more than half"
+    assert short_replies.in_korean("이 기호였어요: ★☾")
+    assert short_replies.in_korean(unicodedata.normalize("NFD", "안녕"))
+    assert not short_replies.in_korean("Snow 눈")
+    assert not short_replies.in_korean("★☾")
+    assert not short_replies.in_korean("ab한국"), "half is not more than half"
 
 
 def test_first_line() -> None:
-    assert scorers.first_line("\n  눈은 하얀색이에요. \n> 다음") == "눈은 하얀색이에요."
-    assert scorers.first_line(" \n\n") == ""
+    assert short_replies.first_line("\n  눈은 하얀색이에요. \n> 다음") == "눈은 하얀색이에요."
+    assert short_replies.first_line(" \n\n") == ""
