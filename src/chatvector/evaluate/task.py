@@ -148,17 +148,38 @@ class Services:
 
 
 class Task(Protocol):
-    """One thing to evaluate. Implementations are small frozen dataclasses, one module a subject."""
+    """One thing to evaluate. Implementations are small frozen dataclasses, one module a subject; a field will do for
+    each property."""
 
-    name: str
-    """e.g. `memory`, `closed-topic`."""
-    axis: str
-    """The group in the report: `instructions`, `toxicity`, `safety`, `memory`, `language`, `knowledge` …"""
-    version: str
-    """Changes whenever items, prompts or marking change: part of the cache key."""
-    languages: tuple[Language, ...]
-    metrics: tuple[Metric, ...]
-    sampling: Sampling
+    @property
+    def name(self) -> str:
+        """e.g. `memory`, `closed-topic`."""
+        ...
+
+    @property
+    def axis(self) -> str:
+        """The group in the report: `instructions`, `toxicity`, `safety`, `memory`, `language`, `knowledge` …"""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever items, prompts or marking change: part of the cache key."""
+        ...
+
+    @property
+    def languages(self) -> tuple[Language, ...]:
+        """The languages it has items in."""
+        ...
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What its marks are added up to."""
+        ...
+
+    @property
+    def sampling(self) -> Sampling:
+        """How replies are drawn."""
+        ...
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
         """The items, always the same for the same arguments; `limit` keeps the first so many (balanced where there
