@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of a reply is running text: without code, formulas, addresses, and what it quotes from the prompt."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# In this order: what comes first may hold what comes later. Emoji and digits stay: they are no letters and never count.
+_FENCE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_NOT_TEXT = (
+    re.compile(r"(`+)[^\n]+?\1"),
+    re.compile(r"\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|\\begin\{(\w+\*?)\}.+?\\end\{\1\}", re.DOTALL),
+    re.compile(r"\$(?=[^$\n]*[\\^_={}])[^\s$](?:[^$\n]*[^\s$])?\$|\$[A-Za-z]\$"),
+    re.compile(r"\\[A-Za-z]+"),
+    re.compile(r"(?<=\])\([^()\s]*\)"),  # the target of a Markdown link; its text stays
+    re.compile(r"\b(?:https?|ftp)://[^\s<>\"'」』）)】]+|\bwww\.[A-Za-z0-9][^\s<>\"'」』）)】]*"),
+    re.compile(r"\b[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", re.ASCII),
+    re.compile(r"\b[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.(?:com|org|net|io|kr|tw|jp|cn|html?|pdf|txt|py|js|json)\b"),
+    re.compile(r"(?<![\w/])(?:~|\.{1,2})?/(?:[\w.-]+/)+[\w.-]*", re.ASCII),
+    re.compile(r"</?[A-Za-z][^<>\n]*>|&[a-z]+;"),
+    # x + y = 10: single letters and numbers joined by operators
+    re.compile(
+        r"(?<![^\W_])(?:[A-Za-z]|\d+(?:\.\d+)?)(?:\s*[-+*/=^×÷·<>≤≥±]\s*(?:\d+(?:\.\d+)?)?[A-Za-z]?(?![A-Za-z]))+",
+        re.ASCII,
+    ),
+)
+_QUOTED = re.compile(r"“([^”\n]+)”|\"([^\"\n]+)\"|‘([^’\n]+)’|(?<!\w)'([^'\n]+)'|「([^」\n]+)」|『([^』\n]+)』|«([^»\n]+)»")
+_BLOCK_QUOTE = re.compile(r"^[ \t]*>[ \t]?(.+)$", re.MULTILINE)
+
+
+def running_text(text: str, prompt: str = "") -> str:
+    """The reply in NFC, with a space in place of everything that is no running text: code fences (also one that is
+    never closed), inline code, LaTeX, equations, URLs, addresses, paths, tags, and quotations (in quotation marks of any
+    kind, or as a block quote) whose words stand in `prompt`. Lines stay lines."""
+    text = unicodedata.normalize("NFC", text)
+    text = _FENCE.sub("\n", text)
+    for pattern in _NOT_TEXT:
+        text = pattern.sub(" ", text)
+    asked = _squeezed(prompt)
+    if not asked:
+        return text
+
+    def dropped_if_asked(match: re.Match[str]) -> str:
+        inside = _squeezed(next(group for group in match.groups() if group is not None))
+        return " " if inside and inside in asked else match.group()
+
+    return _BLOCK_QUOTE.sub(dropped_if_asked, _QUOTED.sub(dropped_if_asked, text))
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"\W+", " ", unicodedata.normalize("NFC", text)).strip().casefold()

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lines and sentences of a reply, each with the language it is in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from chatvector.evaluate.languages import scripts
+from chatvector.evaluate.languages.han import han_language
+from chatvector.evaluate.languages.known import LATIN, UNDETERMINED
+from chatvector.evaluate.languages.latin import latin_language
+from chatvector.evaluate.languages.words import letters_of_names, only_names
+
+LEAST = 10
+"""Weight a segment needs for a label, in Latin letters: ten of them, or five East Asian ones (`scripts.weight`)."""
+
+_KANA_SHARE = 0.1
+"""Kana among kana and Chinese characters from which on they are Japanese: below it is の in a Chinese shop's name."""
+
+# A full stop ends a sentence before white space, and not within 3.5 or "No. 1"; an East Asian one always does.
+_SENTENCE_END = re.compile(r"(?<=[.!?…][\"”’)])\s+|(?<=[.!?…])(?<!\d\.)\s+|(?<=[。！？])(?![。！？」』”’）])\s*|(?<=[。！？][」』”’）])\s*")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A line or a sentence.
+
+    Attributes:
+        language: its tag; `und` if it is too short to say; `und-Cyrillic` and the like for scripts that the meter has no
+            language for.
+        weight: its letters, in Latin letters (`scripts.weight`).
+    """
+
+    text: str
+    language: str
+    weight: int
+
+
+def lines(text: str, expected: str) -> tuple[Segment, ...]:
+    """The lines that hold a letter, labelled."""
+    return tuple(
+        labelled(line, expected) for line in text.splitlines() if any(scripts.script_of(character) for character in line)
+    )
+
+
+def sentences(text: str, expected: str) -> tuple[Segment, ...]:
+    """The sentences that hold a letter, labelled; no sentence is longer than a line."""
+    parts = (part for line in text.splitlines() for part in _SENTENCE_END.split(line))
+    return tuple(labelled(part, expected) for part in parts if any(scripts.script_of(c) for c in part))
+
+
+def labelled(text: str, expected: str) -> Segment:
+    """The text with its language: that of the script with the greatest weight. Latin names inside a text of another
+    script weigh nothing: they are in no language."""
+    letters = scripts.counts(text)
+    weights = {script: count * scripts.weight(script) for script, count in letters.items()}
+    total = sum(weights.values())
+    if len(weights) > 1 and "Latin" in weights:
+        weights["Latin"] -= letters_of_names(text)
+    if sum(weights.values()) < LEAST:
+        return Segment(text, UNDETERMINED, total)
+    chinese, kana = weights.pop("Han", 0) + weights.pop("Bopomofo", 0), weights.pop("Kana", 0)
+    if kana and kana >= _KANA_SHARE * (kana + chinese):
+        weights["ja"] = kana + chinese
+    elif chinese:
+        weights["Han"] = chinese
+    heaviest = max(weights, key=lambda script: (weights[script], script)) if weights else "Han"
+    return Segment(text, _language(heaviest, text, expected), total)
+
+
+def _language(script: str, text: str, expected: str) -> str:
+    match script:
+        case "ja":
+            return "ja"
+        case "Hangul":
+            return "ko"
+        case "Thai":
+            return "th"
+        case "Han":
+            return han_language(text, expected)
+        case "Latin":
+            if expected not in LATIN and only_names(text):
+                return UNDETERMINED
+            return latin_language("".join(c if scripts.script_of(c) in ("Latin", None) else " " for c in text))
+        case _:
+            return f"{UNDETERMINED}-{script}"

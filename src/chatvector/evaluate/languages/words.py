@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Words of another language inside a text: the word level of the Language Confusion Benchmark.
+
+Marchisio et al. 2024 (arXiv 2406.20052) look up lower-case words of at least four letters in an English dictionary,
+after cutting the text into words. Here the change of script cuts, so that "model이라서" is found too, and no dictionary
+is needed: what matters is that it is no name, no acronym, no code, and not taken from the prompt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from chatvector.evaluate.languages import scripts
+from chatvector.evaluate.languages.known import SCRIPTS
+from chatvector.evaluate.languages.scripts import EAST_ASIAN, script_of
+
+_LEAST_LATIN, _LEAST_OTHER = 4, 2
+"""Letters that make a foreign word, in Latin and similar scripts, and in East Asian ones where a word is short."""
+
+# Lower-case words that texts in every language use as they are: formats, units, names that are written small.
+ALLOWED = frozenset(
+    "http https html json yaml xml wifi email kcal mbps kwh https github youtube iphone ipad ebay numpy pandas pytorch "
+    "tensorflow python javascript linux ubuntu docker kubernetes mysql postgresql redis nginx sudo pip npm chatgpt openai "
+    "google facebook instagram kakao naver tiktok twitter whatsapp line".split()
+)
+
+# Words that are English and no name although a capital begins them: what titles and openings of replies are made of.
+COMMON_ENGLISH = frozenset(
+    """
+    about above according actually additionally after again against all also although always among an and another answer
+    answers any are around as ask at based be because been before being below benefits best better between both but by
+    can case certainly challenges characteristics come common compared conclusion consider could create day definition
+    describe details did different difference differences do does done down during each easy either else end even every
+    everyone example examples explain explanation feel few final finally find first following for from further furthermore
+    general get give given go good great had has have he hello help her here him his how however i if important in
+    including information ingredients instead instructions into introduction is it its just keep key know last learn less
+    let life like list long look made main make many may me meaning means methods might more most much must my need never
+    new next no not note nothing now of off often on once one only option options or other our out over overall overview
+    part people perhaps place please point points possible problem problems process provide purpose question questions
+    reason reasons regarding remember request result results right said same save say second see several she should show
+    similarly simple simply since small so some something sorry start step steps still strategies such suggestions summary
+    sure take tell text than thank thanks that the their them then there therefore these they thing things think third
+    this those three through time tips title to today together too topic translation try two under understand until up us
+    use used useful using very want was way ways we welcome well were what when where which while who why will with
+    within without word words work world would year yes yet you your
+    """.split()
+)
+
+_CODE_LIKE = re.compile(r"[A-Za-z]*\d[\w.-]*|[A-Za-z]+[A-Z][A-Za-z]*|[A-Z]{2,}s?|\w+_\w+")
+_LATIN_WORD = re.compile(r"[^\W\d_]+(?:['’_-]?[^\W_]+)*")
+_GLOSS = re.compile(r"(?<=[^\W\d_])\s?[(（]([^()（）\n]{2,60})[)）]")
+_GLOSS_WORDS = 5
+
+
+@dataclass(frozen=True)
+class Span:
+    """Running words of another script inside a text: `text[start:end]` of the running text."""
+
+    start: int
+    end: int
+    script: str
+    text: str
+
+
+def is_name(word: str) -> bool:
+    """Does the form of a Latin word say that it is a name, an acronym or code: a capital before a word that is not one
+    of the common English ones, capitals inside, digits, underscores?"""
+    if word.casefold() in ALLOWED or _CODE_LIKE.fullmatch(word):
+        return True
+    return word[0].isupper() and word.casefold() not in COMMON_ENGLISH
+
+
+def only_names(text: str) -> bool:
+    """Is every Latin word of the text a name (or of one or two letters)?"""
+    return all(is_name(word) or len(word) <= 2 for word in _latin_words(text))
+
+
+def letters_of_names(text: str) -> int:
+    """Latin letters of the text that stand in names."""
+    return sum(scripts.counts(word)["Latin"] for word in _latin_words(text) if is_name(word))
+
+
+def foreign_words(text: str, expected: str, prompt: str = "") -> list[Span]:
+    """Words in scripts that the expected language is not written in, in the order of the text.
+
+    Left out: Latin words of fewer than four letters, East Asian runs of one letter, names, acronyms and code by their
+    form, words that stand in `prompt`, and glosses in brackets right after a word of the text, of five words at most:
+    인공지능(artificial intelligence).
+    """
+    own = SCRIPTS[expected]
+    glosses = [match.span(1) for match in _GLOSS.finditer(text) if len(match.group(1).split()) <= _GLOSS_WORDS]
+    asked = {word.casefold() for word in _latin_words(prompt)}
+    found = []
+    for word in _words(text):
+        if word.script in own or any(start <= word.start and word.end <= end for start, end in glosses):
+            continue
+        if word.script in EAST_ASIAN:
+            if word.end - word.start < _LEAST_OTHER or word.text in prompt:
+                continue
+        elif len(word.text) < _LEAST_LATIN or word.text.casefold() in asked:
+            continue
+        elif word.script == "Latin" and is_name(word.text):
+            continue
+        found.append(word)
+    return found
+
+
+def switches(text: str, expected: str, foreign: list[Span]) -> list[Span]:
+    """The foreign words joined to spans: words with no letter of the expected language between them."""
+    own = SCRIPTS[expected]
+    joined: list[Span] = []
+    for word in foreign:
+        last = joined[-1] if joined else None
+        if last and last.script == word.script and not any(script_of(c) in own for c in text[last.end : word.start]):
+            joined[-1] = Span(last.start, word.end, word.script, text[last.start : word.end])
+        else:
+            joined.append(word)
+    return joined
+
+
+def _latin_words(text: str) -> list[str]:
+    return [word.text for word in _words(text) if word.script == "Latin"]
+
+
+def _words(text: str) -> Iterator[Span]:
+    """Runs of letters of one script; a Latin word keeps the digits, apostrophes and hyphens inside it."""
+    for match in _LATIN_WORD.finditer(text):
+        for script, run in groupby(enumerate(match.group(), match.start()), lambda pair: _carried(pair[1])):
+            places = [place for place, _ in run]
+            if script:
+                yield from _trimmed(text, places[0], places[-1] + 1, script)
+
+
+def _carried(character: str) -> str:
+    """Script of a character of a word; what is no letter goes with the Latin letters around it."""
+    return script_of(character) or "Latin"
+
+
+def _trimmed(text: str, start: int, end: int, script: str) -> Iterator[Span]:
+    """The run without digits and marks at its ends that are no part of a word of letters."""
+    while start < end and script_of(text[start]) is None and not text[start].isdigit():
+        start += 1
+    while end > start and script_of(text[end - 1]) is None and not text[end - 1].isdigit():
+        end -= 1
+    if any(script_of(c) for c in text[start:end]):
+        yield Span(start, end, script, text[start:end])
