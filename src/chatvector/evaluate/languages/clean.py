@@ -25,14 +25,16 @@ _NOT_TEXT = (
         re.ASCII,
     ),
 )
-_QUOTED = re.compile(r"“([^”\n]+)”|\"([^\"\n]+)\"|‘([^’\n]+)’|(?<!\w)'([^'\n]+)'|「([^」\n]+)」|『([^』\n]+)』|«([^»\n]+)»")
+_QUOTED = re.compile(
+    r"“([^”\n]+)”|\"([^\"\n]+)\"|‘([^’\n]+)’|(?<!\w)'([^'\n]+)'|「([^」\n]+)」|『([^』\n]+)』|«([^»\n]+)»"
+)
 _BLOCK_QUOTE = re.compile(r"^[ \t]*>[ \t]?(.+)$", re.MULTILINE)
 
 
 def running_text(text: str, prompt: str = "") -> str:
     """The reply in NFC, with a space in place of everything that is no running text: code fences (also one that is
-    never closed), inline code, LaTeX, equations, URLs, addresses, paths, tags, and quotations (in quotation marks of any
-    kind, or as a block quote) whose words stand in `prompt`. Lines stay lines."""
+    never closed), inline code, LaTeX, equations, URLs, addresses, paths, tags, and quotations (in quotation marks of
+    any kind, or as a block quote) whose words stand in `prompt`. Lines stay lines."""
     text = unicodedata.normalize("NFC", text)
     text = _FENCE.sub("\n", text)
     for pattern in _NOT_TEXT:

@@ -104,8 +104,8 @@ def _main(running: str, sentences: tuple[Segment, ...], expected: str) -> str:
 
 
 def _own_letters(part: Segment, expected: str) -> int:
-    """Letters of a sentence that are in the expected language: those of its scripts, unless the sentence as a whole is in
-    another language of the same script."""
+    """Letters of a sentence that are in the expected language: those of its scripts, unless the sentence as a whole is
+    in another language of the same script."""
     own = SCRIPTS[expected]
     same_script = SCRIPTS.get(part.language, frozenset()) & own
     if same_script and not matches(part.language, expected):

@@ -16,11 +16,28 @@ _RENAMED = {
     "KATAKANA-HIRAGANA": "Kana",  # ー
 }
 # Letters by category that are signs of all scripts: 𝑥, ª, ℕ, Å (unit), ʰ …
-_COMMON = frozenset(
-    "MATHEMATICAL DOUBLE-STRUCK SCRIPT BLACK-LETTER FEMININE MASCULINE MODIFIER SUPERSCRIPT SUBSCRIPT MICRO OHM KELVIN "
-    "ANGSTROM PLANCK ALEF BET GIMEL DALET INFORMATION".split()
-)
-_WIDTHS = frozenset({"FULLWIDTH", "HALFWIDTH"})
+_COMMON = {
+    "MATHEMATICAL",
+    "DOUBLE-STRUCK",
+    "SCRIPT",
+    "BLACK-LETTER",
+    "FEMININE",
+    "MASCULINE",
+    "MODIFIER",
+    "SUPERSCRIPT",
+    "SUBSCRIPT",
+    "MICRO",
+    "OHM",
+    "KELVIN",
+    "ANGSTROM",
+    "PLANCK",
+    "ALEF",
+    "BET",
+    "GIMEL",
+    "DALET",
+    "INFORMATION",
+}
+_WIDTHS = {"FULLWIDTH", "HALFWIDTH"}
 
 EAST_ASIAN = frozenset({"Han", "Kana", "Hangul", "Bopomofo"})
 

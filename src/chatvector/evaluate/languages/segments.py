@@ -19,7 +19,9 @@ _KANA_SHARE = 0.1
 """Kana among kana and Chinese characters from which on they are Japanese: below it is の in a Chinese shop's name."""
 
 # A full stop ends a sentence before white space, and not within 3.5 or "No. 1"; an East Asian one always does.
-_SENTENCE_END = re.compile(r"(?<=[.!?…][\"”’)])\s+|(?<=[.!?…])(?<!\d\.)\s+|(?<=[。！？])(?![。！？」』”’）])\s*|(?<=[。！？][」』”’）])\s*")
+_SENTENCE_END = re.compile(
+    r"(?<=[.!?…][\"”’)])\s+|(?<=[.!?…])(?<!\d\.)\s+|(?<=[。！？])(?![。！？」』”’）])\s*|(?<=[。！？][」』”’）])\s*"
+)
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Segment:
     """A line or a sentence.
 
     Attributes:
-        language: its tag; `und` if it is too short to say; `und-Cyrillic` and the like for scripts that the meter has no
-            language for.
+        language: its tag; `und` if it is too short to say; `und-Cyrillic` and the like for scripts that the meter has
+            no language for.
         weight: its letters, in Latin letters (`scripts.weight`).
     """
 
@@ -40,7 +42,9 @@ class Segment:
 def lines(text: str, expected: str) -> tuple[Segment, ...]:
     """The lines that hold a letter, labelled."""
     return tuple(
-        labelled(line, expected) for line in text.splitlines() if any(scripts.script_of(character) for character in line)
+        labelled(line, expected)
+        for line in text.splitlines()
+        if any(scripts.script_of(character) for character in line)
     )
 
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 
 from chatvector.evaluate.languages import scripts
 from chatvector.evaluate.languages.known import SCRIPTS
@@ -20,36 +21,18 @@ from chatvector.evaluate.languages.scripts import EAST_ASIAN, script_of
 _LEAST_LATIN, _LEAST_OTHER = 4, 2
 """Letters that make a foreign word, in Latin and similar scripts, and in East Asian ones where a word is short."""
 
+
+def _listed(name: str) -> frozenset[str]:
+    return frozenset(Path(__file__).with_name(name).read_text("utf-8").split())
+
+
 # Lower-case words that texts in every language use as they are: formats, units, names that are written small.
-ALLOWED = frozenset(
-    "http https html json yaml xml wifi email kcal mbps kwh https github youtube iphone ipad ebay numpy pandas pytorch "
-    "tensorflow python javascript linux ubuntu docker kubernetes mysql postgresql redis nginx sudo pip npm chatgpt openai "
-    "google facebook instagram kakao naver tiktok twitter whatsapp line".split()
-)
+ALLOWED = _listed("allowed.txt")
 
 # Words that are English and no name although a capital begins them: what titles and openings of replies are made of.
-COMMON_ENGLISH = frozenset(
-    """
-    about above according actually additionally after again against all also although always among an and another answer
-    answers any are around as ask at based be because been before being below benefits best better between both but by
-    can case certainly challenges characteristics come common compared conclusion consider could create day definition
-    describe details did different difference differences do does done down during each easy either else end even every
-    everyone example examples explain explanation feel few final finally find first following for from further furthermore
-    general get give given go good great had has have he hello help her here him his how however i if important in
-    including information ingredients instead instructions into introduction is it its just keep key know last learn less
-    let life like list long look made main make many may me meaning means methods might more most much must my need never
-    new next no not note nothing now of off often on once one only option options or other our out over overall overview
-    part people perhaps place please point points possible problem problems process provide purpose question questions
-    reason reasons regarding remember request result results right said same save say second see several she should show
-    similarly simple simply since small so some something sorry start step steps still strategies such suggestions summary
-    sure take tell text than thank thanks that the their them then there therefore these they thing things think third
-    this those three through time tips title to today together too topic translation try two under understand until up us
-    use used useful using very want was way ways we welcome well were what when where which while who why will with
-    within without word words work world would year yes yet you your
-    """.split()
-)
+COMMON_ENGLISH = _listed("common_english.txt")
 
-_CODE_LIKE = re.compile(r"[A-Za-z]*\d[\w.-]*|[A-Za-z]+[A-Z][A-Za-z]*|[A-Z]{2,}s?|\w+_\w+")
+_CODE_LIKE = re.compile(r"[A-Za-z]*\d[\w.-]*|[a-z]+[A-Z][A-Za-z]*|\w+_\w+")
 _LATIN_WORD = re.compile(r"[^\W\d_]+(?:['’_-]?[^\W_]+)*")
 _GLOSS = re.compile(r"(?<=[^\W\d_])\s?[(（]([^()（）\n]{2,60})[)）]")
 _GLOSS_WORDS = 5
@@ -68,9 +51,9 @@ class Span:
 def is_name(word: str) -> bool:
     """Does the form of a Latin word say that it is a name, an acronym or code: a capital before a word that is not one
     of the common English ones, capitals inside, digits, underscores?"""
-    if word.casefold() in ALLOWED or _CODE_LIKE.fullmatch(word):
-        return True
-    return word[0].isupper() and word.casefold() not in COMMON_ENGLISH
+    if word.casefold() in COMMON_ENGLISH:
+        return False
+    return word.casefold() in ALLOWED or word[0].isupper() or _CODE_LIKE.fullmatch(word) is not None
 
 
 def only_names(text: str) -> bool:
@@ -94,18 +77,29 @@ def foreign_words(text: str, expected: str, prompt: str = "") -> list[Span]:
     glosses = [match.span(1) for match in _GLOSS.finditer(text) if len(match.group(1).split()) <= _GLOSS_WORDS]
     asked = {word.casefold() for word in _latin_words(prompt)}
     found = []
-    for word in _words(text):
+    listed = list(_words(text))
+    for place, word in enumerate(listed):
         if word.script in own or any(start <= word.start and word.end <= end for start, end in glosses):
             continue
         if word.script in EAST_ASIAN:
-            if word.end - word.start < _LEAST_OTHER or word.text in prompt:
-                continue
-        elif len(word.text) < _LEAST_LATIN or word.text.casefold() in asked:
-            continue
-        elif word.script == "Latin" and is_name(word.text):
-            continue
-        found.append(word)
+            counts = len(word.text) >= _LEAST_OTHER and word.text not in prompt
+        else:
+            named = word.script == "Latin" and (is_name(word.text) or _in_a_name(place, listed, text))
+            counts = len(word.text) >= _LEAST_LATIN and not named and word.text.casefold() not in asked
+        if counts:
+            found.append(word)
     return found
+
+
+def _in_a_name(place: int, listed: list[Span], text: str) -> bool:
+    """Does a word with a capital stand beside a name with one, as in Long Beach and Will Smith?"""
+    word = listed[place]
+    if not word.text[0].isupper():
+        return False
+    before, after = listed[max(place - 1, 0) : place], listed[place + 1 : place + 2]
+    beside = [other for other in before if text[other.end : word.start] == " "]
+    beside += [other for other in after if text[word.end : other.start] == " "]
+    return any(other.text[0].isupper() and is_name(other.text) for other in beside)
 
 
 def switches(text: str, expected: str, foreign: list[Span]) -> list[Span]:
