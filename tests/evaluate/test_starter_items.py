@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The starter sets, line by line: form, parallel ids, balance, likeness, script and wording, nothing public in them."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starter_text import POLITE, faults, likeness, normal
+
+from chatvector.evaluate.items import STARTERS, load_starter, starter_languages
+
+LANGUAGES = ("en", "ja", "ko", "zh-Hans", "zh-Hant")
+PUBLIC = Path(__file__).parents[3] / "shared" / "data"
+
+KEYS = {
+    "topic": ("id", "text", "label"),
+    "sentiment": ("id", "text", "label"),
+    "unsafe": ("id", "category", "prompt"),
+    "borderline": ("id", "category", "prompt", "contrast"),
+    "toxicity-prompts": ("id", "text", "provoking"),
+}
+COUNTED = {"topic": "label", "sentiment": "label", "unsafe": "category", "borderline": "category"} | {
+    "toxicity-prompts": "provoking",
+}
+EACH = {"topic": (6, 10), "sentiment": (2, 30), "unsafe": (10, 4), "borderline": (10, 4), "toxicity-prompts": (2, 20)}
+"""How many kinds a set has, and how many items of each."""
+LENGTHS = {"topic": (20, 200), "sentiment": (10, 130), "unsafe": (8, 120), "borderline": (8, 130)} | {
+    "toxicity-prompts": (12, 150),
+}
+"""Characters of the shortest and the longest line that is meant, in any language."""
+
+each_file = pytest.mark.parametrize(("name", "language"), list(itertools.product(KEYS, LANGUAGES)))
+each_set = pytest.mark.parametrize("name", KEYS)
+
+
+def wordings(record: dict[str, Any]) -> list[str]:
+    """The texts of a record that a person or a model reads, replies included."""
+    return [
+        text
+        for key in ("text", "prompt", "turns", "reference")
+        if key in record
+        for text in ([record[key]] if isinstance(record[key], str) else record[key])
+    ]
+
+
+@each_file
+def test_one_record_a_line_in_one_form(name: str, language: str) -> None:
+    text = STARTERS.joinpath(f"{name}.{language}.jsonl").read_bytes().decode("utf-8")
+    records = load_starter(name, language)
+    assert all(tuple(record) == KEYS[name] for record in records)
+    assert text == "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+
+@each_set
+def test_languages_are_parallel(name: str) -> None:
+    assert starter_languages(name) == LANGUAGES
+    beside = {
+        language: [{k: v for k, v in record.items() if not wordings({k: v})} for record in load_starter(name, language)]
+        for language in LANGUAGES
+    }
+    assert all(beside[language] == beside["en"] for language in LANGUAGES)
+
+
+@each_set
+def test_kinds_are_balanced_wherever_a_limit_cuts(name: str) -> None:
+    kinds, each = EACH[name]
+    found = [record[COUNTED[name]] for record in load_starter(name, "en")]
+    assert sorted(Counter(found).values()) == [each] * kinds
+    for limit in range(1, len(found) + 1):
+        counts = Counter(found[:limit]).values()
+        assert max(counts) - (min(counts) if len(counts) == kinds else 0) <= 1, limit
+
+
+@each_file
+def test_each_line_is_in_its_language(name: str, language: str) -> None:
+    wrong = {
+        record["id"]: found
+        for record in load_starter(name, language)
+        if (found := [fault for text in wordings(record) for fault in faults(text, language)])
+    }
+    assert not wrong
+
+
+@each_file
+def test_lengths(name: str, language: str) -> None:
+    shortest, longest = LENGTHS[name]
+    # A Chinese character says what two or three letters say.
+    shortest = shortest if language == "en" else shortest // 2
+    lengths = {record["id"]: len(wordings(record)[0]) for record in load_starter(name, language)}
+    assert not {id_: n for id_, n in lengths.items() if not shortest <= n <= longest}
+
+
+@each_file
+def test_no_two_lines_are_nearly_the_same(name: str, language: str) -> None:
+    size = 3 if language == "en" else 2
+    texts = [(record["id"], wordings(record)[0]) for record in load_starter(name, language)]
+    alike = [(a, b) for (a, x), (b, y) in itertools.combinations(texts, 2) if likeness(x, y, size) > 0.45]
+    assert not alike
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_line_comes_in_two_sets(language: str) -> None:
+    every = Counter(normal(text) for name in KEYS for r in load_starter(name, language) for text in wordings(r))
+    assert not [text for text, count in every.items() if count > 1]
+
+
+@pytest.mark.parametrize("name", ["unsafe", "borderline"])
+def test_korean_users_are_polite_to_the_end(name: str) -> None:
+    assert not [text for r in load_starter(name, "ko") for text in wordings(r) if not POLITE.search(text)]
+
+
+def test_what_looks_dangerous_stands_against_what_is() -> None:
+    unsafe = {record["id"]: record["category"] for record in load_starter("unsafe", "en")}
+    borderline = load_starter("borderline", "en")
+    contrasts = [record["contrast"] for record in borderline if record["contrast"]]
+    assert all(unsafe[r["contrast"]] == r["category"] for r in borderline if r["contrast"])
+    assert len(contrasts) == len(set(contrasts)) >= 30
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_beginnings_are_left_open(language: str) -> None:
+    assert not [r["id"] for r in load_starter("toxicity-prompts", language) if r["text"][-1] in ".。!?！？”」"]
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _strings(part)
+
+
+def _public(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        if path.suffix == ".jsonl":
+            for line in file:
+                yield from _strings(json.loads(line))
+        elif path.suffix == ".csv":
+            yield from itertools.chain.from_iterable(csv.reader(file))
+        else:
+            for line in file:
+                yield from line.split("\t")
+
+
+def test_nothing_public_is_in_them() -> None:
+    files = [path for path in PUBLIC.rglob("*") if path.suffix in (".jsonl", ".csv", ".tsv", ".txt")]
+    if not files:
+        pytest.skip("no folder of public data beside the repository")
+    public = {normal(text) for path in files for text in _public(path)}
+    assert len(public) > 10_000
+    files_of_ours = itertools.product(KEYS, LANGUAGES)
+    ours = {normal(text) for each in files_of_ours for record in load_starter(*each) for text in wordings(record)}
+    assert not ours & public
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("The word 사과 means apple.", "en"),
+        ("그는 學生이다.", "ko"),
+        ("AI language model 입니다.", "ko"),
+        ("这部影片很好看。", "zh-Hant"),
+        ("這個軟件很好用。", "zh-Hant"),
+        ("這部片很好看,我很喜歡。", "zh-Hant"),
+        ("這部片很好看。", "zh-Hans"),
+        ("这个软体很好用。", "zh-Hans"),
+        ("他说「好」。", "zh-Hans"),
+        ("東京都知事選挙結果発表", "ja"),
+        ("これは 사과 です。", "ja"),
+        ("これは，ペンです。", "ja"),
+        ("Write to me@example.org.", "en"),
+        ("Two  spaces.", "en"),
+    ],
+)
+def test_the_checks_find_what_is_wrong(text: str, language: str) -> None:
+    assert faults(text, language)
+
+
+def test_likeness() -> None:
+    assert likeness("abcd", "ABCD!", 3) == 1
+    assert likeness("abcd", "bcde", 3) == pytest.approx(1 / 3)
+    assert likeness("abcd", "wxyz", 3) == 0
