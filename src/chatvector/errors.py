@@ -56,6 +56,13 @@ class MissingInput(InputError, FileNotFoundError):
         return str(self.args[0]) if self.args else ""
 
 
+class ReadFailed(InputError, OSError):
+    """The storage of an input failed while it was read: a disk, a mount. The input itself may be whole."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
 class DamagedFile(InputError):
     """A file is there but its bytes are not what its format promises."""
 

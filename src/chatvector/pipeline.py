@@ -22,8 +22,8 @@ from chatvector.checkpoint.staging import (
     open_staging,
     output_path,
 )
-from chatvector.checks.selfcheck import check_output
-from chatvector.errors import InputError, NotEnoughSpace, UsageError, VerificationFailed
+from chatvector.checks.selfcheck import check_chat_files, check_output
+from chatvector.errors import InputError, NotEnoughSpace, ReadFailed, UsageError, VerificationFailed
 from chatvector.origins import parents_of
 from chatvector.output_files import index_bytes, side_files
 from chatvector.preparation import Job, prepare, transfers
@@ -71,7 +71,8 @@ def apply(
 
     Raises UsageError, InputError (and kinds: MissingInput, DamagedFile, UnsupportedFormat, IncompatibleParents,
     LineageError, NonFiniteValues), NotEnoughSpace, HubError, VerificationFailed. Whatever is raised, inputs are as
-    they were and no output appears; what full disks and interruptions leave is continued by the same call.
+    they were and no output appears; what full disks, interruptions and unreadable inputs leave is continued by the same
+    call.
     """
     started = time.time()
     output = output_place(recipe)
@@ -88,7 +89,8 @@ def apply(
             say(f"warning: licences: {line}")
         for line in verdict.undetermined:
             say(f"licences: {line}")
-        changed = side_files(job, verdict)
+        files = side_files(job, verdict) | index_bytes(job.plan, job.target)
+        chat = check_chat_files(files, job.choice, job.target)
         require_space(output, job.plan.bytes_written, job.plan.hash)
         # 2. Execute, in a staging directory beside the output.
         staging = stack.enter_context(open_staging(output, job.plan.hash, restart=restart, on_resume=say))
@@ -104,12 +106,10 @@ def apply(
                 progress=meter,
             )
             # 3. Side files.
-            for name, data in changed.items():
-                staging.write_file(name, data)
-            for name, data in index_bytes(job.plan, job.target).items():
+            for name, data in files.items():
                 staging.write_file(name, data)
             # 4. Checks on what was written, not on what was meant.
-            checks = check_output(job.plan, staging.path, job.choice, job.vocabulary)
+            checks = check_output(job.plan, staging.path, job.vocabulary, files) | chat
             # 5. Manifest and model card, then the rename, or the upload with the manifest last.
             place = output if remote is None else remote.url
             manifest = with_card(merge_manifest(job, verdict, outcome, checks, started, place, staging.path))
@@ -195,9 +195,14 @@ def require_space(output: Path, nbytes: int, plan_hash: str) -> None:
 
 @contextmanager
 def discarded_on_failure(staging: Staging) -> Iterator[None]:
-    """Remove the staging directory when continuing it makes no sense: the inputs or the result are wrong."""
+    """Remove the staging directory when continuing it makes no sense: the inputs or the result are wrong.
+
+    A parent that could not be read is not wrong: what was done stays, and the same command continues.
+    """
     try:
         yield
+    except ReadFailed:
+        raise
     except (InputError, VerificationFailed):
         staging.discard()
         raise

@@ -59,6 +59,12 @@ def test_a_complete_set_without_index() -> None:
     assert choose(shard(0, 2), shard(1, 2)).shards == (shard(0, 2), shard(1, 2))
 
 
+def test_a_number_of_shards_beyond_all_bounds_is_no_set() -> None:
+    """A hostile name must not become a list of a million million gaps."""
+    with pytest.raises(MissingInput, match=r"no model-.*but model-00001-of-999999999999"):
+        choose("model-00001-of-999999999999.safetensors")
+
+
 def test_the_single_file_comes_before_a_set() -> None:
     files = choose("model.safetensors", shard(1, 2))
     assert files.shards == ("model.safetensors",)
@@ -138,11 +144,14 @@ def test_an_index_that_names_a_missing_file() -> None:
         (b'{"weight_map": []}', "is no index"),
         (b'{"weight_map": {"a": ["b"]}}', "is no index"),
         (b'{"weight_map": {}}', "names no file"),
-        (b'{"weight_map": {"a": 5}}', "names 1 files that are no safetensors file inside the directory: 5"),
+        (b'{"weight_map": {"a": 5}}', "names 1 files that are no safetensors file inside the directory .*: 5"),
         (b'{"weight_map": {"a": 5, "b": "c"}}', "is no index .weight_map is no table"),
-        (b'{"weight_map": {"a": "../x.safetensors"}}', "no safetensors file inside the directory: ../x.safetensors"),
-        (b'{"weight_map": {"a": "/etc/x.safetensors"}}', "inside the directory: /etc/x.safetensors"),
-        (b'{"weight_map": {"a": "x.bin"}}', "no safetensors file inside the directory: x.bin"),
+        (b'{"weight_map": {"a": "../x.safetensors"}}', "no safetensors file inside the directory .*: ../x.safetensors"),
+        (b'{"weight_map": {"a": "/etc/x.safetensors"}}', "inside the directory .*: /etc/x.safetensors"),
+        (b'{"weight_map": {"a": "x.bin"}}', "no safetensors file inside the directory .*: x.bin"),
+        (b'{"weight_map": {"a": "x/y/z.safetensors"}}', "not hidden.: x/y/z.safetensors"),
+        (b'{"weight_map": {"a": ".x/z.safetensors"}}', "not hidden.: .x/z.safetensors"),
+        (b'{"weight_map": {"a": "./z.safetensors"}}', "not hidden.: ./z.safetensors"),
         (b"[" * 100_000, "is no index .not JSON."),
     ],
 )

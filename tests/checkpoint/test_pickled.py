@@ -409,7 +409,7 @@ def test_which_files_are_chosen() -> None:
         chosen(two[0])
     with pytest.raises(DamagedFile, match=r"pytorch_model.bin.index.json lies beside pytorch_model.bin but names"):
         chosen(*two, "pytorch_model.bin", "pytorch_model.bin.index.json", index=index)
-    with pytest.raises(DamagedFile, match=r"no PyTorch file inside the directory: \.\./x.bin"):
+    with pytest.raises(DamagedFile, match=r"no PyTorch file inside the directory .*: \.\./x.bin"):
         chosen("pytorch_model.bin.index.json", index=b'{"weight_map": {"a": "../x.bin"}}')
 
 

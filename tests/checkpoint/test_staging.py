@@ -7,7 +7,9 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +142,57 @@ def test_two_runs_on_one_output(tmp_path: Path) -> None:
         pass  # the lock was let go
 
 
+def test_the_lock_is_held_until_the_output_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run that starts between the last byte and the rename finds the lock; one after it, the output."""
+    output = tmp_path / "out"
+    real, refused = os.rename, []
+
+    def rename(source: Path, place: Path) -> None:
+        for restart in (False, True):
+            with pytest.raises(OutputRefused, match="another run is writing it") as raised:
+                stage(output, restart=restart).__enter__()
+            refused.append(raised.value)
+        real(source, place)
+
+    monkeypatch.setattr(os, "rename", rename)
+    with stage(output) as staging:
+        staging.write_file("config.json", b"ours")
+        staging.record(0, 1, {})
+        staging.publish()
+    assert len(refused) == 2
+    with pytest.raises(OutputRefused, match="exists already"):
+        stage(output).__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in output.iterdir()] == ["config.json"]
+
+
+def test_of_many_runs_one_makes_the_output(tmp_path: Path) -> None:
+    """Threads stand for processes: each opens the lock file by itself. No run may find its directory gone."""
+
+    def run(number: int, output: Path) -> bool:
+        try:
+            with stage(output) as staging:
+                staging.create("w", 9, b"head")
+                staging.write("w", 4, memoryview(b"%05d" % number))
+                staging.write_file("sub/config.json", b"%05d" % number)
+                staging.close_files()
+                staging.publish()
+        except OutputRefused:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        for round_number in range(60):
+            output = tmp_path / f"out{round_number}"
+            made = list(pool.map(partial(run, output=output), range(6)))
+            assert sum(made) == 1
+            winner = b"%05d" % made.index(True)
+            assert (output / "w").read_bytes() == b"head" + winner
+            assert (output / "sub" / "config.json").read_bytes() == winner
+            assert sorted(path.name for path in output.iterdir()) == ["sub", "w"]
+    assert len(list(tmp_path.iterdir())) == 60
+
+
 def test_discard_leaves_nothing(tmp_path: Path) -> None:
     with stage(tmp_path / "out") as staging:
         staging.create("w", 100, b"x")
@@ -248,6 +301,35 @@ def test_outputs_that_are_refused(tmp_path: Path, case: str, linked: bool) -> No
     source = top / "link-to-in" if linked else top / "in"
     with pytest.raises(OutputRefused, match=r"exists already|overlaps the input"):
         check_output_place(PLACES[case](top), [source])
+
+
+def test_a_mount_point_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty volume of a container: nothing can be renamed onto it, which would show only after the last byte."""
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == tmp_path / "volume")
+    (tmp_path / "volume").mkdir()
+    with pytest.raises(OutputRefused, match=r"volume: is a mount point.*name a directory in it"):
+        check_output_place(tmp_path / "volume", [])
+    check_output_place(tmp_path / "volume" / "out", [])
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "message"),
+    [
+        (errno.EFBIG, NotEnoughSpace, "takes no file of this size; choose another disk"),
+        (errno.EROFS, OutputRefused, r"writing failed \(Read-only file system\); .*continues from \.out\."),
+    ],
+)
+def test_what_a_disk_does_not_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, error: type[Exception], message: str
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with stage(tmp_path / "out") as staging:
+        staging.create("w", 100, b"head")
+        monkeypatch.setattr(os, "pwrite", refuse)
+        with pytest.raises(error, match=message):
+            staging.write("w", 4, memoryview(b"data"))
 
 
 def test_outputs_that_are_taken(tmp_path: Path) -> None:

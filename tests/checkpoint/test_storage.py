@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chatvector.checkpoint import storage
 from chatvector.checkpoint.storage import LocalDirectory, LocalFile
-from chatvector.errors import DamagedFile, MissingInput
+from chatvector.errors import DamagedFile, MissingInput, ReadFailed
 
 DATA = bytes(range(256)) * 5
 
@@ -89,7 +89,7 @@ def test_a_failing_disk_names_file_and_place(monkeypatch: pytest.MonkeyPatch, fi
     monkeypatch.setattr(os, "preadv", broken)
     with (
         LocalFile(file, "org/m/f") as source,
-        pytest.raises(DamagedFile, match=r"^org/m/f: reading at byte 12 failed \(Input/output error\)$"),
+        pytest.raises(ReadFailed, match=r"^org/m/f: reading at byte 12 failed \(Input/output error\); check the disk"),
     ):
         source.read_into(12, memoryview(bytearray(4)))
 
@@ -100,20 +100,48 @@ def test_closing_twice_is_harmless(file: Path) -> None:
     source.close()
 
 
-def test_a_directory_lists_the_top_and_named_templates(tmp_path: Path) -> None:
+def test_a_directory_lists_the_top_and_the_folders_there(tmp_path: Path) -> None:
+    """Hidden folders (`.git`, `.cache`, a staging directory) and what lies deeper belong to no model."""
     (tmp_path / "a.json").write_bytes(b"{}")
-    (tmp_path / "additional_chat_templates").mkdir()
-    (tmp_path / "additional_chat_templates" / "tool.jinja").write_bytes(b"xyz")
-    (tmp_path / "checkpoint-5").mkdir()
-    (tmp_path / "checkpoint-5" / "model.safetensors").write_bytes(b"1")
-    blob = tmp_path / "checkpoint-5" / "model.safetensors"
+    for name in ("additional_chat_templates/tool.jinja", "licences/mit/LICENSE", "run/5/optimizer.pt", ".git/config"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"xyz")
+    blob = tmp_path / ".git" / "blob"
+    blob.write_bytes(b"1")
+    (tmp_path / "weights").symlink_to(tmp_path / "run")
+    (tmp_path / "run" / "model.safetensors").write_bytes(b"12")
     (tmp_path / "model.safetensors").symlink_to(blob)
     (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
     directory = LocalDirectory(tmp_path, "m")
-    assert directory.listing() == {"a.json": 2, "model.safetensors": 1, "additional_chat_templates/tool.jinja": 3}
+    assert directory.listing() == {
+        "a.json": 2,
+        "model.safetensors": 1,
+        "additional_chat_templates/tool.jinja": 3,
+        "licences/mit/LICENSE": 3,
+        "run/model.safetensors": 2,
+        "weights/model.safetensors": 2,
+    }
     assert directory.read("additional_chat_templates/tool.jinja") == b"xyz"
     with pytest.raises(MissingInput, match=r"^m/gone.json: no such file$"):
         directory.read("gone.json")
+
+
+def test_folders_that_may_not_be_entered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`lost+found` of a mounted disk is no reason to refuse the model beside it; the directory itself is."""
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "model.safetensors").write_bytes(b"1")
+    real, closed = Path.iterdir, {tmp_path / "lost+found"}
+
+    def guarded(path: Path) -> Iterator[Path]:
+        if path in closed:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", guarded)
+    assert LocalDirectory(tmp_path, "m").listing() == {"model.safetensors": 1}
+    closed.add(tmp_path)
+    with pytest.raises(MissingInput, match=r"^m: cannot be read \(Permission denied\)$"):
+        LocalDirectory(tmp_path, "m").listing()
 
 
 def test_what_is_no_directory(tmp_path: Path, file: Path) -> None:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
 import pytest
 from fault_models import command_line, tree
 
-from builders import Trio, load_weights, write_trio
+from builders import Trio, load_weights, trio_specs, write_trio
 from chatvector.errors import ChatVectorError, MissingInput, OutputRefused, UnsupportedFormat, UsageError
 from chatvector.pipeline import Result, apply
 from chatvector.recipe import Recipe
@@ -173,3 +174,24 @@ def test_output_names_that_no_file_system_takes(tmp_path: Path, monkeypatch: pyt
     assert raised.value.exit_code == 2
     assert "\n" not in str(raised.value)
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_shards_in_a_folder(tmp_path: Path) -> None:
+    """An index may name files in a folder (transformers reads them): found here too, and the output has its layout."""
+    specs = trio_specs()
+    specs["target"].shards = 2
+    trio = write_trio(tmp_path / "in", specs)
+    merge(trio, tmp_path / "plain")
+    index = trio.target / "model.safetensors.index.json"
+    (trio.target / "weights").mkdir()
+    for shard in trio.target.glob("model-*"):
+        if not shard.name.endswith(".json"):
+            shard.rename(trio.target / "weights" / shard.name)
+    index.write_text(index.read_text().replace('"model-', '"weights/model-'))
+    merge(trio, tmp_path / "out")
+    moved = {name.replace("weights/", ""): data for name, data in tree(tmp_path / "out").items()}
+    for name, data in tree(tmp_path / "plain").items():
+        if name.endswith(".safetensors"):
+            assert moved[name] == data
+    written = json.loads((tmp_path / "out" / index.name).read_text())["weight_map"]
+    assert written == json.loads(index.read_text())["weight_map"]

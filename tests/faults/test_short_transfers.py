@@ -4,23 +4,25 @@
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from builders import load_weights, write_trio
 from chatvector.checkpoint import staging, storage
-from chatvector.errors import DamagedFile
-from chatvector.pipeline import apply
+from chatvector.errors import OutputRefused, ReadFailed
+from chatvector.pipeline import Result, apply
 from chatvector.recipe import Recipe
 
 
-def merge(folder: Path, output: Path, **settings: object) -> None:
+def merge(folder: Path, output: Path, **settings: object) -> Result:
     vector = {"base": str(folder / "base"), "chat": str(folder / "chat"), "scale": 0.8}
-    apply(
+    return apply(
         Recipe.from_mapping({"target": str(folder / "target"), "vectors": [vector], "output": str(output), **settings})
     )
 
@@ -67,21 +69,43 @@ def test_a_merge_by_pieces_of_the_kernels_limit(tmp_path: Path, monkeypatch: pyt
     }
 
 
-def test_a_parent_that_fails_to_be_read_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failing disk is an input error: named, and nothing is left."""
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            "preadv",
+            ReadFailed,
+            r"model\.safetensors: reading at byte \d+ failed \(Input/output error\); check the disk",
+        ),
+        ("pwrite", OutputRefused, r"writing failed \(Input/output error\); check the disk .* continues from \.out\."),
+    ],
+)
+def test_a_disk_that_fails_in_the_middle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, error: type[Exception], message: str
+) -> None:
+    """A disk or mount that does not answer is named; the parents may be whole, so what was done is kept."""
     write_trio(tmp_path / "in")
-    read, calls = os.preadv, 0
+    moved, record, recorded = getattr(os, call), staging.Staging.record, 0
 
-    def failing(descriptor: int, buffers: Sequence[memoryview], offset: int) -> int:
-        nonlocal calls
-        calls += 1
-        if calls > 150:  # headers, side files and samples take fewer
+    def counted(self: staging.Staging, unit: int, digest: int, sums: Mapping[str, float]) -> None:
+        nonlocal recorded
+        record(self, unit, digest, sums)
+        recorded += 1
+
+    def failing(descriptor: int, data: Any, offset: int) -> int:
+        if recorded >= 5:
             raise OSError(errno.EIO, "Input/output error")
-        return read(descriptor, buffers, offset)
+        return moved(descriptor, data, offset)
 
-    monkeypatch.setattr(os, "preadv", failing)
-    with pytest.raises(DamagedFile, match=r"model\.safetensors: reading at byte \d+ failed \(Input/output error\)"):
+    monkeypatch.setattr(staging.Staging, "record", counted)
+    monkeypatch.setattr(os, call, failing)
+    with pytest.raises(error, match=message):
         merge(tmp_path / "in", tmp_path / "out")
     monkeypatch.undo()
-    assert [entry.name for entry in tmp_path.iterdir()] == ["in"]
-    merge(tmp_path / "in", tmp_path / "out")
+    assert len(list(tmp_path.glob(".out.*.partial"))) == 1
+    result = merge(tmp_path / "in", tmp_path / "out")
+    assert result.manifest["run"]["bytes_kept_from_earlier_run"] > 0
+    merge(tmp_path / "in", tmp_path / "undisturbed")
+    names = [path.name for path in (tmp_path / "undisturbed").iterdir() if path.name != "chat_vector.json"]
+    assert filecmp.cmpfiles(tmp_path / "out", tmp_path / "undisturbed", names, shallow=False)[0] == names
+    assert list(tmp_path.glob(".out.*")) == []

@@ -71,7 +71,7 @@ SHORT = b"{% if messages | length > 1 %}{{ raise_exception('one') }}{% endif %}a
             "8 tokens that the template needs are not in the tokenizer",
         ),
         ({"tokenizer.json": b"{"}, "tokenizer.json: line 1, column 2 is no JSON"),
-        ({"tokenizer.json": {"model": {"vocab": {"a": 0}}, "added_tokens": []}}, "tokenizer.json does not load"),
+        ({"tokenizer.json": {"model": {"vocab": {"a": 0}}, "added_tokens": []}}, "tokenizer.json: does not load"),
         (
             {"chat_template.jinja": SHORT},
             "the template does not render: three turns",

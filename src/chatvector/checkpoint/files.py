@@ -2,7 +2,7 @@
 """Which files of a directory are the model, and which travel to the output with it.
 
 The rule, once, for local directories and hub listings alike. Weights: the files that
-`model.safetensors.index.json` names, else `model.safetensors`, else a complete set
+`model.safetensors.index.json` names, at the top or one folder below, else `model.safetensors`, else a complete set
 `model-I-of-N.safetensors`; where there is none of these, the same of PyTorch (`pytorch_model*.bin`), which
 is read and never executed. Never `consolidated*`, adapters, optimizer state. Side files: the patterns of
 `SIDE_FILES`. The layout is the one transformers writes and reads ("sharded checkpoints" in its
@@ -22,7 +22,8 @@ from chatvector.errors import DamagedFile, InputError, MissingInput, Unsupported
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
-SHARD = re.compile(r"model-(\d+)-of-(\d+)\.safetensors")
+# Writers pad to five digits; a number without bounds would be a set of shards without end.
+SHARD = re.compile(r"model-(\d{1,6})-of-(\d{1,6})\.safetensors")
 PICKLED_SUFFIXES = (".bin", ".pt")
 
 
@@ -42,7 +43,7 @@ PICKLED = Layout(
     "PyTorch",
     "pytorch_model.bin.index.json",
     ("pytorch_model.bin", "pytorch_model.pt", "model.pt"),
-    re.compile(r"pytorch_model-(\d+)-of-(\d+)\.(?:bin|pt)"),
+    re.compile(r"pytorch_model-(\d{1,6})-of-(\d{1,6})\.(?:bin|pt)"),
     PICKLED_SUFFIXES,
 )
 
@@ -239,8 +240,8 @@ def _indexed(layout: Layout, listing: Mapping[str, int], text: bytes, where: str
     unsafe = [n for n in named if not isinstance(n, str) or not _is_inside(n) or not n.endswith(layout.suffixes)]
     if unsafe:
         raise DamagedFile(
-            f"{where}: {layout.index} names {len(unsafe)} files that are no {layout.kind} file inside the directory: "
-            f"{first_five(unsafe)}"
+            f"{where}: {layout.index} names {len(unsafe)} files that are no {layout.kind} file inside the directory "
+            f"(its top, or a folder there that is not hidden): {first_five(unsafe)}"
         )
     for single in layout.singles:
         if single not in listing or single in named:
@@ -265,8 +266,10 @@ def _reason(error: Exception) -> str:
 
 
 def _is_inside(name: str) -> bool:
-    path = PurePosixPath(name)
-    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name and "\0" not in name
+    """Whether a name lies where local directories are listed: at the top or in a folder that is not hidden."""
+    parts = name.split("/")
+    plain = all(part and part not in (".", "..") for part in parts)
+    return plain and len(parts) <= 2 and not name.startswith(".") and "\\" not in name and "\0" not in name
 
 
 def _numbered(layout: Layout, listing: Mapping[str, int], where: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,15 +74,16 @@ def check_output_place(output: Path, inputs: list[Path]) -> None:
             )
     if output.is_symlink() or (output.exists() and (not output.is_dir() or any(output.iterdir()))):
         raise OutputRefused(f"{output}: exists already; choose another output or remove it first")
+    if os.path.ismount(output):
+        raise OutputRefused(f"{output}: is a mount point, nothing can be renamed to it; name a directory in it")
 
 
 class Staging:
     """The directory in which one output is being made. Made by `open_staging`."""
 
-    def __init__(self, path: Path, output: Path, expected: str) -> None:
+    def __init__(self, path: Path, output: Path) -> None:
         self.path = path
         self.output = output
-        self._expected = expected
         self._files: dict[str, int] = {}
         self._lock = threading.Lock()
         self._journal = -1
@@ -101,7 +102,8 @@ class Staging:
     def create(self, name: str, size: int, header: bytes) -> None:
         """Make a file of `size` bytes, its space reserved, that begins with `header`. Raises NotEnoughSpace."""
         path = self.path / name
-        with self._full_disk_is_clear():
+        with self._failures_are_clear():
+            path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
             self._files[name] = descriptor
             _reserve(descriptor, size)
@@ -111,15 +113,18 @@ class Staging:
         """Write all of `data` at byte `offset` of a created file. Raises NotEnoughSpace."""
         descriptor = self._files[name]
         done = 0
-        with self._full_disk_is_clear():
+        with self._failures_are_clear():
             while done < len(data):
                 done += os.pwrite(descriptor, data[done : done + MAX_TRANSFER], offset + done)
 
     def read_into(self, name: str, offset: int, buffer: memoryview) -> bool:
-        """Read back what was written; False when the file ends before."""
+        """Read back what was written; False when the file ends before, or the disk does not give it back."""
         done = 0
         while done < len(buffer):
-            count = os.preadv(self._files[name], [buffer[done : done + MAX_TRANSFER]], offset + done)
+            try:
+                count = os.preadv(self._files[name], [buffer[done : done + MAX_TRANSFER]], offset + done)
+            except OSError:
+                return False
             if count == 0:
                 return False
             done += count
@@ -128,7 +133,7 @@ class Staging:
     def record(self, unit: int, digest: int, sums: Mapping[str, float]) -> None:
         """Note in the journal that a unit is written, one line of JSON; what it measured is kept with it."""
         line = json.dumps([unit, digest, dict(sums)]).encode() + b"\n"
-        with self._lock, self._full_disk_is_clear():
+        with self._lock, self._failures_are_clear():
             if self._journal < 0:
                 self._journal = os.open(self.path / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
                 # What a killed run left may end within a line; the newline keeps ours apart from it.
@@ -139,7 +144,7 @@ class Staging:
     def write_file(self, name: str, data: bytes) -> None:
         """Write a small side file whole, and flush it."""
         path = self.path / name
-        with self._full_disk_is_clear():
+        with self._failures_are_clear():
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(path, "wb") as file:
                 file.write(data)
@@ -148,27 +153,34 @@ class Staging:
 
     def flush(self) -> None:
         """Hand what was written so far to the disk; safe beside other threads' writes."""
-        with self._full_disk_is_clear():
+        with self._failures_are_clear():
             for descriptor in list(self._files.values()):
                 getattr(os, "fdatasync", os.fsync)(descriptor)  # macOS has only fsync
 
     def close_files(self) -> None:
         """Flush and close the weight files."""
-        with self._full_disk_is_clear():
+        with self._failures_are_clear():
             for descriptor in self._files.values():
                 os.fsync(descriptor)
         self._release()
 
     def discard(self) -> None:
-        """Remove the directory and all that is in it."""
+        """Remove the directory and all that is in it, the lock last."""
         self._release()
-        shutil.rmtree(self.path, ignore_errors=True)
+        with suppress(OSError):
+            _empty(self.path)
+            (self.path / LOCK).unlink(missing_ok=True)
+            self.path.rmdir()
 
     def publish(self) -> None:
-        """Drop lock and journal, then rename the directory to the output: the one moment at which it appears."""
-        for name in (JOURNAL, LOCK):
-            (self.path / name).unlink(missing_ok=True)
-        _sync_directory(self.path)
+        """Drop the journal and rename the directory to the output: the one moment at which it appears.
+
+        The lock moves with it and goes afterwards: without it another run could take the staging directory for its own
+        before the rename.
+        """
+        (self.path / JOURNAL).unlink(missing_ok=True)
+        for folder in (*(entry for entry in self.path.rglob("*") if entry.is_dir()), self.path):
+            _sync_directory(folder)
         try:
             os.rename(self.path, self.output)
         except OSError as error:
@@ -176,8 +188,12 @@ class Staging:
                 raise OutputRefused(
                     f"{self.output}: appeared while this run was writing; the result is in {self.path}"
                 ) from None
-            raise
-        _sync_directory(self.output.parent)
+            raise OutputRefused(
+                f"{self.output}: nothing can be renamed to it ({error.strerror}); the result is in {self.path}"
+            ) from error
+        (self.output / LOCK).unlink(missing_ok=True)
+        for folder in (self.output, self.output.parent):
+            _sync_directory(folder)
 
     def _release(self) -> None:
         for descriptor in self._files.values():
@@ -188,15 +204,23 @@ class Staging:
             self._journal = -1
 
     @contextmanager
-    def _full_disk_is_clear(self) -> Iterator[None]:
+    def _failures_are_clear(self) -> Iterator[None]:
+        """What the disk says when it does not take something, as one line; what it took stays."""
+        place, left = self.output.parent, self.path.name
         try:
             yield
         except OSError as error:
-            if error.errno not in FULL:
-                raise
-            raise NotEnoughSpace(
-                f"{self.output.parent}: the disk is full; free space and run the same command again, it continues"
-                f" from {self.path.name}"
+            if error.errno in FULL:
+                raise NotEnoughSpace(
+                    f"{place}: the disk is full; free space and run the same command again, it continues from {left}"
+                ) from error
+            if error.errno == errno.EFBIG:
+                raise NotEnoughSpace(
+                    f"{place}: its file system takes no file of this size; choose another disk, and remove {left} here"
+                ) from error
+            raise OutputRefused(
+                f"{place}: writing failed ({error.strerror}); check the disk and run the same command again, it"
+                f" continues from {left}"
             ) from error
 
 
@@ -204,8 +228,8 @@ class Staging:
 def open_staging(output: Path, plan_hash: str, *, restart: bool, on_resume: Callable[[str], None]) -> Iterator[Staging]:
     """Make or continue the staging directory of `output`; the lock is held inside the block.
 
-    Raises OutputRefused when another run holds it, when another plan's staging is in the way (unless `restart`, which
-    discards it), or when the place cannot be written.
+    Raises OutputRefused when another run holds it or has just ended, when another plan's staging is in the way (unless
+    `restart`, which discards it), or when the place cannot be written.
     """
     from filelock import FileLock, Timeout
 
@@ -229,8 +253,15 @@ def open_staging(output: Path, plan_hash: str, *, restart: bool, on_resume: Call
                 f"{output.parent}: the disk is full; free space and run the same command again"
             ) from error
         raise OutputRefused(f"{output}: cannot be written ({error.strerror}); choose another output") from error
-    staging = Staging(path, output, plan_hash)
+    staging = Staging(path, output)
     try:
+        try:
+            # Only now: a run that held the lock until a moment ago has made the output.
+            check_output_place(output, [])
+        except OutputRefused:
+            if fresh:
+                staging.discard()
+            raise
         if restart and not fresh:
             _empty(path)
         elif not fresh:
@@ -269,7 +300,7 @@ def _discard(other: Path, output: Path, restart: bool) -> None:
                     f"{output}: an unfinished run of another plan is in the way ({other.name});"
                     " finish that one, or discard it with --restart"
                 )
-            shutil.rmtree(other)
+            Staging(other, output).discard()
     except Timeout:
         raise OutputRefused(f"{output}: another run is writing it ({other.name}); wait for that run") from None
 
@@ -312,7 +343,7 @@ def allocated_bytes(output: Path, plan_hash: str) -> int:
     path = output.parent / f".{output.name}.{plan_hash}.partial"
     if not os.path.isdir(path):  # False, too, where the name is too long: `open_staging` says so
         return 0
-    return sum(_blocks(entry.stat()) for entry in path.iterdir() if entry.is_file())
+    return sum(_blocks(entry.stat()) for entry in path.rglob("*") if entry.is_file())
 
 
 def _blocks(status: Any) -> int:

@@ -8,11 +8,12 @@ store is one more implementation and no other change.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from chatvector.errors import DamagedFile, MissingInput
+from chatvector.errors import DamagedFile, MissingInput, ReadFailed
 
 # Linux moves at most 2 GiB − 4 KiB in one read or write, and may move less at any time.
 MAX_TRANSFER = 1 << 30
@@ -32,7 +33,10 @@ class ByteSource(Protocol):
         ...
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill all of `buffer` from byte `offset`. Raises DamagedFile when the file ends before."""
+        """Fill all of `buffer` from byte `offset`.
+
+        Raises DamagedFile when the file ends before, ReadFailed when its storage does not answer.
+        """
         ...
 
     def close(self) -> None:
@@ -83,7 +87,10 @@ class LocalFile:
             try:
                 count = os.preadv(self._descriptor, [part], offset + done)
             except OSError as error:
-                raise DamagedFile(f"{self.name}: reading at byte {offset + done} failed ({error.strerror})") from error
+                raise ReadFailed(
+                    f"{self.name}: reading at byte {offset + done} failed ({error.strerror}); check the disk or the"
+                    " mount and run the same command again"
+                ) from error
             if count == 0:
                 raise DamagedFile(
                     f"{self.name}: truncated, it ends at byte {offset + done} where {offset + wanted} are needed;"
@@ -117,16 +124,29 @@ class LocalDirectory:
         self.location = location or str(path)
 
     def listing(self) -> dict[str, int]:
-        """All files at the top, in the named-template folder and below `licences`, with sizes in bytes."""
-        found: dict[str, int] = {}
-        licences = sorted(self.path.glob("licences/*/"))
-        for folder in (self.path, self.path / "additional_chat_templates", *licences):
-            if not folder.is_dir():
-                continue
-            for entry in sorted(folder.iterdir()):
-                if entry.is_file():
-                    found[entry.relative_to(self.path).as_posix()] = entry.stat().st_size
+        """All files at the top, in the folders there that are not hidden, and in those of `licences`; sizes in bytes.
+
+        No deeper: a model's files lie there, and a directory of models or of training runs may hold a great many.
+        Raises MissingInput when the directory cannot be read.
+        """
+        try:
+            found, folders = self._files_in(self.path)
+        except OSError as error:
+            raise MissingInput(f"{self.location}: cannot be read ({error.strerror})") from error
+        for folder in folders:
+            # What may not be entered (`lost+found`) holds nothing of a model; a shard in it is missed by its name.
+            with suppress(OSError):
+                files, below = self._files_in(folder)
+                found |= files
+                for deeper in below if folder.name == "licences" else ():
+                    found |= self._files_in(deeper)[0]
         return found
+
+    def _files_in(self, folder: Path) -> tuple[dict[str, int], list[Path]]:
+        """Files of a folder with their sizes, and the folders in it that are not hidden. Links are followed."""
+        entries = sorted(folder.iterdir())
+        files = {entry.relative_to(self.path).as_posix(): entry.stat().st_size for entry in entries if entry.is_file()}
+        return files, [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
 
     def read(self, name: str) -> bytes:
         """The whole of a small file."""

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""After the last byte and before the rename: is what was written what was meant?
+"""Is the output a chat model (before its first byte), and is what was written what was meant (after its last)?
 
-Headers are read back from the disk, sampled blocks are computed again by a plain formula that shares no code with the
-kernels, configuration and weights are compared, and the chat format is rendered with the output's own files.
+Before: the chat format is rendered with the side files that the output will have. After: headers are read back from the
+disk, sampled blocks are computed again by a plain formula that shares no code with the kernels, side files are read
+back, configuration and weights are compared.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,10 +23,12 @@ from chatvector.arithmetic.roles import text_config
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.checkpoint.tensor_files import TensorFiles
-from chatvector.errors import VerificationFailed, first_five
+from chatvector.errors import InputError, MissingInput, VerificationFailed, first_five
 from chatvector.vocabulary.choice import Choice
 from chatvector.vocabulary.rows import VocabularyPlan
-from chatvector.vocabulary.selfcheck import check_chat_model
+from chatvector.vocabulary.selfcheck import check_chat_model, load_tokenizer
+from chatvector.vocabulary.side_files import SideFiles
+from chatvector.vocabulary.tokens import TOKENIZER_JSON
 
 # Two blocks of a tensor, its first and its middle: a wrong offset, scale or row map shows in either.
 CHECKED_ELEMENTS = 1024
@@ -67,23 +71,64 @@ def check_weights(plan: Plan, written: TensorFiles) -> WeightCheck:
     return WeightCheck(len(plan.tensors), elements)
 
 
-def check_output(plan: Plan, place: Path, choice: Choice, vocabulary: VocabularyPlan) -> dict[str, Any]:
-    """All checks on the directory `place`, as data for the manifest. Raises VerificationFailed.
+@dataclass(frozen=True)
+class PlannedFiles:
+    """The side files of an output that is not written yet."""
 
-    The chat format is checked only where this run moved one: a target's own faults are not this run's.
+    name: str
+    contents: Mapping[str, bytes]
+    """Relative name -> bytes."""
+
+    @property
+    def files(self) -> Collection[str]:
+        """Relative names."""
+        return self.contents.keys()
+
+    def read_file(self, name: str) -> bytes:
+        """The bytes of a file. Raises MissingInput."""
+        if name not in self.contents:
+            raise MissingInput(f"{self.name}: {name} is missing")
+        return self.contents[name]
+
+
+def check_chat_files(files: Mapping[str, bytes], choice: Choice, target: SideFiles) -> dict[str, Any]:
+    """Whether the side files of the output make a chat model, as data for the manifest; {} where no format moved.
+
+    The chat format is checked only where this run moves one: a target's own faults are not this run's.
+
+    Raises InputError when they do not (DamagedFile when it is the target's tokenizer that no library loads): nothing
+    is written then, and other inputs or another chat format are needed.
+    """
+    if not choice.moves or choice.format is None:
+        return {}
+    chat = check_chat_model(PlannedFiles("the output", files), expected=choice.format)
+    if not chat.ok:
+        if TOKENIZER_JSON in target.files:
+            load_tokenizer(target)
+        raise InputError(
+            f"{target.name}: the output would be no chat model: {first_five(chat.problems)}; give a template that does"
+            " by --chat-format FILE, or leave the target's files as they are by --chat-format target"
+        )
+    return {"chat": chat.as_dict()}
+
+
+def check_output(plan: Plan, place: Path, vocabulary: VocabularyPlan, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """All checks on what was written to the directory `place`, as data for the manifest. Raises VerificationFailed.
+
+    `files`: the side files by name, as they were meant (and as `check_chat_files` found them good).
     """
     with Checkpoint(LocalDirectory(place), place.name) as model:
         weights = check_weights(plan, model)
+        wrong = sorted(name for name, data in files.items() if (place / name).read_bytes() != data)
+        if wrong:
+            raise VerificationFailed(
+                f"{len(wrong)} side files differ from what was written: {first_five(wrong)};"
+                " a disk or memory fault, run again with --restart"
+            )
         size = text_config(model.config).get("vocab_size")
         if vocabulary.rows != vocabulary.target_rows and size != vocabulary.rows:
             raise VerificationFailed(f"config.json says vocab_size {size}, the embedding has {vocabulary.rows} rows")
-        found: dict[str, Any] = {"weights": asdict(weights)}
-        if choice.moves and choice.format is not None:
-            chat = check_chat_model(model, expected=choice.format)
-            if not chat.ok:
-                raise VerificationFailed(f"the output is no chat model: {first_five(chat.problems)}")
-            found["chat"] = chat.as_dict()
-    return found
+        return {"weights": asdict(weights)}
 
 
 def recompute(tensor: TensorPlan, start: int, stop: int) -> NDArray[np.generic]:

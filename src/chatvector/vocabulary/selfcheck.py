@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chatvector.errors import ChatVectorError, first_five
+from chatvector.errors import ChatVectorError, DamagedFile, first_five
 from chatvector.vocabulary.chat_format import CONFIG, GENERATION_CONFIG, ChatFormat, read_chat_format
 from chatvector.vocabulary.side_files import SideFiles, read_json_object, read_text
 from chatvector.vocabulary.template import compile_template, probe
 from chatvector.vocabulary.template_files import TEMPLATE_FILE, configured_templates
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG, TOKENIZER_JSON, TokenTable, read_tokens
+
+if TYPE_CHECKING:
+    import tokenizers
 
 # Conversations that every chat template must take. System messages and tools are told, not required.
 REQUIRED_PROBES = ("user", "three turns")
@@ -93,12 +96,10 @@ def split_tokens(model: SideFiles, tokens: TokenTable, needed: Sequence[str]) ->
         yield f"{len(missing)} tokens that the template needs are not in the tokenizer: {first_five(missing)}"
     present = [token for token in needed if token in tokens.ids]
     if tokens.source == TOKENIZER_JSON:
-        import tokenizers  # only needed here
-
         try:
-            tokenizer = tokenizers.Tokenizer.from_str(read_text(model, TOKENIZER_JSON))
-        except Exception as problem:  # the library raises bare Exception for every fault in its file
-            yield f"{TOKENIZER_JSON} does not load: {problem}"
+            tokenizer = load_tokenizer(model)
+        except DamagedFile as problem:
+            yield str(problem)
             return
         split = [
             f"{token!r} → {ids}"
@@ -109,6 +110,16 @@ def split_tokens(model: SideFiles, tokens: TokenTable, needed: Sequence[str]) ->
         split = [repr(token) for token in present if token not in tokens.added]
     if split:
         yield f"{len(split)} tokens that the template needs are not one id: {first_five(split)}"
+
+
+def load_tokenizer(model: SideFiles) -> tokenizers.Tokenizer:
+    """tokenizer.json as the tokenizers library reads it. Raises `DamagedFile`, with the library's reason."""
+    import tokenizers  # only needed here
+
+    try:
+        return tokenizers.Tokenizer.from_str(read_text(model, TOKENIZER_JSON))
+    except Exception as problem:  # the library raises bare Exception for every fault in its file
+        raise DamagedFile(f"{model.name}/{TOKENIZER_JSON}: does not load: {problem}; fetch the file again") from problem
 
 
 def _missing_stops(tokens: TokenTable, wanted: list[str], stops: list[int]) -> Iterator[str]:

@@ -31,17 +31,6 @@ PROBE_CLOCK = datetime(2024, 7, 26, 12, 0, 0)
 
 Message = Mapping[str, Any]
 
-# What can go wrong inside a template that is no bug of ours: Jinja's own errors and those of Python operations.
-RENDER_ERRORS = (
-    jinja2.TemplateError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-
 
 class Refusal(jinja2.TemplateError):
     """The template called `raise_exception`: it does not take such a conversation."""
@@ -103,7 +92,7 @@ class Template:
         """
         try:
             return self._render(messages, tools, add_generation_prompt, variables)
-        except RENDER_ERRORS as problem:
+        except Exception as problem:  # a template is a stranger's program: whatever it raises is the template's fault
             raise InputError(self._explain(problem)) from problem
 
     def try_render(
@@ -122,7 +111,7 @@ class Template:
             return self._render(messages, tools, add_generation_prompt, variables)
         except UndefinedToken as problem:
             raise InputError(self._explain(problem)) from problem
-        except RENDER_ERRORS:
+        except Exception:  # see `render`
             return None
 
     def _render(
@@ -132,7 +121,7 @@ class Template:
         add_generation_prompt: bool,
         variables: Mapping[str, Any],
     ) -> str:
-        return self.compiled.render(
+        text = self.compiled.render(
             **{
                 "messages": [dict(message) for message in messages],
                 "tools": None if tools is None else [dict(tool) for tool in tools],
@@ -142,6 +131,8 @@ class Template:
                 **variables,
             }
         )
+        text.encode()  # half of a UTF-16 character is no text: no tokenizer takes it, no file holds it
+        return text
 
     def _explain(self, problem: BaseException) -> str:
         where = f"{self.where}, line {_line(problem)}"
@@ -173,13 +164,20 @@ def compile_template(
     """Compile a template. `clock` is what `strftime_now` tells. Raises `DamagedFile` when it is no Jinja."""
     environment = _environment(clock)
     try:
+        source.encode()
         compiled = environment.from_string(source)
     except jinja2.TemplateSyntaxError as problem:
         raise DamagedFile(
             f"{where}, line {problem.lineno}: the chat template is no Jinja: {problem.message}"
         ) from problem
-    except RecursionError as problem:
+    except UnicodeEncodeError as problem:
+        raise DamagedFile(f"{where}: the chat template holds half of a UTF-16 character, which is no text") from problem
+    except (RecursionError, MemoryError) as problem:
         raise DamagedFile(f"{where}: the chat template is nested too deeply to be compiled") from problem
+    except (SyntaxError, ArithmeticError, ValueError) as problem:
+        # Jinja makes Python of it, which is stricter: `break` outside a loop, 21 blocks deep, a number of 5,000 digits.
+        what = problem.msg if isinstance(problem, SyntaxError) else problem
+        raise DamagedFile(f"{where}: the chat template is no Jinja that can be run: {what}") from problem
     return Template(source=source, where=where, special_tokens=dict(special_tokens), compiled=compiled)
 
 

@@ -45,8 +45,8 @@ class Patient:
         self.damaged: dict[str, str] = {}
         self.weight_map: Mapping[str, str] | None = None
         self.index_problem: str | None = None
-        self._read_headers()
         self._read_index()
+        self._read_headers()
         self.weights = self._weights()
 
     @classmethod
@@ -131,7 +131,9 @@ class Patient:
             self.storage.close()
 
     def _read_headers(self) -> None:
-        names = sorted(name for name in self.listing if name.endswith(".safetensors") and "/" not in name)
+        found = sorted(name for name in self.listing if name.endswith(".safetensors"))
+        indexed = set() if self.weight_map is None else set(self.weight_map.values())
+        names = [name for name in found if "/" not in name or name in indexed]
         if not any(name == SINGLE or SHARD.fullmatch(name) for name in names) and INDEX not in self.listing:
             from chatvector.checkpoint.files import choose_files
 
