@@ -108,8 +108,10 @@ class Metric:
         kind: "rate" is a share of booleans (Wilson, McNemar), "mean" a mean of numbers (bootstrap, sign-flip).
         better: which way is good; "neither" for descriptions.
         by: facets the figure is also split by.
-        primary: shown in the headline table.
+        primary: shown in the headline table; primary metrics are the family of tests that is corrected for.
         unit: "share" (printed as %), "points", "bits per byte", "tokens" …
+        margin: a model counts as not worse than another if it is worse by less than this, in the unit; None: two
+            points where the unit is "share", else nothing is said.
     """
 
     name: str
@@ -121,6 +123,7 @@ class Metric:
     by: tuple[str, ...] = ()
     primary: bool = False
     unit: str = "share"
+    margin: float | None = None
 
     def __post_init__(self) -> None:
         if (self.mark is None) == (self.aggregate is None):
@@ -196,4 +199,39 @@ class Task(Protocol):
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
         """Marks of each answer, in order. Never sees failed answers."""
+        ...
+
+
+class Rider(Protocol):
+    """Something measured on every reply of every chat task beside the task's own marks: the language of the reply,
+    degeneration. It has rows of its own in the results, under its name, split by task.
+
+    The runner makes one `Marked` a reply, turns within a dialogue too, with an `Answer` that holds that reply only and
+    an `Item` whose facets name the task (`task`) and whose cluster keeps the replies of one item together. Metrics may
+    be split `by` the facet `task`, which the runner adds to each of them.
+    """
+
+    @property
+    def name(self) -> str:
+        """e.g. `reply-language`; unlike any task's."""
+        ...
+
+    @property
+    def axis(self) -> str:
+        """The group in the report."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever marking changes."""
+        ...
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What its marks are added up to."""
+        ...
+
+    def marks(self, reply: Reply, item: Item) -> Marks:
+        """Marks of one reply, thinking still in its text. `item.language` is the language it should be in. Never sees
+        a failed reply."""
         ...

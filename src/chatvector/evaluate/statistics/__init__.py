@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Intervals and tests for what a model says: everything paired by item, items in clusters.
+
+| module | what |
+|---|---|
+| `rates` | Wilson's interval for a share, also of clustered items |
+| `bootstrap` | cluster bootstrap of a mean or of any other figure |
+| `paired` | two models on the same items: McNemar, Newcombe, sign-flip, swap test |
+| `decisions` | Holm, non-inferiority, smallest detectable difference |
+| `recovery` | share of another model's gain |
+| `spread` | variance between items and between samples |
+| `agreement` | Cohen's kappa, Spearman, area under the curve |
+
+Figures are fractions or means in the marks' own unit; intervals are two-sided 95 %. Where scipy has the test, scipy
+does it (`chatvector[eval]`); it is imported when first asked. Coverage of every interval: docs/validation.md.
+"""
+
+from chatvector.evaluate.statistics.rates import Z_95, Rate, rate, wilson
+
+__all__ = ["Z_95", "Rate", "rate", "wilson"]

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cluster bootstrap: an interval for a mean, or for any figure that is computed from whole clusters.
+
+Clusters are drawn with replacement, as many as there are, `resamples` times; the interval holds the middle of the
+figures so found. Plain percentiles are too narrow for few clusters, so their levels are moved outwards as in
+Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69 (2015), section 5.3: from
+α/2 to Φ(−sqrt(C/(C−1))·t(1−α/2; C−1)). BCa intervals were measured beside them and were no better
+(docs/validation.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from statistics import NormalDist
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatvector.evaluate.statistics.clusters import Clusters, Estimate, grouped, need_scipy
+
+T = TypeVar("T")
+
+RESAMPLES = 10_000
+"""For means, where a resample costs nanoseconds an item. The ends of a 95 % interval then move by about 2 % of its
+width from seed to seed."""
+AGGREGATE_RESAMPLES = 2_000
+"""For other figures, where each resample calls Python."""
+_BLOCK = 1 << 20
+"""Draws held at once: 8 MiB."""
+
+
+def levels(clusters: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The two quantiles of the resampled figures that bound the interval."""
+    need_scipy("An interval by bootstrap")
+    from scipy.special import stdtrit
+
+    tail = (1 - confidence) / 2
+    quantile = float(stdtrit(clusters - 1, 1 - tail))
+    lower = NormalDist().cdf(-((clusters / (clusters - 1)) ** 0.5) * quantile)
+    return lower, 1 - lower
+
+
+def resampled_means(clusters: Clusters, *, seed: int, resamples: int = RESAMPLES) -> NDArray[np.float64]:
+    """Means of the resamples, (resamples,): Σ sums / Σ counts over the clusters drawn."""
+    rng = np.random.default_rng(seed)
+    found = np.empty(resamples)
+    step = max(1, _BLOCK // clusters.number)
+    for start in range(0, resamples, step):
+        drawn = rng.integers(0, clusters.number, (min(step, resamples - start), clusters.number))
+        found[start : start + step] = clusters.sums[drawn].sum(axis=1) / clusters.counts[drawn].sum(axis=1)
+    return found
+
+
+def mean_interval(
+    values: Sequence[float], keys: Sequence[Hashable], *, seed: int, resamples: int = RESAMPLES
+) -> Estimate:
+    """The mean of `values` with its interval; values with the same key are drawn together.
+
+    The same seed and the same values in any order give the same figures. A single cluster has no interval. Raises
+    ValueError for no value, MissingExtra without scipy.
+    """
+    clusters = Clusters.of(values, keys)
+    if clusters.number < 2:
+        return Estimate(clusters.mean, None, None, len(values), clusters.number, "none: one cluster")
+    found = resampled_means(clusters, seed=seed, resamples=resamples)
+    low, high = np.quantile(found, levels(clusters.number))
+    return Estimate(clusters.mean, float(low), float(high), len(values), clusters.number, "cluster bootstrap")
+
+
+def figure_interval(
+    values: Sequence[T],
+    keys: Sequence[Hashable],
+    figure: Callable[[Sequence[T]], float | None],
+    *,
+    seed: int,
+    resamples: int = AGGREGATE_RESAMPLES,
+) -> Estimate | None:
+    """Any figure of the values (macro-F1, an expected maximum …) with its interval; None where it has no value.
+
+    Resamples in which the figure has no value (None) are left out; more than one in ten of those and there is no
+    interval, as what is left would speak for other data.
+    """
+    groups = grouped(values, keys)
+    ordered = [value for group in groups for value in group]
+    whole = figure(ordered)
+    if whole is None:
+        return None
+    if len(groups) < 2:
+        return Estimate(whole, None, None, len(values), len(groups), "none: one cluster")
+    found = resampled_figures(groups, figure, seed=seed, resamples=resamples)
+    if len(found) < 0.9 * resamples:
+        return Estimate(whole, None, None, len(values), len(groups), "none: often undefined in resamples")
+    low, high = np.quantile(found, levels(len(groups)))
+    return Estimate(whole, float(low), float(high), len(values), len(groups), "cluster bootstrap")
+
+
+def resampled_figures(
+    groups: Sequence[Sequence[T]], figure: Callable[[Sequence[T]], float | None], *, seed: int, resamples: int
+) -> NDArray[np.float64]:
+    """The figure of every resample that has one."""
+    rng = np.random.default_rng(seed)
+    found: list[float] = []
+    for _ in range(resamples):
+        drawn = rng.integers(0, len(groups), len(groups)).tolist()
+        value = figure([member for index in drawn for member in groups[index]])
+        if value is not None:
+            found.append(value)
+    return np.array(found)

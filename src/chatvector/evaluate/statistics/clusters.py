@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values in clusters: what is resampled is the cluster, not the item."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatvector.errors import MissingExtra
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval, in the figure's own unit.
+
+    Attributes:
+        low, high: None where there is no interval: a single cluster, or a figure without one.
+        count: values it was computed from.
+        clusters: independent groups among them.
+        method: how the interval was made, in words.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    count: int
+    clusters: int
+    method: str
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Values summed by cluster: (C,) float64 each, sorted by key so that the order of the values does not matter."""
+
+    sums: NDArray[np.float64]
+    counts: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, values: Sequence[float], keys: Sequence[Hashable]) -> Clusters:
+        """Sum `values` by `keys`, one key a value. Raises ValueError for none, or for unequal lengths."""
+        groups = grouped(values, keys)
+        sums = np.array([float(np.sum(np.sort(group))) for group in groups])
+        return cls(sums, np.array([float(len(group)) for group in groups]))
+
+    @property
+    def number(self) -> int:
+        """C."""
+        return len(self.sums)
+
+    @property
+    def mean(self) -> float:
+        """Of all values: each value weighs the same, not each cluster."""
+        return float(self.sums.sum() / self.counts.sum())
+
+    def standard_error(self) -> float | None:
+        """Cluster-robust standard error of the mean: sqrt(C/(C−1)·Σ(Sc − m·Nc)²)/N, the linearised variance of a
+        ratio (Miller, arXiv 2411.00640, eq. 4, with the usual small-sample factor). None for a single cluster."""
+        if self.number < 2:
+            return None
+        residual = self.sums - self.mean * self.counts
+        variance = self.number / (self.number - 1) * float(np.sum(residual**2))
+        return variance**0.5 / float(self.counts.sum())
+
+
+def grouped(values: Sequence[T], keys: Sequence[Hashable]) -> list[list[T]]:
+    """The values of each cluster, clusters sorted by key. Raises ValueError for none, or for unequal lengths."""
+    if not values or len(values) != len(keys):
+        raise ValueError(f"{len(values)} values, {len(keys)} clusters: need one cluster a value, and a value")
+    found: dict[Hashable, list[T]] = {}
+    for value, key in zip(values, keys, strict=True):
+        found.setdefault(key, []).append(value)
+    return [found[key] for key in sorted(found, key=str)]
+
+
+def need_scipy(what: str) -> None:
+    """Raise MissingExtra where scipy is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("scipy") is None:
+        raise MissingExtra("eval", what)
