@@ -62,7 +62,7 @@ def test_a_starter_that_would_be_a_bug_of_ours(starters: Path) -> None:
 
 
 def test_every_starter_in_the_package_can_be_read() -> None:
-    for path in items.STARTERS.glob("*"):
+    for path in items.STARTERS.glob("*.jsonl"):
         name, language, suffix = path.name.split(".")
         assert suffix == "jsonl"
         assert items.load_starter(name, language)

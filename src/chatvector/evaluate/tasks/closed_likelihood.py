@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Closed questions without generation: which label makes prompt and answer together most likely?
+
+For models that cannot be asked yet, a base or a target without a chat template: no format, no parser, no stop token
+enters. Each item is the filled-in form of `closed_wordings` as plain text with one of the labels at its end; the items
+of a text differ in nothing else, so the differences of their log-likelihoods are those of the labels given the prompt
+(as far as the tokenizer parts prompt and label alike; the whole text is scored, so it may differ only in the tokens at
+the joint). Long labels are less likely for being long: `accuracy_bytes` divides what a label adds by its length in
+bytes, as lm-evaluation-harness does for `acc_norm`; what it adds is known up to the same constant for all labels only,
+so the constant is the prompt's own likelihood, asked as one item more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chatvector.evaluate.task import Answer, Item, Language, Marks, Metric, Services, Source
+from chatvector.evaluate.tasks.closed import ClosedTask
+from chatvector.evaluate.tasks.closed_wordings import WORDINGS, ask
+from chatvector.runtime.backend import Sampling
+
+FORM = WORDINGS.index("form")
+PROMPT = ""
+"""Value of `expect["given"]` of the item that is the prompt alone."""
+
+METRICS = (
+    Metric("accuracy", "accuracy by likelihood", "correct", by=("label",), primary=True),
+    Metric("accuracy_bytes", "accuracy by likelihood a byte", "correct_bytes"),
+)
+
+
+@dataclass(frozen=True)
+class ClosedLikelihoodTask:
+    """The same question as `closed`, by likelihood. Marks are on the item of the right label; None elsewhere."""
+
+    closed: ClosedTask
+    axis: str = "instructions"
+    version: str = "1"
+    metrics: tuple[Metric, ...] = field(default=METRICS, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The closed task's name with `-likelihood`."""
+        return f"{self.closed.name}-likelihood"
+
+    @property
+    def languages(self) -> tuple[Language, ...]:
+        """Those of the closed task."""
+        return self.closed.languages
+
+    @property
+    def sampling(self) -> Sampling:
+        """Nothing is drawn."""
+        return self.closed.sampling
+
+    def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
+        """One a label and one for the prompt alone, text by text; `limit` never cuts a text's items apart."""
+        labels = self.closed.label_names(language)
+        made: list[Item] = []
+        for row, order in self.closed.rows_in_order(language, seed=seed):
+            fields = {"text": row.text} | ({"hypothesis": row.hypothesis} if row.hypothesis else {})
+            prompt = ask(self.closed.kind, language, FORM, order, **fields)
+            space = " " if prompt.endswith(":") else ""  # the full-width colon has its own
+            for key, name in {PROMPT: None, **labels}.items():
+                made.append(
+                    Item(
+                        id=f"{row.id}/{key or 'prompt'}",
+                        language=language,
+                        text=prompt if name is None else f"{prompt}{space}{name}",
+                        mode="likelihood",
+                        cluster=row.cluster or row.id,
+                        expect={"label": row.label, "given": key, "row": row.id},
+                        facets={"label": row.label},
+                    )
+                )
+        each = len(labels) + 1
+        return made if limit is None else made[: max(1, limit // each) * each]
+
+    def sources(self, language: Language) -> list[Source]:
+        """Those of the closed task."""
+        return self.closed.sources(language)
+
+    def needs(self) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
+    def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
+        """`correct` and `correct_bytes` on the item of the right label, `nats` on all. A text of which a label's
+        answer failed is left out."""
+        del services
+        groups: dict[tuple[str, int], dict[str, Answer]] = {}
+        for answer in answers:
+            groups.setdefault((str(answer.item.expect["row"]), answer.sample), {})[answer.item.expect["given"]] = answer
+        return [self._mark(answer, groups[str(answer.item.expect["row"]), answer.sample]) for answer in answers]
+
+    def _mark(self, answer: Answer, group: Mapping[str, Answer]) -> Marks:
+        item, labels = answer.item, self.closed.label_names(answer.item.language)
+        right = item.expect["label"]
+        if item.expect["given"] != right or group.keys() != {PROMPT, *labels}:
+            return {"nats": answer.nats, "correct": None, "correct_bytes": None}
+        nats = {key: _nats(group[key]) for key in labels}
+        prompt = _nats(group[PROMPT])
+        a_byte = {key: (nats[key] - prompt) / len(labels[key].encode()) for key in labels}
+        return {"nats": answer.nats, "correct": _best(nats) == right, "correct_bytes": _best(a_byte) == right}
+
+
+def _nats(answer: Answer) -> float:
+    assert answer.nats is not None, f"{answer.item.id}: a likelihood item without a likelihood"
+    return answer.nats
+
+
+def _best(scores: Mapping[str, float]) -> str | None:
+    """The label with the highest score; None where two share it, or one is no number: a tie is no answer."""
+    top = max(scores.values())
+    best = [key for key, score in scores.items() if score == top]
+    return best[0] if len(best) == 1 and math.isfinite(top) else None
