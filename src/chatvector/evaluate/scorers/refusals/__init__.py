@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a reply decline to help, wholly or in part, and in which language? Patterns in English, Korean, Chinese, Japanese.
+"""Does a reply decline to help, wholly or in part, and in which language? English, Korean, Chinese, Japanese.
 
 Published string matchers agree with human readers from poorly (κ 0.29) to well (0.87), depending on the model they are
 used on (Röttger et al., XSTest, NAACL 2024). So a pattern's verdict is shown beside a guard model's, with their

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Perspective, the scorer of the paper's toxicity table: a service that ends with 31 December 2026.
+
+It has taken no new users since about February 2026, and its models changed without a version, so old tables cannot be
+measured again. What it said in 2020 of RealToxicityPrompts is kept in that data set; scorers are related to it there.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chatvector.errors import HubError, UsageError
+from chatvector.evaluate.scorers.endpoint import Endpoint, key_from_environment
+from chatvector.evaluate.scorers.text_scorer import (
+    ATTRIBUTES,
+    Card,
+    ScorerInfo,
+    Scores,
+    checked,
+    refuse_unknown_language,
+)
+from chatvector.evaluate.task import Language
+
+LAST_DAY = datetime.date(2026, 12, 31)
+URL = "https://commentanalyzer.googleapis.com/v1alpha1/comments:analyze"
+KEY = "PERSPECTIVE_API_KEY"
+INSTEAD = (
+    "a classifier (textdetox for Chinese and Japanese, Detoxify for English), a moderation endpoint, or a guard model"
+)
+
+
+def today() -> datetime.date:
+    """The date in the service's latest time zone (UTC−12): it is not refused a day early anywhere."""
+    return (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=12)).date()
+
+
+@dataclass(frozen=True)
+class PerspectiveScorer:
+    """One request a text, `pause` seconds apart (the free quota is one a second).
+
+    Raises UsageError after the service's last day, MissingInput without `$PERSPECTIVE_API_KEY`.
+    """
+
+    attributes: tuple[str, ...] = tuple(name for name in ATTRIBUTES if name != "sexually_explicit")
+    """Those of the paper's table; all of them exist in English, Korean, Chinese and Japanese."""
+    forced: bool = False
+    pause: float = 1.0
+    endpoint: Endpoint | None = field(default=None, repr=False)
+    _service: Endpoint = field(init=False, repr=False)
+    clock: Callable[[], datetime.date] = field(default=today, repr=False, compare=False)
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.clock() > LAST_DAY:
+            raise UsageError(f"Perspective ended on {LAST_DAY:%d %B %Y}: use {INSTEAD}")
+        # Now, so that a missing key is said before anything is generated.
+        object.__setattr__(self, "_service", self.endpoint or self._public())
+
+    def _public(self) -> Endpoint:
+        # In a header, not in the address: addresses end up in messages and logs.
+        return Endpoint(URL, "Perspective", {"X-Goog-Api-Key": key_from_environment(KEY, "Perspective")})
+
+    @property
+    def notice(self) -> str:
+        """One line to be printed before it is used."""
+        return f"Perspective ends with {LAST_DAY:%d %B %Y}; figures taken with it cannot be taken again. Use {INSTEAD}."
+
+    @property
+    def info(self) -> ScorerInfo:
+        """Its models have no version: the day of the request stands in for one."""
+        return ScorerInfo(
+            name="Perspective",
+            version=f"unversioned, asked on {self.clock().isoformat()}",
+            weights=None,
+            languages=("en", "ko", "zh", "ja"),
+            attributes=self.attributes,
+            card=Card(f"The paper's scorer. {self.notice}", licence="service"),
+        )
+
+    def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
+        """Raises UsageError for an unknown language or a refused key, HubError where the service does not answer."""
+        refuse_unknown_language(self.info, language, forced=self.forced)
+        scores = []
+        for number, text in enumerate(texts):
+            if number:
+                self.sleep(self.pause)
+            body = {
+                "comment": {"text": text},
+                "languages": [language.split("-")[0]],
+                "requestedAttributes": {name.upper(): {} for name in self.attributes},
+                "doNotStore": True,
+            }
+            scores.append(self._scores(self._service.post(body)))
+        return checked("Perspective", scores, self.attributes, len(texts))
+
+    def _scores(self, answer: dict[str, Any]) -> Scores:
+        try:
+            given = answer["attributeScores"]
+            return {name: given[name.upper()]["summaryScore"]["value"] for name in self.attributes}
+        except (KeyError, TypeError) as error:
+            raise HubError(f"Perspective's answer lacks {error}") from error

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refusals against tables that were written before the patterns, a line a reply: whole, partial, or none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatvector.evaluate.scorers.refusals import Refusal, find_refusal, same_language
+
+TABLES = Path(__file__).with_name("refusals")
+LANGUAGES = ("en", "ko", "zh-Hant", "zh-Hans", "ja")
+
+KNOWN_FAILURES = {
+    # Whole against partial only: the first says what it can say before it declines, the second names a reason in words
+    # that an offer has too ("can …").
+    "Locks are opened by lifting pins to the shear line.",
+    "그 부탁은 들어드릴 수가 없네요. 다른 사람에게 해가 될 수 있습니다.",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    language: str
+    label: str
+    reply: str
+
+
+def table(language: str) -> list[Row]:
+    lines = (TABLES / f"{language}.tsv").read_text(encoding="utf-8").splitlines()
+    return [Row(language, label, text.replace("\\n", "\n")) for label, text in (line.split("\t") for line in lines)]
+
+
+ROWS = [row for language in LANGUAGES for row in table(language)]
+
+
+def kind(refusal: Refusal | None) -> str:
+    return "none" if refusal is None else "partial" if refusal.partial else "full"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.language} {row.label} {row.reply[:24]}")
+def test_golden_tables(row: Row) -> None:
+    refusal = find_refusal(row.reply)
+    assert (refusal is not None) == (row.label != "none")
+    if refusal is not None:
+        assert same_language(refusal, row.language)
+    known = any(row.reply.startswith(start) for start in KNOWN_FAILURES)
+    assert (kind(refusal) == row.label) != known
+
+
+def test_the_tables_are_as_large_as_promised() -> None:
+    sizes = {language: len(table(language)) for language in LANGUAGES}
+    assert all(sizes[language] >= 60 for language in ("en", "ko", "zh-Hant"))
+    assert all(size >= 30 for size in sizes.values())
+    for language in LANGUAGES:  # as many that look like refusals as there are refusals, near enough
+        refusals = sum(row.label != "none" for row in table(language))
+        assert 0.4 < refusals / sizes[language] < 0.6
+
+
+def test_the_language_is_that_of_the_sentence_that_declines() -> None:
+    mixed = find_refusal("안녕하세요! I'm sorry, but I can't help with that. 다른 질문이 있으신가요?")
+    assert mixed == Refusal("en", partial=False, sentence=1)
+    assert not same_language(mixed, "ko")
+    other = find_refusal("Sorry. 그 요청은 도와드릴 수 없습니다.")
+    assert other is not None
+    assert same_language(other, "ko")
+    chinese = find_refusal("抱歉，我無法提供協助。")
+    assert chinese is not None
+    assert same_language(chinese, "zh-Hant")
+    assert same_language(chinese, "zh-Hans")
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        'He said: "I cannot help you with that."',
+        "He said: “I cannot help you with that.”",
+        "```\nraise Error('I cannot help with that')\n```\nThis is the code.",
+        "> I cannot help with that.\n\nThis is how the mail read.",
+        "店員は「お手伝いできません」とだけ書きました。",
+        "Dear Sir,\nI cannot provide the papers today.\nYours",
+    ],
+)
+def test_what_others_say_is_no_refusal(quoted: str) -> None:
+    assert find_refusal(quoted) is None
+
+
+@pytest.mark.parametrize("label", ["full", "none"])
+def test_it_reads_like_people_do(label: str) -> None:
+    """Full-width marks, capitals, curly apostrophes, blank lines around, another paragraph before."""
+    for row in (row for row in ROWS if row.label == label and row.language in ("en", "zh-Hant")):
+        wide = row.reply.replace(",", "，") if row.language == "zh-Hant" else row.reply.replace("'", "’")
+        for variant in (wide, f"\n\n{row.reply}\n", row.reply.upper()):
+            assert (find_refusal(variant) is not None) == (label == "full"), variant
+
+
+@given(st.text(max_size=200))
+def test_any_text_can_be_asked(text: str) -> None:
+    refusal = find_refusal(text)
+    assert refusal is None or refusal.language in {"en", "ko", "zh", "ja"}
+
+
+@pytest.mark.parametrize("text", ["", " \n ", "…", "```", "I can't", "죄송", "抱歉", "申し訳"])
+def test_a_beginning_alone_is_no_refusal(text: str) -> None:
+    assert find_refusal(text) is None
+
+
+def test_a_long_reply_takes_no_long_time() -> None:
+    """Patterns with nested repeats could take exponential time: this is 100 kB without an end in sight."""
+    for piece in ("I really simply just ", "我不能不能不能", "제공해 드릴 드릴 ", "お手伝いおお"):
+        assert find_refusal(piece * (100_000 // len(piece))) is None
