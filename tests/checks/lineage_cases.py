@@ -6,6 +6,11 @@
 The calibration set fixed the thresholds of `chatvector.checks`; the held-out set measures them. They differ in more
 than the seed: in widths, and in the steps (low rank and Gaussian noise; low rank and heavy-tailed noise that moves some
 columns more than others).
+
+In half of the families how far a tensor moves, and how much it shares with τ, depends mostly on its kind and its depth,
+as in real training: then what looks like independent evidence of many tensors is that of a few kinds. In half of them
+the template is made of tokens that base has too (Llama 3, Qwen, Gemma; not Llama 2). Plain text does not hold these, so
+pre-training moves their rows by weight decay alone, or, where the head is tied, by one step that all such rows share.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import ml_dtypes
@@ -22,9 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chatvector.arithmetic.roles import Role
-from chatvector.checkpoint.fingerprint import Grid, blocks_of
-from chatvector.checks.lineage import Lineage, judge_lineage
-from chatvector.checks.signs import Signs
+from chatvector.checkpoint.fingerprint import Grid, blocks_of, sampled_tensors
+from chatvector.checks.geometry import measure
+from chatvector.checks.lineage import Lineage, alarming, judge
+from chatvector.checks.signs import RowSigns, Signs, compare_rows
 
 Weights = dict[str, NDArray[Any]]
 Kind = Literal[
@@ -52,6 +58,9 @@ ROLES: Mapping[str, Role] = {
     "up_proj": "mlp",
     "down_proj": "mlp",
 }
+VOCABULARY = 512
+# What is read of a model on this machine, and over a network: a sixteenth of the real samples, as the models are small.
+FULL, THIN = Grid(16, 64), Grid(1, 1024, 16)
 # What the verdict should be; with files that tell swapped parents from descendants, and without any.
 HOLDS = frozenset({"holds the vector"})
 EITHER = frozenset({"swapped or holds the vector"})
@@ -91,7 +100,9 @@ class Case:
     correlation: float
 
     def judge(self, *, files: bool = True) -> Lineage:
-        return judge_lineage(self.target, self.base, self.chat, self.roles, self.signs if files else None)
+        geometry = measure(self.target, self.base, self.chat, self.roles)
+        rows = self.signs.rows if alarming(geometry) else None
+        return judge(geometry, replace(self.signs, rows=rows) if files else Signs())
 
 
 class Family:
@@ -104,6 +115,9 @@ class Family:
         self.layers = int(self.rng.integers(2, 9))
         self.dtype = DTYPES[int(self.rng.integers(3))]
         self.spread = self.rng.uniform(0.15, 0.5)
+        self.structured = bool(self.rng.random() < 0.5)
+        self.template_rows = int(self.rng.integers(1, 5)) if self.rng.random() < 0.5 else 0
+        self.tied = bool(self.rng.random() < 0.5)
 
     def roles(self) -> dict[str, Role]:
         named: dict[str, Role] = {"embed": "embedding"}
@@ -112,7 +126,7 @@ class Family:
 
     def ancestor(self) -> Weights:
         rng = self.rng
-        weights: Weights = {"embed": rng.standard_normal((512, self.hidden)) * 0.02}
+        weights: Weights = {"embed": rng.standard_normal((VOCABULARY, self.hidden)) * 0.02}
         for name, role in self.roles().items():
             if role == "norm":
                 weights[name] = 1 + rng.standard_normal(self.hidden) * 0.2
@@ -123,34 +137,64 @@ class Family:
 
     def step(self, like: Weights, size: float, *, touched: float = 1.0) -> Weights:
         """A direction for every tensor, `size` of its norm on average; norms move less, as in practice."""
+        scatter = self._scatter(self.spread)
         return {
             name: self._embedding_step(values, size, touched)
             if name == "embed"
             else self._direction(values.shape)
             * norm(values)
             * size
-            * (0.2 if values.ndim == 1 else np.exp(self.rng.standard_normal() * self.spread))
+            * (0.2 if values.ndim == 1 else np.exp(scatter[name]))
             for name, values in like.items()
         }
 
     def correlated(self, like: Weights, tau: Weights, size: float, correlation: float) -> Weights:
         """A step of its own that shares on average `correlation` with `tau` (more or less by tensor)."""
         own = self.step(like, size)
+        scatter = self._scatter(0.03)
         for name, values in own.items():
             if name != "embed":
-                c = correlation + self.rng.standard_normal() * 0.03
+                c = correlation + scatter[name]
                 length, along = norm(values), tau[name] / norm(tau[name])
                 own[name] = length * c * along + np.sqrt(1 - c * c) * values
         return own
 
-    def stored(self, weights: Weights) -> Blocks:
-        """Rounded to the family's dtype and sampled on a small grid."""
-        grid = Grid(16, 64)
+    def spoken(self, tau: Weights) -> Weights:
+        """τ whose rows of the template's tokens, the last ones, were trained from scratch."""
+        rows = tau["embed"].copy()
+        rows[VOCABULARY - self.template_rows :] = (
+            self.rng.standard_normal((self.template_rows, self.hidden)) * 0.02 * self.rng.uniform(0.2, 1)
+        )
+        return {**tau, "embed": rows}
+
+    def unseen(self, start: Weights, end: Weights) -> Weights:
+        """`end` of a training from `start` on text that holds no token of the template."""
+        rows, first = end["embed"].copy(), VOCABULARY - self.template_rows
+        shared = self.rng.standard_normal(self.hidden) * 0.02 * self.rng.uniform(0, 0.05) if self.tied else 0.0
+        rows[first:] = start["embed"][first:] * (1 - self.rng.uniform(0, 0.05)) + shared
+        return {**end, "embed": rows}
+
+    def stored(self, weights: Weights, grid: Grid) -> Blocks:
+        """Rounded to the family's dtype and sampled."""
         taken: dict[str, NDArray[Any]] = {}
-        for name, values in weights.items():
-            flat = values.astype(self.dtype).ravel()
+        for name in sampled_tensors(weights, grid):
+            flat = weights[name].astype(self.dtype).ravel()
             taken[name] = np.concatenate([flat[start : start + count] for start, count in blocks_of(len(flat), grid)])
         return Blocks(taken, grid)
+
+    def _scatter(self, width: float) -> dict[str, float]:
+        """A number for each tensor, `width` in deviation: its own, or mostly that of its kind and depth."""
+        rng, shares = self.rng, (0.6, 0.3, 0.1) if self.structured else (0.0, 0.0, 1.0)
+        of_kind = {kind: rng.standard_normal() for kind in ROLES}
+        slope = rng.standard_normal()
+        found: dict[str, float] = {}
+        for number in range(self.layers):
+            depth = np.sqrt(3) * (2 * number / (self.layers - 1) - 1)  # deviation 1, as the others
+            for kind in ROLES:
+                parts = (of_kind[kind], slope * depth, rng.standard_normal())
+                total = sum(np.sqrt(share) * part for share, part in zip(shares, parts, strict=True))
+                found[f"layers.{number}.{kind}"] = width * float(total)
+        return found
 
     def _rows(self, name: str) -> int:
         return self.hidden * 3 if "gate" in name or "up" in name else self.hidden
@@ -188,7 +232,7 @@ def times(factor: float, weights: Weights) -> Weights:
     return {name: factor * values for name, values in weights.items()}
 
 
-def make_case(kind: Kind, seed: int, *, held_out: bool) -> Case:
+def make_case(kind: Kind, seed: int, *, held_out: bool, thin: bool = False) -> Case:
     """One case. Sizes: τ 0.3 to 6 % of base, drift 0.2 to 3 times τ (3 to 10 where heavy), correlation −0.05 to 0.2."""
     family = Family(seed * 8 + KINDS.index(kind), held_out=held_out)
     rng = family.rng
@@ -198,9 +242,10 @@ def make_case(kind: Kind, seed: int, *, held_out: bool) -> Case:
     correlation = float(rng.uniform(0.0 if heavy else -0.05, 0.2))
     ancestor = family.ancestor()
     # Embeddings frozen, trained on the tokens seen, or tied to the head, whose gradient moves every row.
-    tau = family.step(ancestor, size, touched=float(rng.choice([0.0, 0.3, 0.6, 1.0])))
+    tau = family.spoken(family.step(ancestor, size, touched=float(rng.choice([0.0, 0.3, 0.6, 1.0]))))
     own = family.correlated(ancestor, tau, size * drift, correlation)
-    base, chat, target = ancestor, plus(ancestor, tau), plus(ancestor, own)
+    base, chat = ancestor, plus(ancestor, tau)
+    target = family.unseen(base, plus(base, own))
     base_talks, target_talks = bool(rng.random() < 0.1), bool(rng.random() < 0.05)
     templates = {"chat"} | ({"base"} if base_talks else set()) | ({"target"} if target_talks else set())
     differences: tuple[str, ...] = ()
@@ -214,7 +259,7 @@ def make_case(kind: Kind, seed: int, *, held_out: bool) -> Case:
         target = plus(target, times(float(rng.uniform(0.35, 0.5)), tau))
         templates = {"chat", "target"}
     elif truth == "descendant":
-        target = plus(target, tau)
+        target = family.unseen(chat, plus(chat, own))
         templates = {"chat"} | ({"target"} if rng.random() < 0.5 else set())
     elif truth == "unrelated":
         stranger = family.ancestor()
@@ -228,14 +273,31 @@ def make_case(kind: Kind, seed: int, *, held_out: bool) -> Case:
         version = family.step(ancestor, float(rng.uniform(0.12, 0.4)))
         chat = plus(chat, version)
         differences = ("rope_theta",) if rng.random() < 0.5 else ()
-    signs = Signs(templates=sorted(templates), differences=differences)
-    stored = family.stored
-    return Case(kind, stored(base), stored(chat), stored(target), family.roles(), signs, drift, correlation)
+    signs = Signs(sorted(templates), rows=_rows(base, chat, target, family), differences=differences)
+    base_blocks, chat_blocks, target_blocks = (
+        family.stored(model, THIN if thin else FULL) for model in (base, chat, target)
+    )
+    return Case(kind, base_blocks, chat_blocks, target_blocks, family.roles(), signs, drift, correlation)
 
 
-def cases(number: int, *, held_out: bool, kinds: Sequence[Kind] = KINDS) -> Iterator[Case]:
+@dataclass(frozen=True)
+class _Rows:
+    values: NDArray[Any]
+
+    def read_rows(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self.values[rows].astype(np.float32)
+
+
+def _rows(base: Weights, chat: Weights, target: Weights, family: Family) -> RowSigns | None:
+    ids = {str(row): row for row in range(VOCABULARY - family.template_rows, VOCABULARY)}
+    models = {"base": base, "chat": chat, "target": target}
+    rows = {role: _Rows(weights["embed"].astype(family.dtype)) for role, weights in models.items()}
+    return compare_rows(ids, dict.fromkeys(models, ids), rows)
+
+
+def cases(number: int, *, held_out: bool, thin: bool = False, kinds: Sequence[Kind] = KINDS) -> Iterator[Case]:
     """`number` cases of each kind."""
-    return (make_case(kind, seed, held_out=held_out) for kind in kinds for seed in range(number))
+    return (make_case(kind, seed, held_out=held_out, thin=thin) for kind in kinds for seed in range(number))
 
 
 @dataclass(frozen=True)
@@ -247,10 +309,10 @@ class Confusion:
     projection: Mapping[Kind, Counter[str]]
 
 
-def confusion(number: int, *, held_out: bool, kinds: Sequence[Kind] = KINDS) -> Confusion:
+def confusion(number: int, *, held_out: bool, thin: bool = False, kinds: Sequence[Kind] = KINDS) -> Confusion:
     """Judge `number` cases of each kind three times."""
     tables = Confusion(*(dict[Kind, Counter[str]]((kind, Counter()) for kind in kinds) for _ in range(3)))
-    for case in cases(number, held_out=held_out, kinds=kinds):
+    for case in cases(number, held_out=held_out, thin=thin, kinds=kinds):
         judged = case.judge()
         tables.files[case.kind][judged.verdict] += 1
         tables.alone[case.kind][case.judge(files=False).verdict] += 1
@@ -276,9 +338,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--cases", type=int, default=100, help="cases of each kind")
     parser.add_argument("--calibration", action="store_true", help="the calibration set instead of the held-out one")
     parser.add_argument("--honest", action="store_true", help="only the two honest kinds")
+    parser.add_argument("--thin", action="store_true", help="sampled as models are that are read over a network")
     options = parser.parse_args(arguments)
     kinds = KINDS[:2] if options.honest else KINDS
-    tables = confusion(options.cases, held_out=not options.calibration, kinds=kinds)
+    tables = confusion(options.cases, held_out=not options.calibration, thin=options.thin, kinds=kinds)
     print(f"\nWith templates, {options.cases} cases of each kind\n\n{markdown(tables.files, files=True)}")
     print(f"\nWeights alone\n\n{markdown(tables.alone, files=False)}")
     print("\nA rule of thumb instead: projection at least 0.75, cosine at least 0.1\n")

@@ -12,11 +12,11 @@ import pytest
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.fingerprint import Grid
 from chatvector.checks.geometry import Geometry, Products, Share
-from chatvector.checks.lineage import Lineage, judge, judge_lineage
+from chatvector.checks.lineage import Lineage, alarming, judge, judge_lineage
 from chatvector.checks.signs import RowSigns, Signs
 from chatvector.checks.verdict import check_models
 from chatvector.errors import LineageError
-from checks.lineage_cases import KINDS, RIGHT, Blocks, confusion
+from checks.lineage_cases import KINDS, RIGHT, Blocks, Kind, confusion
 
 CASES = 20
 
@@ -69,18 +69,48 @@ def test_untrained_rows_outweigh_templates_that_both_have(untrained: tuple[str, 
 
 
 def test_an_uncertain_share_refuses_only_with_the_files_agreeing() -> None:
-    unsure = Share(1.0, 0.3)
+    unsure = Share(1.0, 0.5)
     assert verdict(geometry(unsure), templates=("chat",)) == ("ok", False)
     assert verdict(geometry(unsure), templates=("base",)) == ("swapped", True)
     like_chat = RowSigns(moved=4, like_chat=4, like_base=0)
     assert verdict(geometry(unsure), templates=("chat",), rows=like_chat) == ("holds the vector", True)
     like_base = RowSigns(moved=4, like_chat=0, like_base=4)
-    assert verdict(geometry(unsure), templates=("base",), rows=like_base) == ("ok", False)
+    assert verdict(geometry(unsure), templates=("base",), rows=like_base) == ("swapped", False)
+
+
+def test_a_share_is_measured_against_none_which_is_what_an_honest_target_holds() -> None:
+    assert verdict(geometry(Share(1.0, 0.39)), templates=("chat",)) == ("holds the vector", True)
+    assert verdict(geometry(Share(1.0, 0.41)), templates=("chat",)) == ("ok", False)
+    assert verdict(geometry(Share(0.7, 0.25)), templates=("chat",)) == ("holds the vector", True)
+    like_base = RowSigns(moved=4, like_chat=0, like_base=4)
+    assert verdict(geometry(Share(1.0, 0.26)), templates=("chat",), rows=like_base) == ("ok", False)
+    assert verdict(geometry(Share(1.0, 0.24)), templates=("chat",), rows=like_base) == ("holds the vector", True)
+
+
+def test_files_that_look_swapped_warn_where_the_weights_cannot_tell() -> None:
+    assert verdict(geometry(Share(0.3, 0.4)), templates=("base",)) == ("swapped", False)
+    assert verdict(geometry(Share(0.0, 0.1)), templates=("base",)) == ("ok", False)
+
+
+@pytest.mark.parametrize(
+    ("held", "taken", "expected"),
+    [
+        (Share(0.0, 0.05), Share(0.0, 0.3), False),
+        (Share(0.4, 0.1), Share(0.0, 0.3), True),
+        (Share(0.0, 0.05), Share(0.4, 0.3), True),
+        (Share(0.0, 0.35), Share(0.0, 0.3), True),  # a whole vector is not excluded
+        (Share(0.0, 0.33), Share(0.0, 0.3), False),
+    ],
+)
+def test_rows_are_looked_at_where_a_share_is_seen_or_a_whole_one_is_not_excluded(
+    held: Share, taken: Share, expected: bool
+) -> None:
+    assert alarming(geometry(held, taken)) is expected
 
 
 def test_part_of_a_vector_is_a_warning() -> None:
     assert verdict(geometry(Share(0.5, 0.05))) == ("holds part of the vector", False)
-    assert verdict(geometry(Share(0.5, 0.15))) == ("ok", False)
+    assert verdict(geometry(Share(0.5, 0.25))) == ("ok", False)
     assert verdict(geometry(Share(0.2, 0.01))) == ("ok", False)
 
 
@@ -194,15 +224,20 @@ def test_generated_families_that_set_no_threshold() -> None:
     for table in (tables.files, tables.alone):
         for kind in ("honest", "honest, heavy"):
             assert table[kind] == {"ok": CASES}
-    refused = {"swapped", "holds the vector", "swapped or holds the vector"}
-    for kind in ("swapped", "doubled", "descendant"):
-        assert set(tables.files[kind]) <= RIGHT[kind][0] | refused
-        assert sum(tables.files[kind][verdict] for verdict in RIGHT[kind][0]) >= 0.95 * CASES
-    assert tables.files["unrelated"] == {"unrelated": CASES}
-    assert tables.files["other base version"]["other base version"] >= 0.95 * CASES
-    # Far from base the weights cannot always tell; what they say is then nothing, never another mistake.
     for kind in KINDS:
-        if kind.endswith("heavy"):
-            assert set(tables.files[kind]) <= RIGHT[kind][0] | {"ok", "holds part of the vector"}
+        needed = 0.8 if kind.endswith("heavy") else 0.95
+        assert sum(tables.files[kind][verdict] for verdict in RIGHT[kind][0]) >= needed * CASES
+        # Where a family's files are silent the weights may leave it open, but never accuse the wrong one.
+        assert set(tables.files[kind]) <= RIGHT[kind][0] | {"ok", "holds part of the vector"}
+    assert tables.files["unrelated"] == {"unrelated": CASES}
     # The rule of thumb that the fit replaces refuses honest parents.
     assert tables.projection["honest, heavy"]["refused"] > 0.2 * CASES
+
+
+def test_generated_families_through_a_thin_sample() -> None:
+    """What is read of a model on the hub: fewer tensors, and one place in each."""
+    kinds: tuple[Kind, ...] = ("honest, heavy", "swapped", "descendant")
+    table = confusion(CASES // 2, held_out=True, thin=True, kinds=kinds).files
+    assert table["honest, heavy"] == {"ok": CASES // 2}
+    assert table["swapped"] == {"swapped": CASES // 2}
+    assert table["descendant"] == {"holds the vector": CASES // 2}

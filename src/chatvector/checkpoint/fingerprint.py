@@ -13,14 +13,15 @@ The digest says so (`thin:`), and `fingerprint_like` makes either kind, so that 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.remote import read_ranges
-from chatvector.checkpoint.tensor_files import TensorFiles, TensorRef
+from chatvector.checkpoint.tensor_files import TensorFiles
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,7 +126,16 @@ def fingerprint(checkpoint: Checkpoint, sample: Sample) -> Fingerprint:
     return Fingerprint(headers.hexdigest(), sample.digest(), side_files, checkpoint.nbytes)
 
 
-def sampled_tensors(tensors: Mapping[str, TensorRef], grid: Grid) -> list[str]:
+class Shaped(Protocol):
+    """As much of a tensor as choosing it needs."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extents, outermost first."""
+        ...
+
+
+def sampled_tensors(tensors: Mapping[str, Shaped], grid: Grid) -> list[str]:
     """Names of the tensors that `grid` samples, sorted: all of them, or some of the matrices.
 
     A share of 1/2ᵏ is chosen by a checksum of the name, so that models whose tensors differ a little share most.
@@ -133,11 +143,11 @@ def sampled_tensors(tensors: Mapping[str, TensorRef], grid: Grid) -> list[str]:
     if grid.tensors is None:
         return sorted(tensors)
     matrices = {name: ref for name, ref in tensors.items() if len(ref.shape) > 1} or dict(tensors)
-    largest = max(ref.elements for ref in matrices.values())
+    largest = max(math.prod(ref.shape) for ref in matrices.values())
     share = 1
     while len(matrices) > share * 2 * grid.tensors:
         share *= 2
-    chosen = (n for n, ref in matrices.items() if ref.elements == largest or crc32(n.encode()) % share == 0)
+    chosen = (n for n, ref in matrices.items() if math.prod(ref.shape) == largest or crc32(n.encode()) % share == 0)
     return sorted(chosen)
 
 

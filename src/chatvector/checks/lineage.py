@@ -4,7 +4,7 @@
 | verdict                     | meaning                                                                   | apply   |
 |-----------------------------|---------------------------------------------------------------------------|---------|
 | ok                          | base stands where the paths of chat and target part                       | goes on |
-| swapped                     | base and chat are exchanged                                               | refuses |
+| swapped                     | base and chat are exchanged                                               | both²   |
 | holds the vector            | the target descends from chat, or τ was added to it before                | refuses |
 | swapped or holds the vector | one of the two; the weights are the same in both, and no file tells       | refuses |
 | doubled                     | the target's own manifest says that this vector was added                 | refuses |
@@ -17,7 +17,7 @@
 | zero vector                 | base and chat hold the same sampled weights                               | warns   |
 | unknown                     | nothing to compare, or no numbers                                         | goes on |
 
-¹ refuses where the files agree, else warns.
+¹ refuses where the files agree, else warns. ² warns where only the files say so, and the weights cannot tell.
 
 Thresholds were fixed on generated families and measured on others: docs/lineage.md.
 """
@@ -52,12 +52,13 @@ Verdict = Literal[
 Decision = tuple[Verdict, bool, tuple[str, ...]]
 """Verdict, whether it refuses, reasons."""
 
-# A whole vector: at least so much of it, …
-WHOLE = 0.6
-# … and so many standard errors above one half (fewer where the files point the same way).
-CERTAINTY, CERTAINTY_WITH_SIGNS = 3.0, 1.0
-# Part of a vector: at least so much, and so many standard errors above none.
-PART, PART_CERTAINTY = 0.3, 5.0
+# A vector is seen at so many standard errors above none: what an honest target holds is none, so that is what a false
+# alarm is measured against. Fewer where the files point the same way, more where they contradict.
+CERTAINTY, CERTAINTY_WITH_SIGNS, CERTAINTY_AGAINST_SIGNS = 2.5, 1.5, 4.0
+# From so much on it is the whole rather than a part; below so much it is not worth a word.
+WHOLE, PART = 0.6, 0.3
+# The rows of special tokens are looked at unless a whole vector is so many standard errors away.
+EXCLUDED = 3.0
 # Cosine of two models' weights below which they are strangers. Tuning by a tenth leaves 0.995, by as much again 0.7.
 RELATED = 0.5
 # ‖τ‖/‖base‖ above which tuning alone is no explanation, and above which it is none where configurations differ too.
@@ -144,8 +145,13 @@ def judge(geometry: Geometry, signs: Signs) -> Lineage:
 
 
 def alarming(geometry: Geometry) -> bool:
-    """Whether the weights give reason to look at the rows of special tokens too, which costs some reading."""
+    """Whether the weights give reason to look at the rows of special tokens too, which costs some reading.
+
+    They do where they show a share, and where the target moved so far that they do not exclude a whole vector.
+    """
     held, other = geometry.chat_in_target, geometry.target_in_chat
+    if held is not None and held.above(1) > -EXCLUDED:
+        return True
     return any(share is not None and share.value >= PART and share.above(0) > 1 for share in (held, other))
 
 
@@ -167,7 +173,7 @@ def _decide(geometry: Geometry, signs: Signs) -> Decision:
     held, taken = geometry.chat_in_target, geometry.target_in_chat
     if held is not None and _whole(held, signs, agreeing=signs.only_base_talks or _target_like_chat(signs)):
         return _at_chat(held, signs)
-    part = held is not None and held.value >= PART and held.above(0) >= PART_CERTAINTY
+    part = held is not None and held.value >= PART and held.above(0) >= _needed(signs, agreeing=False)
     if taken is not None and _whole(taken, signs, agreeing=signs.only_base_talks):
         # A target on the way to chat holds part of τ, and chat more than the whole of the target's step.
         beyond = taken.above(1) > CERTAINTY or "target" in signs.templates
@@ -180,10 +186,15 @@ def _decide(geometry: Geometry, signs: Signs) -> Decision:
 
 
 def _whole(share: Share, signs: Signs, *, agreeing: bool) -> bool:
-    """Whether a share is a whole arrow beyond doubt."""
-    contradicted = signs.rows is not None and signs.rows.like_base > signs.rows.like_chat
-    needed = CERTAINTY_WITH_SIGNS if agreeing and not contradicted else CERTAINTY
-    return share.value >= WHOLE and share.above(0.5) >= needed
+    """Whether a share is a whole arrow, and no accident of an honest target."""
+    return share.value >= WHOLE and share.above(0) >= _needed(signs, agreeing=agreeing)
+
+
+def _needed(signs: Signs, *, agreeing: bool) -> float:
+    """Standard errors above none from which a share is believed."""
+    if signs.rows is not None and signs.rows.like_base > signs.rows.like_chat:
+        return CERTAINTY_AGAINST_SIGNS
+    return CERTAINTY_WITH_SIGNS if agreeing else CERTAINTY
 
 
 def _target_like_chat(signs: Signs) -> bool:
@@ -227,7 +238,11 @@ def _at_target(taken: Share, signs: Signs) -> Decision:
 
 
 def _smaller_things(geometry: Geometry, signs: Signs) -> Decision:
-    """What deserves a word although the vector is not in the target."""
+    """What deserves a word although the vector is not seen in the target."""
+    held = geometry.chat_in_target
+    if signs.only_base_talks and held is not None and held.above(1) > -EXCLUDED:
+        why = "of base and chat only the one given as base is a chat model by its files: are the two swapped?"
+        return "swapped", False, (f"{why} The target moved too far for the weights to tell (it holds {held})",)
     if "target" in signs.templates and "chat" not in signs.templates:
         return (
             "chat and target exchanged",
