@@ -22,6 +22,7 @@ from typing import Any
 from chatvector.checkpoint.names import classify
 from chatvector.errors import RecipeError, first_five
 from chatvector.recipe import Recipe, VectorSpec
+from chatvector.yaml_text import NotYaml, parse_yaml
 
 METHOD = "task_arithmetic"
 KEYS = ("merge_method", "base_model", "models", "parameters", "dtype", "out_dtype", "tokenizer_source", "tokenizer")
@@ -57,11 +58,9 @@ def read_mergekit(document: object, where: str) -> Imported | None:
 
 def read_mergekit_file(path: Path) -> Imported | None:
     """As `read_mergekit`, from a file; None also for what cannot be read, which our own reader explains."""
-    import yaml
-
     try:
-        document = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        document = parse_yaml(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, NotYaml):
         return None
     return read_mergekit(document, str(path))
 

@@ -24,6 +24,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from chatvector.errors import MissingInput, RecipeError, UsageError
+from chatvector.yaml_text import NotYaml, parse_yaml
 
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
@@ -133,12 +134,10 @@ class Recipe(_Strict):
     @classmethod
     def from_yaml(cls, text: str, where: str = "recipe") -> Recipe:
         """Read YAML (or JSON, which is YAML). Raises RecipeError naming the key and, for a slip, the one meant."""
-        import yaml
-
         try:
-            document = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"{where}: no valid YAML ({_one_line(error)})") from None
+            document = parse_yaml(text, unique_keys=True)
+        except NotYaml as error:
+            raise RecipeError(f"{where}: no valid YAML ({error})") from None
         return cls.from_mapping(document, where)
 
     @classmethod
@@ -164,26 +163,25 @@ class Recipe(_Strict):
 
     def with_settings(self, settings: list[str]) -> Recipe:
         """The recipe with `key=value` overrides, values read as YAML; `vectors.0.scale=0.5` reaches inside."""
-        import yaml
-
         document = self.model_dump(mode="json")
         for setting in settings:
             key, equals, value = setting.partition("=")
             if not equals or not key:
                 raise UsageError(f"--set {setting}: write key=value, such as --set vectors.0.scale=0.5")
             try:
-                parsed = yaml.safe_load(value)
-            except yaml.YAMLError as error:
-                raise UsageError(f"--set {setting}: no valid YAML ({_one_line(error)})") from None
+                parsed = parse_yaml(value, unique_keys=True)
+            except NotYaml as error:
+                raise UsageError(f"--set {setting}: no valid YAML ({error})") from None
             _assign(document, key.split("."), parsed, setting)
         return Recipe.from_mapping(document, "--set")
 
 
 def parse_bytes(value: str | int) -> int:
     """Bytes from a number or from `128MiB`, `2 GB`. Raises UsageError."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
+    # At most fifteen digits, which are petabytes: more become no size but infinity.
+    match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*([A-Za-z]*)\s*", str(value), re.ASCII)
     if not match or match[2].lower() not in _UNITS:
-        raise UsageError(f"{value!r} is no size; write 128MiB, 1GiB or a number of bytes")
+        raise UsageError(f"{str(value)[:80]!r} is no size; write 128MiB, 1GiB or a number of bytes")
     size = int(float(match[1]) * _UNITS[match[2].lower()])
     if size <= 0:
         raise UsageError(f"{value!r} is no size; it must be above 0")
@@ -220,7 +218,3 @@ def _explain(error: pydantic.ValidationError) -> str:
             message = complaint["msg"].removeprefix("Value error, ")
             parts.append(f"{place}: {message}" if place else message)
     return "; ".join(parts)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

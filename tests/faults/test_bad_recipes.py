@@ -41,6 +41,15 @@ RECIPES = {
     "no YAML": ("a: [1\n", "no valid YAML"),
     "a list": ("- a\n", "must be a mapping"),
     "empty": ("", "must be a mapping"),
+    "a month that is none": ("target: 2001-99-99\n", "no valid YAML .a value cannot be read: month"),
+    "a tag that lies": ("target: !!int x\n", "no valid YAML .a value cannot be read: invalid literal"),
+    "a tag without a reader": ("target: !!timestamp x\n", "no valid YAML .a value cannot be read"),
+    "a truth that is none": ("target: !!bool x\n", "no valid YAML .a value cannot be read"),
+    "brackets without end": ("[" * 5000, "no valid YAML .a value cannot be read: nested too deeply"),
+    "a number of 5,000 digits": ("target: " + "9" * 5000 + "\n", "no valid YAML .a value cannot be read: Exceeds"),
+    "a key that comes twice": (GOOD + "target: other\n", "no valid YAML .the key 'target' comes twice"),
+    "a scale that comes twice": (GOOD.replace("scale: 0.8", "scale: 0.8\n    scale: 0.5"), "the key 'scale' comes twice"),
+    "more memory than any number": (GOOD + "memory: '" + "9" * 400 + "'\n", "is no size; write 128MiB"),
     "a tag that would run code": ("target: !!python/object/apply:os.system ['true']\n", "no valid YAML"),
     "unknown policy": (GOOD + "vocabulary: shred\n", "vocabulary: .*'shared', 'skip' or 'strict'"),
     "no threads": (GOOD + "threads: 0\n", "threads: .*greater than or equal to 1"),
@@ -153,6 +162,7 @@ SETTINGS = {
     "no such vector": ("vectors.7.scale=1", "the recipe has no"),
     "a misspelt key": ("vectors.0.sclae=1", "unknown key"),
     "no YAML": ("vectors.0.scale=[", "--set"),
+    "a month that is none": ("output=2001-99-99", "--set output=2001-99-99: no valid YAML"),
 }
 
 

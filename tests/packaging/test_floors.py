@@ -14,7 +14,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "chatvector"
 
 FLOORS = (
-    ("errors",),
+    ("errors", "yaml_text"),
     ("recipe", "checkpoint", "training"),
     ("vocabulary", "provenance"),
     ("arithmetic",),

@@ -16,8 +16,25 @@ from chatvector.cli.options import LogFormat
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
+# How `main` writes the error that ends this process; set from the command line, as stderr is one for the process.
+errors_as_json = False
+
 # Without a terminal a line now and then says that the run is alive.
 PLAIN_SECONDS = 5.0
+
+
+def write_error(line: str, code: int) -> None:
+    """The one line that an error gets on stderr, also under --quiet: text, or an event with its exit code."""
+    line = " ".join(line.split())
+    if errors_as_json:
+        sys.stderr.write(_json_event("error", {"text": line, "exit_code": code}))
+    else:
+        sys.stderr.write(f"chatvector: {line}\n")
+    sys.stderr.flush()
+
+
+def _json_event(kind: str, data: Mapping[str, Any]) -> str:
+    return json.dumps({"event": kind, "time": round(time.time(), 3), **data}, ensure_ascii=False) + "\n"
 
 
 class Console:
@@ -56,9 +73,7 @@ class Console:
     def _event(self, kind: str, line: str, data: Mapping[str, Any]) -> None:
         if self.quiet:
             return
-        if self._json_log:
-            line = json.dumps({"event": kind, "time": round(time.time(), 3), **data}, ensure_ascii=False)
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(_json_event(kind, data) if self._json_log else f"{line}\n")
         sys.stderr.flush()
 
     @property

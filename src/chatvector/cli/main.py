@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from chatvector import __version__
-from chatvector.cli import apply, check, demo, doctor, extract, inspect, plan, push, run, verify
+from chatvector.cli import apply, check, console, demo, doctor, extract, inspect, plan, push, run, verify
 from chatvector.errors import ChatVectorError
 
 EPILOG = """Exit codes: 0 done · 2 usage, or a choice only you can make · 3 an input is missing, damaged, unsupported or
@@ -71,6 +71,7 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run the command line and exit with the code that docs/cli.md lists."""
+    console.errors_as_json = False
     for number in (signal.SIGINT, signal.SIGTERM):
         # A job started with Ctrl-C ignored (in the background of a script) keeps ignoring it.
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -88,8 +89,7 @@ def main() -> None:
 
 
 def _fail(line: str, code: int) -> None:
-    sys.stderr.write("chatvector: " + " ".join(line.split()) + "\n")
-    sys.stderr.flush()
+    console.write_error(line, code)
     sys.exit(code)
 
 

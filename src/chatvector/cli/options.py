@@ -92,7 +92,25 @@ Stream = Annotated[
 Restart = Annotated[bool, typer.Option("--restart", help="Discard what an interrupted run left.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, see docs/manifest.md.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No messages and no progress; errors still show.")]
-Log = Annotated[LogFormat, typer.Option("--log-format", help="Messages and progress on stderr as text or JSON lines.")]
+
+
+def _for_errors_too(log_format: LogFormat) -> LogFormat:
+    """The one line of an error is written by `main`, outside of any verb: it has to know the format."""
+    from chatvector.cli import console
+
+    console.errors_as_json = log_format is LogFormat.json
+    return log_format
+
+
+Log = Annotated[
+    LogFormat,
+    typer.Option(
+        "--log-format",
+        callback=_for_errors_too,
+        is_eager=True,
+        help="Messages, progress and errors on stderr as text or JSON lines.",
+    ),
+]
 
 
 def parse_vector(text: str, scale: float) -> tuple[str, float]:

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from chatvector.yaml_text import NotYaml, parse_yaml
+
 CARD = "README.md"
 FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 # Longer front matter than any card has (model-index tables reach some tens of kB).
@@ -41,14 +43,12 @@ def read_card(data: bytes | None) -> CardFacts:
 
 def front_matter(text: str) -> dict[str, Any]:
     """The metadata at the head of a card; empty when there is none or it is no mapping."""
-    import yaml
-
     match = FRONT_MATTER.match(text[:MOST_CHARACTERS])
     if match is None:
         return {}
     try:
-        document = yaml.safe_load(match[1])
-    except (yaml.YAMLError, RecursionError, ValueError):
+        document = parse_yaml(match[1])
+    except NotYaml:
         return {}
     return document if isinstance(document, dict) else {}
 

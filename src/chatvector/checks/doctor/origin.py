@@ -13,12 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import first_five
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG
+from chatvector.yaml_text import NotYaml, parse_yaml
 
 MERGEKIT_CONFIG = "mergekit_config.yml"
 CARD = "README.md"
@@ -89,8 +88,8 @@ def calls_itself_chat(model: Patient) -> str | None:
 def read_mergekit(model: Patient) -> MergekitRecipe | None:
     """The recipe beside the model; None without one, or when it cannot be read."""
     try:
-        document = yaml.safe_load(model.text(MERGEKIT_CONFIG) or "")
-    except yaml.YAMLError:
+        document = parse_yaml(model.text(MERGEKIT_CONFIG) or "")
+    except NotYaml:
         return None
     if not isinstance(document, Mapping) or "merge_method" not in document:
         return None
@@ -142,8 +141,8 @@ def _front_matter(model: Patient) -> Mapping[str, Any]:
     """The YAML head of the card; {} without one."""
     match = re.match(r"---\r?\n(.*?)\r?\n---", model.text(CARD) or "", re.DOTALL)
     try:
-        head = yaml.safe_load(match[1]) if match else {}
-    except yaml.YAMLError:
+        head = parse_yaml(match[1]) if match else {}
+    except NotYaml:
         return {}
     return head if isinstance(head, Mapping) else {}
 

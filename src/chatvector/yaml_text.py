@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""YAML of strangers, read as data: recipes, other tools' recipes, the heads of model cards.
+
+PyYAML's safe loader runs no code, but lets many kinds of exception through for values that are none (`!!int x`, a 99th
+month, thousands of brackets), and takes the last of two equal keys. Here the first is one error and so is, where it is
+asked for, the second.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import yaml
+
+# What PyYAML 6 raises beside its own errors, for text that it cannot make a value of.
+_LEAKS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
+class NotYaml(ValueError):
+    """Text that is no YAML, or holds a value that is none. The message is one line."""
+
+
+def parse_yaml(text: str, *, unique_keys: bool = False) -> Any:
+    """The document in `text`, of plain values; None for nothing.
+
+    `unique_keys`: a key that comes twice in one mapping is an error, as it is for a recipe. Raises NotYaml.
+    """
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=_strict_loader() if unique_keys else yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise NotYaml(" ".join(str(error).split())) from None
+    except _LEAKS as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise NotYaml(f"a value cannot be read: {reason}") from None
+
+
+@cache
+def _strict_loader() -> type[yaml.SafeLoader]:
+    import yaml
+
+    class StrictLoader(yaml.SafeLoader):
+        """The safe loader, for which a key may stand once."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            seen: set[tuple[str, str]] = set()
+            for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    continue
+                if (key.tag, key.value) in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} comes twice", key.start_mark
+                    )
+                seen.add((key.tag, key.value))
+            return super().construct_mapping(node, deep)
+
+    return StrictLoader
