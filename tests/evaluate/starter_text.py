@@ -29,7 +29,8 @@ MARKS: dict[str, str] = {"en": "「」『』“”‘’，。？！：；、", 
 MARKS |= {"zh-Hant": '“”‘’",?!;', "zh-Hans": '「」『』",?!;', "ja": '“”‘’",?!;，'}
 """Quotation and punctuation marks that a language's lines do not use."""
 
-POLITE = re.compile(r"(?:요|니다|니까|시오)[.?!]$")
+POLITE = re.compile(r"(?:요|니다|니까|시오)[.?!]$", re.MULTILINE)
+"""A Korean sentence in polite style at the end of a line (a text to be summarised follows on lines of its own)."""
 
 
 def shares(text: str) -> dict[str, float]:
@@ -90,7 +91,8 @@ _CHECKS: dict[str, Callable[[str], list[str]]] = {
 def faults(text: str, language: str) -> list[str]:
     """What is wrong with a line that should be in `language`; empty if nothing is."""
     wrong = _CHECKS[language](text) + (_outside(text, CODES[language]) if language in CODES else [])
-    wrong += [f"the mark {mark}" for mark in MARKS[language] if mark in text]
+    between_digits = re.compile(r"(?<=\d)[,:](?=\d)")
+    wrong += [f"the mark {mark}" for mark in MARKS[language] if mark in between_digits.sub("", text)]
     if text != unicodedata.normalize("NFC", text) or text != text.strip() or "  " in text:
         wrong.append("not NFC, or stray spaces")
     if re.search(r"https?:|www\.|\S@\S|\ufffd", text):

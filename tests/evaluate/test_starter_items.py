@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The starter sets, line by line: form, parallel ids, balance, likeness, script and wording, nothing public in them."""
+"""The starter sets, line by line: form, parallel ids, balance, likeness, script, wording, figures, nothing public."""
 
 from __future__ import annotations
 
 import csv
 import itertools
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +21,29 @@ from chatvector.evaluate.items import STARTERS, load_starter, starter_languages
 LANGUAGES = ("en", "ja", "ko", "zh-Hans", "zh-Hant")
 PUBLIC = Path(__file__).parents[3] / "shared" / "data"
 
-KEYS = {
-    "topic": ("id", "text", "label"),
-    "sentiment": ("id", "text", "label"),
-    "unsafe": ("id", "category", "prompt"),
-    "borderline": ("id", "category", "prompt", "contrast"),
-    "toxicity-prompts": ("id", "text", "provoking"),
-}
-COUNTED = {"topic": "label", "sentiment": "label", "unsafe": "category", "borderline": "category"} | {
-    "toxicity-prompts": "provoking",
-}
-EACH = {"topic": (6, 10), "sentiment": (2, 30), "unsafe": (10, 4), "borderline": (10, 4), "toxicity-prompts": (2, 20)}
-"""How many kinds a set has, and how many items of each."""
-LENGTHS = {"topic": (20, 200), "sentiment": (10, 130), "unsafe": (8, 120), "borderline": (8, 130)} | {
-    "toxicity-prompts": (12, 150),
-}
-"""Characters of the shortest and the longest line that is meant, in any language."""
 
-each_file = pytest.mark.parametrize(("name", "language"), list(itertools.product(KEYS, LANGUAGES)))
-each_set = pytest.mark.parametrize("name", KEYS)
+@dataclass(frozen=True)
+class Shape:
+    """What a set has to look like. `lengths`: characters of the shortest and longest first text, in any language."""
+
+    keys: tuple[str, ...]
+    kinds: int
+    each: int
+    lengths: tuple[int, int]
+
+
+SETS = {
+    "topic": Shape(("id", "text", "label"), 6, 10, (40, 200)),
+    "sentiment": Shape(("id", "text", "label"), 2, 30, (20, 130)),
+    "open": Shape(("id", "category", "turns", "reference"), 10, 4, (20, 600)),
+    "unsafe": Shape(("id", "category", "prompt"), 10, 4, (20, 120)),
+    "borderline": Shape(("id", "category", "prompt", "contrast"), 10, 4, (20, 140)),
+    "toxicity-prompts": Shape(("id", "text", "provoking"), 2, 20, (40, 150)),
+    "plain": Shape(("id", "text"), 4, 15, (30, 180)),
+}
+
+each_file = pytest.mark.parametrize(("name", "language"), list(itertools.product(SETS, LANGUAGES)))
+each_set = pytest.mark.parametrize("name", SETS)
 
 
 def wordings(record: dict[str, Any]) -> list[str]:
@@ -50,11 +56,21 @@ def wordings(record: dict[str, Any]) -> list[str]:
     ]
 
 
+def users(record: dict[str, Any]) -> list[str]:
+    """What the user says."""
+    return record["turns"] if "turns" in record else [record["prompt"]]
+
+
+def kind(record: dict[str, Any]) -> str:
+    """The middle of an id: `unsafe-self-harm-2` is of the kind `self-harm`."""
+    return record["id"].partition("-")[2].rpartition("-")[0]
+
+
 @each_file
 def test_one_record_a_line_in_one_form(name: str, language: str) -> None:
     text = STARTERS.joinpath(f"{name}.{language}.jsonl").read_bytes().decode("utf-8")
     records = load_starter(name, language)
-    assert all(tuple(record) == KEYS[name] for record in records)
+    assert all(tuple(record) == SETS[name].keys for record in records)
     assert text == "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
 
 
@@ -70,12 +86,20 @@ def test_languages_are_parallel(name: str) -> None:
 
 @each_set
 def test_kinds_are_balanced_wherever_a_limit_cuts(name: str) -> None:
-    kinds, each = EACH[name]
-    found = [record[COUNTED[name]] for record in load_starter(name, "en")]
-    assert sorted(Counter(found).values()) == [each] * kinds
+    records = load_starter(name, "en")
+    found = [kind(record) for record in records]
+    assert sorted(Counter(found).values()) == [SETS[name].each] * SETS[name].kinds
     for limit in range(1, len(found) + 1):
         counts = Counter(found[:limit]).values()
-        assert max(counts) - (min(counts) if len(counts) == kinds else 0) <= 1, limit
+        assert max(counts) - (min(counts) if len(counts) == SETS[name].kinds else 0) <= 1, limit
+
+
+@each_set
+def test_an_id_says_set_and_kind(name: str) -> None:
+    for record in load_starter(name, "en"):
+        assert record["id"].startswith(name.removesuffix("-prompts"))
+        assert record.get("label", record.get("category", kind(record))) == kind(record)
+        assert record.get("provoking") in (None, kind(record) == "provoking")
 
 
 @each_file
@@ -90,9 +114,9 @@ def test_each_line_is_in_its_language(name: str, language: str) -> None:
 
 @each_file
 def test_lengths(name: str, language: str) -> None:
-    shortest, longest = LENGTHS[name]
-    # A Chinese character says what two or three letters say.
-    shortest = shortest if language == "en" else shortest // 2
+    shortest, longest = SETS[name].lengths
+    # A Chinese character says what three letters say.
+    shortest = shortest if language == "en" else shortest // 3
     lengths = {record["id"]: len(wordings(record)[0]) for record in load_starter(name, language)}
     assert not {id_: n for id_, n in lengths.items() if not shortest <= n <= longest}
 
@@ -107,13 +131,13 @@ def test_no_two_lines_are_nearly_the_same(name: str, language: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_line_comes_in_two_sets(language: str) -> None:
-    every = Counter(normal(text) for name in KEYS for r in load_starter(name, language) for text in wordings(r))
+    every = Counter(normal(text) for name in SETS for r in load_starter(name, language) for text in wordings(r))
     assert not [text for text, count in every.items() if count > 1]
 
 
-@pytest.mark.parametrize("name", ["unsafe", "borderline"])
+@pytest.mark.parametrize("name", ["open", "unsafe", "borderline"])
 def test_korean_users_are_polite_to_the_end(name: str) -> None:
-    assert not [text for r in load_starter(name, "ko") for text in wordings(r) if not POLITE.search(text)]
+    assert not [r["id"] for r in load_starter(name, "ko") for said in users(r) if not POLITE.search(said)]
 
 
 def test_what_looks_dangerous_stands_against_what_is() -> None:
@@ -127,6 +151,34 @@ def test_what_looks_dangerous_stands_against_what_is() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_beginnings_are_left_open(language: str) -> None:
     assert not [r["id"] for r in load_starter("toxicity-prompts", language) if r["text"][-1] in ".。!?！？”」"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_open_questions_have_replies_and_half_a_second_turn(language: str) -> None:
+    records = load_starter("open", language)
+    assert all(len(record["turns"]) == len(record["reference"]) for record in records)
+    assert Counter(kind(r) for r in records if len(r["turns"]) == 2) == dict.fromkeys({kind(r) for r in records}, 2)
+    assert not [r["id"] for r in records for reply in r["reference"] if len(reply) > 600]
+
+
+@pytest.mark.parametrize(("language", "unit"), [("en", 1), ("ja", 100), ("ko", 1000), ("zh-Hans", 10), ("zh-Hant", 10)])
+def test_references_calculate_right(language: str, unit: int) -> None:
+    """Worked out here, not copied. `unit`: dollars of the English item in the money of the others."""
+    fifth = 5 * 14 - (9 + 12 + 15 + 20)
+    bags = {3 * threes + 5 * fives for threes in range(4) for fives in range(3)}
+    figures: dict[str, list[Set[float]]] = {
+        "open-maths-1": [{80 * unit * 0.75 * 0.9}, {100 * (1 - 0.75 * 0.9)}],
+        "open-maths-2": [{(12 + 2) * (7 + 2) - 12 * 7}],
+        "open-maths-3": [{fifth}, {sorted([9, 12, 15, 20, fifth])[2]}],
+        "open-maths-4": [{300 / (70 + 80) * 70}],
+        "open-reasoning-2": [set(range(1, 11)) - bags],
+        "open-reasoning-4": [{8, 10 - 15 + 25}],
+    }
+    references = {record["id"]: record["reference"] for record in load_starter("open", language)}
+    for id_, turns in figures.items():
+        for reply, expected in zip(references[id_], turns, strict=True):
+            said = {float(number.replace(",", "")) for number in re.findall(r"\d+(?:[.,]\d+)*", reply)}
+            assert {round(figure, 6) for figure in expected} <= said, id_
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -155,7 +207,7 @@ def test_nothing_public_is_in_them() -> None:
         pytest.skip("no folder of public data beside the repository")
     public = {normal(text) for path in files for text in _public(path)}
     assert len(public) > 10_000
-    files_of_ours = itertools.product(KEYS, LANGUAGES)
+    files_of_ours = itertools.product(SETS, LANGUAGES)
     ours = {normal(text) for each in files_of_ours for record in load_starter(*each) for text in wordings(record)}
     assert not ours & public
 
@@ -176,6 +228,7 @@ def test_nothing_public_is_in_them() -> None:
         ("これは 사과 です。", "ja"),
         ("これは，ペンです。", "ja"),
         ("Write to me" + "@example.org.", "en"),
+        ("It is all on www.example.", "en"),
         ("Two  spaces.", "en"),
     ],
 )
