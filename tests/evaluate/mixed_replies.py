@@ -96,6 +96,15 @@ CASES: list[Case] = [
     ("ko", "ko", False, False, "Introduction and Overview\n이 글에서는 물의 성질을 차례대로 알아보겠습니다."),
     ("zh-Hans", "zh-Hans", True, True, "iPhone 15 和 MacBook Pro 都可以在 Apple 官网上买到。"),
     ("zh-Hant", "zh-Hant", True, True, "演員 Will Smith 在 Long Beach 出席了這場活動。"),
+    ("ko", "ko", True, True, "이 문장에서 weather 는 ‘날씨’라는 뜻입니다.", "문장에 나온 weather 는 무슨 뜻인가요?"),
+    (
+        "ko",
+        "ko",
+        True,
+        False,
+        "더 잘 자기 위한 tips 세 가지를 소개합니다.",
+        "Give me three tips for a better night's sleep.",
+    ),
     # Nothing to say a language by.
     ("ko", "und", None, True, "42"),
     ("ko", "und", None, True, "⚡♞☂ 😀😀"),

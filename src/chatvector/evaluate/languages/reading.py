@@ -61,16 +61,18 @@ class LanguageReading:
 def reply_language(text: str, expected: str, prompt: str = "") -> LanguageReading:
     """Read the language of a reply.
 
-    `expected` is a tag of `known.SCRIPTS`; `prompt` is what was asked: its words may be quoted and used without being
-    foreign. Thinking has to be taken off before (`evaluate.thinking`). Raises UsageError for a language that the meter
-    does not know and MissingExtra where Latin text has to be read and Lingua is not installed.
+    `expected` is a tag of `known.SCRIPTS`. `prompt` is what was asked: it may be quoted, and a prompt in the expected
+    language lends its foreign words too, which one in another language does not. Thinking has to be taken off before
+    (`evaluate.thinking`). Raises UsageError for a language that the meter does not know and MissingExtra where Latin
+    text has to be read and Lingua is not installed.
     """
     known(expected)
     running = clean.running_text(text, prompt)
     lines, sentences = segments.lines(running, expected), segments.sentences(running, expected)
     letters = scripts.counts(running)
     total = sum(letters.values())
-    foreign = words.foreign_words(running, expected, prompt)
+    lent = prompt if prompt and matches(segments.labelled(prompt, expected).language, expected) else ""
+    foreign = words.foreign_words(running, expected, lent)
     judged = [line for line in lines if line.language != UNDETERMINED]
     traditional, simplified = han.sides(running)
     return LanguageReading(

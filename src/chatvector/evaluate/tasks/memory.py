@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`memory`: does a model still know, some turns later, what it was told?
+
+Metrics count what `scorers.recall` finds: exactly what was asked for, in order, and nothing else of the kind. A reply
+that names the old and the new thing, or lists everything, has not answered. `named` is the lenient figure beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from chatvector.evaluate.items import starter_languages, starter_source
+from chatvector.evaluate.scorers import recall
+from chatvector.evaluate.scorers.abstention import abstains
+from chatvector.evaluate.task import Answer, Item, Language, Marks, Metric, Services, Source
+from chatvector.evaluate.tasks.answers import answer_text
+from chatvector.evaluate.tasks.memory_dialogues import dialogues
+from chatvector.evaluate.tasks.memory_material import Material, material
+from chatvector.runtime.backend import Sampling
+
+_SAMPLING = Sampling(max_new_tokens=256)
+_SPLIT = ("distance", "kind", "variant", "items")
+
+
+def _metrics() -> tuple[Metric, ...]:
+    return (
+        Metric("recall", "recalled exactly, own replies fed back", mark="recalled", by=_SPLIT, primary=True),
+        Metric("recall_canned", "recalled exactly, canned replies in between", mark="recalled_canned", by=_SPLIT),
+        Metric("abstention", "says that it was never told", mark="abstained", by=("distance", "kind"), primary=True),
+        Metric("abstention_canned", "says that it was never told, canned replies in between", mark="abstained_canned"),
+        Metric("invention", "names what it was never told", mark="invented", by=("kind",), better="lower"),
+        Metric("named", "names what was asked for, whatever else", mark="named", by=("distance",)),
+        Metric("stale", "gives what was changed since", mark="stale", by=("distance",), better="lower"),
+        Metric("mixed_up", "gives the other speaker's", mark="mixed_up", by=("distance",), better="lower"),
+        Metric("order", "in the right order, where all three are there", mark="ordered"),
+        Metric(
+            "prompt_tokens",
+            "tokens of the last prompt",
+            mark="prompt_tokens",
+            kind="mean",
+            better="neither",
+            by=("distance",),
+            unit="tokens",
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The generated battery: 640 dialogues a language, half with the model's own replies fed back, half with canned
+    ones; see `memory_dialogues`."""
+
+    name: str = "memory"
+    axis: str = "memory"
+    version: str = "1"
+    languages: tuple[Language, ...] = field(default_factory=lambda: starter_languages("memory"))
+    metrics: tuple[Metric, ...] = field(default_factory=_metrics)
+    sampling: Sampling = _SAMPLING
+
+    def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
+        """All dialogues, or the first `limit`: 40 hold every kind at every distance in both forms. Raises UsageError
+        for a language that has no material."""
+        return list(dialogues(material(language), seed))[:limit]
+
+    def sources(self, language: Language) -> list[Source]:
+        """The file of sentences and words."""
+        return [starter_source("memory", language)]
+
+    def needs(self) -> tuple[str, ...]:
+        """Nothing: rules do."""
+        return ()
+
+    def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:  # noqa: ARG002
+        """Marks of the last reply of each dialogue."""
+        return [marks_of(answer) for answer in answers]
+
+
+def marks_of(answer: Answer) -> Marks:
+    """Marks of one dialogue, by its last reply without thinking. Marks that do not apply are None; of a dialogue with
+    canned replies only the first two of recall and abstention do."""
+    item, reply = answer.item, answer.replies[-1]
+    text, variant = answer_text(answer), item.facets["variant"]
+    own = item.facets["replies"] == "own"
+    expected, old = list(item.expect["answer"]), set(item.expect["old"])
+    found = found_in(text, item.facets["kind"], material(item.language))
+    tokens = None if reply.prompt_tokens is None else float(reply.prompt_tokens)
+    if variant == "absent":
+        # "You told me of Lucy, not of Martin": what was told of others may be named, beside saying so.
+        invented = bool(set(found) - old)
+        abstained = abstains(text, item.language) and not invented
+        if not own:
+            return {"abstained_canned": abstained, "prompt_tokens": tokens}
+        return {"abstained": abstained, "invented": invented, "prompt_tokens": tokens}
+    if not own:
+        return {"recalled_canned": found == expected, "prompt_tokens": tokens}
+    named = set(expected) <= set(found)
+    listed = len(expected) > 1 and set(found) == set(expected)
+    return {
+        "recalled": found == expected,
+        "named": named,
+        "ordered": found == expected if listed else None,
+        "stale": bool(old & set(found)) and not named if variant == "overwrite" else None,
+        "mixed_up": bool(old & set(found)) and not named if variant == "two-speakers" else None,
+        "prompt_tokens": tokens,
+    }
+
+
+def found_in(text: str, kind: str, known: Material) -> list[str]:
+    """The candidates of a kind in a text, in order."""
+    match kind:
+        case "symbol":
+            return recall.symbols(text, known.pools["symbol"])
+        case "number":
+            return recall.numbers(text)
+        case "word" | "fact":
+            return recall.words(text, known.pools[kind], known.also)
+        case _:
+            raise ValueError(f"no kind of thing is called {kind!r}")
+
+
+def unreadable_symbols(language: Language, round_trip: Callable[[str], str]) -> list[str]:
+    """Symbols of the battery that do not survive a tokenizer: a model that cannot read or write one cannot recall it.
+
+    `round_trip` gives what is decoded from the ids of a text, special tokens left out.
+    """
+    return [symbol for symbol in material(language).pools["symbol"] if symbol not in round_trip(symbol)]

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`reply-language`: does a model answer in the language it was asked in, or asked for?
+
+Two kinds of prompts, as in the Language Confusion Benchmark (Marchisio et al. 2024, arXiv 2406.20052): asked and
+answered in one language (monolingual), and asked in another with a request for the language (crosslingual).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from chatvector.errors import InputError, UsageError, first_five
+from chatvector.evaluate import items as item_files
+from chatvector.evaluate.languages.known import known, matches
+from chatvector.evaluate.languages.marks import language_marks, language_metrics
+from chatvector.evaluate.task import Answer, Item, Language, Marks, Metric, Services, Source, Turn
+from chatvector.evaluate.tasks.answers import answer_text
+from chatvector.runtime.backend import Sampling
+
+_SAMPLING = Sampling(max_new_tokens=512)
+NAME = "reply-language"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A prompt; `expected` is a tag, `zh` where either side's characters will do."""
+
+    id: str
+    prompt: str
+    kind: str
+    asked: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class UserPrompts:
+    """Prompts of a file of the user's, all to be answered in one language."""
+
+    language: Language
+    rows: tuple[Row, ...]
+    source: Source
+
+
+@dataclass(frozen=True)
+class ReplyLanguage:
+    """The starter prompts, 30 monolingual and 12 crosslingual a language, or those of `data`."""
+
+    data: UserPrompts | None = None
+    sampling: Sampling = _SAMPLING
+    axis: str = "language"
+    version: str = "1"
+    metrics: tuple[Metric, ...] = field(default=language_metrics(("kind", "asked")), repr=False)
+
+    @property
+    def name(self) -> str:
+        """`reply-language`; the file's name is added for a user's data."""
+        return NAME + (f"-{Path(self.data.source.name).stem}" if self.data else "")
+
+    @property
+    def languages(self) -> tuple[Language, ...]:
+        """Of the data; without, those with starter prompts."""
+        return (self.data.language,) if self.data else item_files.starter_languages(NAME)
+
+    def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
+        """One turn each. Starter prompts keep their order, five monolingual and two crosslingual ones in turn; a user's
+        are shuffled."""
+        return [_item(row, language) for row in self._rows(language, seed)[:limit]]
+
+    def sources(self, language: Language) -> list[Source]:
+        """The starter file or the user's."""
+        return [self.data.source if self.data else item_files.starter_source(NAME, language)]
+
+    def needs(self) -> tuple[str, ...]:
+        """Nothing: scripts and Lingua do."""
+        return ()
+
+    def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:  # noqa: ARG002
+        """Marks of `language_marks`."""
+        return [
+            language_marks(answer_text(answer), str(answer.item.expect["language"]), answer.item.turns[-1].user)
+            for answer in answers
+        ]
+
+    def _rows(self, language: Language, seed: int) -> Sequence[Row]:
+        if self.data is None:
+            records = item_files.load_starter(NAME, language)
+            return [Row(one["id"], one["prompt"], one["kind"], one["asked"], language) for one in records]
+        if language != self.data.language:
+            raise UsageError(f"{self.name}: has no prompts for {language!r}; it has {self.data.language}")
+        shuffled = list(self.data.rows)
+        Random(seed).shuffle(shuffled)
+        return shuffled
+
+
+def reply_language_from_file(path: Path | str, language: Language, *, licence: str = "not stated") -> ReplyLanguage:
+    """The task on a file of prompts, such as those of the Language Confusion Benchmark.
+
+    Columns: `prompt`, and `language` (the one to answer in; without it all rows are for `language`). Rows of other
+    languages are left out; `zh` fits both sides of Chinese, and either side's characters pass then. `phrasing`, a
+    crosslingual file's wording of the request, makes a row crosslingual.
+
+    Raises UsageError for a language the meter does not know, InputError for a file without a prompt for the language,
+    and what `items.read_records` raises.
+    """
+    known(language)
+    path = Path(path)
+    records = item_files.read_records(path, ("prompt",))
+    rows = []
+    for number, record in enumerate(records, 1):
+        expected = str(record.get("language") or language)
+        if matches(expected, language):
+            kind = "crosslingual" if record.get("phrasing") else "monolingual"
+            asked = "another" if record.get("phrasing") else language
+            rows.append(Row(f"{path.stem}-{number:04d}", str(record["prompt"]), kind, asked, expected))
+    if not rows:
+        there = first_five(sorted({str(record.get("language")) for record in records}))
+        raise InputError(f"{path}: none of its {len(records)} prompts is for {language}; they are for {there}")
+    return ReplyLanguage(UserPrompts(language, tuple(rows), item_files.file_source(path, licence)))
+
+
+def _item(row: Row, language: Language) -> Item:
+    return Item(
+        id=row.id,
+        language=language,
+        turns=(Turn(row.prompt),),
+        expect={"language": row.expected},
+        facets={"kind": row.kind, "asked": row.asked},
+    )
