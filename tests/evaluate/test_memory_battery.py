@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -197,8 +198,15 @@ def test_things_are_told_apart(language: str) -> None:
 
 
 def test_a_symbol_that_a_tokenizer_loses_is_named() -> None:
-    assert unreadable_symbols("ko", lambda text: text) == []
-    assert unreadable_symbols("ko", lambda text: text.replace("⚡", "")) == ["⚡"]
+    assert unreadable_symbols("ko", lambda text: text) == frozenset()
+    lost = unreadable_symbols("ko", lambda text: text.replace("⚡", ""))
+    assert lost == {"⚡"}
+    items = Memory(unreadable=lost).items("ko", limit=None, seed=0)
+    for item, plain in zip(items, MEMORY.items("ko", limit=None, seed=0), strict=True):
+        told = [*item.expect["answer"], *item.expect["old"]]
+        readable = {"readable": "no" if "⚡" in told else "yes"} if item.facets["kind"] == "symbol" else {}
+        assert item == replace(plain, facets={**plain.facets, **readable})
+    assert {"yes", "no"} <= {item.facets.get("readable") for item in items}
 
 
 @pytest.mark.parametrize(

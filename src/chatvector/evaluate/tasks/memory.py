@@ -8,7 +8,8 @@ that names the old and the new thing, or lists everything, has not answered. `na
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from chatvector.evaluate.items import starter_languages, starter_source
 from chatvector.evaluate.scorers import recall
@@ -20,7 +21,7 @@ from chatvector.evaluate.tasks.memory_material import Material, material
 from chatvector.runtime.backend import Sampling
 
 _SAMPLING = Sampling(max_new_tokens=256)
-_SPLIT = ("distance", "kind", "variant", "items")
+_SPLIT = ("distance", "kind", "variant", "items", "readable")
 
 
 def _metrics() -> tuple[Metric, ...]:
@@ -49,7 +50,12 @@ def _metrics() -> tuple[Metric, ...]:
 @dataclass(frozen=True)
 class Memory:
     """The generated battery: 640 dialogues a language, half with the model's own replies fed back, half with canned
-    ones; see `memory_dialogues`."""
+    ones; see `memory_dialogues`.
+
+    Attributes:
+        unreadable: symbols that the models' tokenizer loses (`unreadable_symbols`), where that is known: dialogues
+            about symbols then have the facet `readable`, "yes" or "no". A model cannot recall what it cannot read.
+    """
 
     name: str = "memory"
     axis: str = "memory"
@@ -57,11 +63,12 @@ class Memory:
     languages: tuple[Language, ...] = field(default_factory=lambda: starter_languages("memory"))
     metrics: tuple[Metric, ...] = field(default_factory=_metrics)
     sampling: Sampling = _SAMPLING
+    unreadable: frozenset[str] | None = None
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
         """All dialogues, or the first `limit`: 40 hold every kind at every distance in both forms. Raises UsageError
         for a language that has no material."""
-        return list(dialogues(material(language), seed))[:limit]
+        return [self._readable(item) for item in islice(dialogues(material(language), seed), limit)]
 
     def sources(self, language: Language) -> list[Source]:
         """The file of sentences and words."""
@@ -74,6 +81,12 @@ class Memory:
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:  # noqa: ARG002
         """Marks of the last reply of each dialogue."""
         return [marks_of(answer) for answer in answers]
+
+    def _readable(self, item: Item) -> Item:
+        if self.unreadable is None or item.facets["kind"] != "symbol":
+            return item
+        readable = self.unreadable.isdisjoint([*item.expect["answer"], *item.expect["old"]])
+        return replace(item, facets={**item.facets, "readable": "yes" if readable else "no"})
 
 
 def marks_of(answer: Answer) -> Marks:
@@ -119,9 +132,9 @@ def found_in(text: str, kind: str, known: Material) -> list[str]:
             raise ValueError(f"no kind of thing is called {kind!r}")
 
 
-def unreadable_symbols(language: Language, round_trip: Callable[[str], str]) -> list[str]:
-    """Symbols of the battery that do not survive a tokenizer: a model that cannot read or write one cannot recall it.
+def unreadable_symbols(language: Language, round_trip: Callable[[str], str]) -> frozenset[str]:
+    """Symbols of the battery that do not survive a tokenizer: it has neither a token nor bytes for them.
 
     `round_trip` gives what is decoded from the ids of a text, special tokens left out.
     """
-    return [symbol for symbol in material(language).pools["symbol"] if symbol not in round_trip(symbol)]
+    return frozenset(symbol for symbol in material(language).pools["symbol"] if symbol not in round_trip(symbol))
