@@ -10,21 +10,19 @@ import typer
 
 from chatvector.cli import options
 from chatvector.cli.console import Console
+from chatvector.cli.examples import examples
 
 if TYPE_CHECKING:
     from chatvector.preparation import Job
     from chatvector.recipe import Recipe
 
-EPILOG = """Examples:
-
-  chatvector apply demo:target --base demo:base --chat demo:chat -o ko-chat
-
-  chatvector apply beomi/llama-2-ko-7b --base meta-llama/Llama-2-7b-hf --chat meta-llama/Llama-2-7b-chat-hf
-  --scale 0.8 -o llama-2-ko-7b-chat
-
-  chatvector apply TARGET --vector VEC=0.5 --vector OTHER=0.5 --chat-format vector:1 -o OUT
-
-  chatvector apply TARGET --base BASE --chat CHAT --scale-role norm=0 --scale-layers 0-3=0.5 --dry-run"""
+EPILOG = examples(
+    "chatvector apply demo:target --base demo:base --chat demo:chat -o ko-chat",
+    "chatvector apply beomi/llama-2-ko-7b --base meta-llama/Llama-2-7b-hf"
+    " --chat meta-llama/Llama-2-7b-chat-hf --scale 0.8 -o llama-2-ko-7b-chat",
+    "chatvector apply TARGET --vector VEC=0.5 --vector OTHER=0.5 --chat-format vector:1 -o OUT",
+    "chatvector apply TARGET --base BASE --chat CHAT --scale-role norm=0 --scale-layers 0-3=0.5 --dry-run",
+)
 
 
 def register(app: typer.Typer) -> None:

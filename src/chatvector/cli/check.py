@@ -9,17 +9,16 @@ import typer
 
 from chatvector.cli import options
 from chatvector.cli.console import Console
+from chatvector.cli.examples import examples
 
 if TYPE_CHECKING:
     from chatvector.checks.verdict import Check
 
-EPILOG = """Examples:
-
-  chatvector check demo:base demo:chat demo:target
-
-  chatvector check meta-llama/Llama-2-7b-hf meta-llama/Llama-2-7b-chat-hf beomi/llama-2-ko-7b --json
-
-Exit code 3 where apply would refuse. docs/lineage.md explains every figure."""
+EPILOG = examples(
+    "chatvector check demo:base demo:chat demo:target",
+    "chatvector check meta-llama/Llama-2-7b-hf meta-llama/Llama-2-7b-chat-hf beomi/llama-2-ko-7b --json",
+    note="Exit code 3 where apply would refuse. docs/lineage.md explains every figure.",
+)
 
 
 def register(app: typer.Typer) -> None:

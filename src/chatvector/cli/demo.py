@@ -10,6 +10,7 @@ import typer
 
 from chatvector.cli import options
 from chatvector.cli.console import Console
+from chatvector.cli.examples import examples
 
 if TYPE_CHECKING:
     from chatvector.evaluate.statistics import Rate
@@ -34,6 +35,18 @@ prompts share few words, so the intervals are somewhat too narrow. More: docs/de
 A wind tunnel, not an aeroplane: one million parameters and a few hundred words. It shows what the arithmetic
 does, not how good a large model gets."""
 
+EPILOG = examples(
+    "chatvector demo",
+    "chatvector demo --scale 0.5 --items 40",
+    "chatvector demo --keep my-first-merge",
+    "chatvector demo --json > demo.json",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("demo", epilog=EPILOG)(demo)
+
 
 def demo(
     *,
@@ -44,15 +57,7 @@ def demo(
     quiet: options.Quiet = False,
     log_format: options.Log = options.LogFormat.text,
 ) -> None:
-    """Merge the embedded trio and show what changed: answers, figures, controls. Offline, under a minute.
-
-    \b
-    Examples:
-      chatvector demo
-      chatvector demo --scale 0.5 --items 40
-      chatvector demo --keep my-first-merge
-      chatvector demo --json > demo.json
-    """
+    """Merge the embedded trio and show what changed: answers, figures, controls. Offline, under a minute."""
     from chatvector.lab.demo import compare
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)

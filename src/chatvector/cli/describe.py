@@ -60,7 +60,7 @@ def job_text(job: Job, threads: int) -> str:
     from chatvector.preparation import transfers
 
     lines += [transfer_text(one, stream=job.recipe.stream) for one in transfers(job)]
-    lines.append(format_text(describe_choice(job.choice)))
+    lines.append(format_text(describe_choice(job.choice), job.recipe.system_prompt))
     lines.append(vocabulary_text(job.vocabulary.report.as_dict()))
     return "\n".join(line for line in lines if line)
 
@@ -76,15 +76,22 @@ def transfer_text(one: Transfer, *, stream: bool) -> str:
     )
 
 
-def format_text(chat_format: Mapping[str, Any]) -> str:
-    """Whose chat format, and how a reply ends."""
+def format_text(chat_format: Mapping[str, Any], system_prompt: str) -> str:
+    """Whose chat format, how a reply ends, and what becomes of the words that the template injects.
+
+    `system_prompt`: the recipe's wish, `keep`, `none` or a text.
+    """
     if chat_format.get("templates") is None:
         return f"chat format: {chat_format['source']}, none"
     stops = " ".join(chat_format["stop_tokens"])
     lines = [f"chat format: from {chat_format['source']}; a reply ends with {stops or 'nothing'}"]
-    if chat_format["injected_system_prompt"]:
-        injected = chat_format["injected_system_prompt"]
+    injected = chat_format["injected_system_prompt"]
+    if injected and system_prompt == "keep":
         lines.append(f"  the template injects {injected!r}; --system-prompt none or TEXT replaces it")
+    elif injected and system_prompt == "none":
+        lines.append(f"  the chat model's template injects {injected!r}; that is taken out")
+    elif system_prompt not in ("keep", "none"):
+        lines.append(f"  where a conversation has no system message, it is {system_prompt!r}")
     return "\n".join(lines)
 
 
@@ -138,7 +145,7 @@ def result_text(manifest: Mapping[str, Any], output: str) -> str:
         + ", ".join(
             f"{role} {' + '.join(f'{norm:.3g}' for norm in figures['tau_norm'])}" for role, figures in norms.items()
         ),
-        format_text(manifest["chat_format"]),
+        format_text(manifest["chat_format"], manifest["recipe"]["system_prompt"]),
         vocabulary_text(manifest["vocabulary"]),
     ]
     scales = {vector["scale"] for vector in manifest["recipe"]["vectors"]}

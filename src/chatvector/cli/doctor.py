@@ -10,20 +10,18 @@ import typer
 
 from chatvector.cli import options
 from chatvector.cli.console import Console
+from chatvector.cli.examples import examples
 
 if TYPE_CHECKING:
     from chatvector.checks.doctor.examine import Diagnosis
 
-EPILOG = """Examples:
-
-  chatvector doctor demo:chat
-
-  chatvector doctor ORG/MERGED-MODEL --json
-
-  chatvector doctor my-merge --fix mended
-
-Copy what is in the directory of --fix over the model's files; weights are never written. Exit code 4 when there is a
-fault; warnings alone end with 0. All faults: docs/doctor.md."""
+EPILOG = examples(
+    "chatvector doctor demo:chat",
+    "chatvector doctor ORG/MERGED-MODEL --json",
+    "chatvector doctor my-merge --fix mended",
+    note="Copy what is in the directory of --fix over the model's files; weights are never written. Exit code 4 when"
+    " there is a fault; warnings alone end with 0. All faults: docs/doctor.md.",
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -10,12 +10,12 @@ import typer
 
 from chatvector.cli import options
 from chatvector.cli.console import Console
+from chatvector.cli.examples import examples
 
-EPILOG = """Examples:
-
-  chatvector extract demo:base demo:chat -o demo-vector
-
-  chatvector extract meta-llama/Llama-2-7b-hf meta-llama/Llama-2-7b-chat-hf -o llama-2-chat-vector --dtype bf16"""
+EPILOG = examples(
+    "chatvector extract demo:base demo:chat -o demo-vector",
+    "chatvector extract meta-llama/Llama-2-7b-hf meta-llama/Llama-2-7b-chat-hf -o llama-2-chat-vector --dtype bf16",
+)
 
 
 class StoredDtype(StrEnum):

@@ -11,20 +11,18 @@ import typer
 
 from chatvector.cli import options
 from chatvector.cli.console import Console
+from chatvector.cli.examples import examples
 
 if TYPE_CHECKING:
     from chatvector.inspection.subject import Subject
     from chatvector.inspection.survey import Survey
 
-EPILOG = """Examples:
-
-  chatvector inspect demo:base demo:chat --rank 8 --plot chat-vector.png
-
-  chatvector inspect meta-llama/Llama-2-7b-chat-hf --sample
-
-  chatvector inspect demo-vector --json
-
-docs/inspect.md explains every figure."""
+EPILOG = examples(
+    "chatvector inspect demo:base demo:chat --rank 8 --plot chat-vector.png",
+    "chatvector inspect meta-llama/Llama-2-7b-chat-hf --sample",
+    "chatvector inspect demo-vector --json",
+    note="docs/inspect.md explains every figure.",
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -45,7 +45,7 @@ def _root(
     """Chat in a new language without training: target + scale · (chat − base)."""
 
 
-app.command("demo")(demo.demo)
+demo.register(app)
 apply.register(app)
 extract.register(app)
 plan.register(app)

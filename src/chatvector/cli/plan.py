@@ -10,15 +10,15 @@ import typer
 from chatvector.cli import options
 from chatvector.cli.apply import show_plan
 from chatvector.cli.console import Console
+from chatvector.cli.examples import examples
 
 if TYPE_CHECKING:
     from chatvector.recipe import Recipe
 
-EPILOG = """Examples:
-
-  chatvector plan demo:target --base demo:base --chat demo:chat
-
-  chatvector plan TARGET --base BASE --chat CHAT --scale-role embedding=0 --scale-role norm=0 --json"""
+EPILOG = examples(
+    "chatvector plan demo:target --base demo:base --chat demo:chat",
+    "chatvector plan TARGET --base BASE --chat CHAT --scale-role embedding=0 --scale-role norm=0 --json",
+)
 
 
 def register(app: typer.Typer) -> None:

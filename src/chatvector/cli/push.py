@@ -10,17 +10,16 @@ import typer
 
 from chatvector.cli import options
 from chatvector.cli.console import Console
+from chatvector.cli.examples import examples
 
 if TYPE_CHECKING:
     from chatvector.publishing import PushPlan
 
-EPILOG = """Examples:
-
-  chatvector push ko-chat org/Llama-3-ko-chat --dry-run
-
-  chatvector push ko-chat org/Llama-3-ko-chat --private
-
-  chatvector push ko-chat org/Llama-3-ko-chat --update --branch scale-0.6"""
+EPILOG = examples(
+    "chatvector push ko-chat org/Llama-3-ko-chat --dry-run",
+    "chatvector push ko-chat org/Llama-3-ko-chat --private",
+    "chatvector push ko-chat org/Llama-3-ko-chat --update --branch scale-0.6",
+)
 
 
 def register(app: typer.Typer) -> None:

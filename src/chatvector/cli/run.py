@@ -12,16 +12,14 @@ import typer
 from chatvector.cli import options
 from chatvector.cli.apply import make, show_plan
 from chatvector.cli.console import Console
+from chatvector.cli.examples import examples
 
-EPILOG = """Examples:
-
-  chatvector run recipe.yaml
-
-  chatvector run recipe.yaml --set vectors.0.scale=0.5 -o half
-
-  chatvector run ko-chat/chat_vector.json -o ko-chat-again
-
-  chatvector run examples/demo.yaml --export mergekit"""
+EPILOG = examples(
+    "chatvector run recipe.yaml",
+    "chatvector run recipe.yaml --set vectors.0.scale=0.5 -o half",
+    "chatvector run ko-chat/chat_vector.json -o ko-chat-again",
+    "chatvector run examples/demo.yaml --export mergekit",
+)
 
 
 class Tool(StrEnum):

@@ -10,20 +10,19 @@ import typer
 
 from chatvector.cli import options
 from chatvector.cli.console import Console
+from chatvector.cli.examples import examples
 
 if TYPE_CHECKING:
     from chatvector.preparation import Job
     from chatvector.verification import Verification
 
-EPILOG = """Examples:
-
-  chatvector apply demo:target --base demo:base --chat demo:chat -o ko-chat
-
-  chatvector verify ko-chat
-
-  chatvector verify ko-chat --full --no-generate --json
-
-Exit code 4 when something differs, 3 when the manifest or a parent is missing, changed, or of another version."""
+EPILOG = examples(
+    "chatvector apply demo:target --base demo:base --chat demo:chat -o ko-chat",
+    "chatvector verify ko-chat",
+    "chatvector verify ko-chat --full --no-generate --json",
+    note="Exit code 4 when something differs, 3 when the manifest or a parent is missing, changed, or of another"
+    " version.",
+)
 
 
 def register(app: typer.Typer) -> None:
