@@ -135,6 +135,12 @@ def test_no_line_comes_in_two_sets(language: str) -> None:
     assert not [text for text, count in every.items() if count > 1]
 
 
+@each_set
+def test_the_two_chinese_files_have_no_line_in_common(name: str) -> None:
+    traditional, simplified = (load_starter(name, language) for language in ("zh-Hant", "zh-Hans"))
+    assert not [a["id"] for a, b in zip(traditional, simplified, strict=True) if set(wordings(a)) & set(wordings(b))]
+
+
 @pytest.mark.parametrize("name", ["open", "unsafe", "borderline"])
 def test_korean_users_are_polite_to_the_end(name: str) -> None:
     assert not [r["id"] for r in load_starter(name, "ko") for said in users(r) if not POLITE.search(said)]
