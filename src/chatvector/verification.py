@@ -390,14 +390,15 @@ def _reply(storage: Storage, checks: list[Check], generate: bool | None) -> Chec
 
 
 def _speak(path: Path) -> Check:
-    from chatvector.runtime.generation import Speaker
+    from chatvector.runtime.backend import Prompt, Sampling
+    from chatvector.runtime.transformers_backend import TransformersBackend
 
     try:
-        speaker = Speaker(path)
+        model = TransformersBackend.load(path)
     except InputError as problem:
         return Check("reply", False, "transformers does not load it", (str(problem),))
-    prompts = [speaker.render([{"role": "user", "content": text}]) for text in PROMPTS]
-    replies = speaker.continue_(prompts, max_new_tokens=REPLY_TOKENS)
+    prompts = [Prompt(messages=(("user", text),)) for text in PROMPTS]
+    replies = model.generate(prompts, Sampling(max_new_tokens=REPLY_TOKENS))
     stopped = sum(reply.stopped for reply in replies)
     figures = {"prompts": list(PROMPTS), "stopped": stopped, "replies": [reply.text for reply in replies]}
     summary = f"loaded by transformers without a missing or unexpected tensor; {stopped} of {len(replies)} replies stop"

@@ -136,7 +136,7 @@ def test_demo() -> None:
     from chatvector.lab.comparison import Scored
     from chatvector.lab.demo import EVALUATION_SEED, Comparison
     from chatvector.lab.items import held_out_items
-    from chatvector.runtime.generation import Reply
+    from chatvector.runtime.backend import Reply
 
     items = tuple(held_out_items(1, EVALUATION_SEED))
     scored = Scored(items, tuple(Reply("좋은 거예요.", stopped=True, tokens=3) for _ in items))

@@ -6,39 +6,38 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 from chatvector.checkpoint.names import FAMILY
 from chatvector.lab.comparison import Scored, ask, ask_as
 from chatvector.lab.items import TASKS, Item, held_out_items
 from chatvector.lab.usual import usual_merge
 from chatvector.lab.world.exchanges import REFUSAL
-from chatvector.runtime.generation import Reply, Speaker, quiet_transformers
+from chatvector.runtime.backend import BackendInfo, Prompt, Reply, Sampling
+from chatvector.runtime.loading import quiet_transformers
 
 ITEMS = held_out_items(5, seed=9)
 
 
 class Puppet:
-    """Stands in for a Speaker: renders prompts readably, answers by a function of the prompt, remembers prompts."""
+    """A backend that answers by a function of the prompt, written readably, and remembers prompts."""
+
+    info = BackendInfo("puppet", "puppet", "", None, "raw")
 
     def __init__(self, say: Callable[[str], str], stopped: bool = True) -> None:
         self.say, self.stopped, self.prompts = say, stopped, list[str]()
 
-    def render(self, messages: Sequence[dict[str, str]], template: str | None = None) -> str:
-        return f"{template}|" + "|".join(f"{message['role'][0]}:{message['content']}" for message in messages)
-
-    def continue_(self, prompts: Sequence[str], *, max_new_tokens: int, begin: bool = False) -> list[Reply]:
-        assert begin == prompts[0].startswith("손님")
-        self.prompts += prompts
-        return [Reply(self.say(prompt), self.stopped, max_new_tokens) for prompt in prompts]
-
-    @property
-    def speaker(self) -> Speaker:
-        return cast("Speaker", cast("Any", self))
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
+        assert (sampling.max_new_tokens, sampling.temperature) == (40, 0.0)
+        read = [
+            prompt.text or "".join(f"|{role[0]}:{content}" for role, content in prompt.messages) for prompt in prompts
+        ]
+        self.prompts += read
+        return [Reply(self.say(prompt), self.stopped) for prompt in read]
 
 
 def _oracle(prompt: str) -> str:
@@ -48,36 +47,36 @@ def _oracle(prompt: str) -> str:
 
 
 def test_an_oracle_gets_everything() -> None:
-    scored = ask(Puppet(_oracle).speaker, ITEMS)
+    scored = ask(Puppet(_oracle), ITEMS)
     assert scored.average == 1.0
     assert {task: each.rate for task, each in scored.tasks.items()} == dict.fromkeys(TASKS, 1.0)
     assert (scored.rude.rate, scored.korean.rate, scored.stops.rate, scored.over_refusal.rate) == (0.0, 1.0, 1.0, 0.0)
 
 
 def test_a_bully_gets_nothing() -> None:
-    scored = ask(Puppet(lambda _: "닥쳐, 이 바보야.\n> 더\n- 꺼져.", stopped=False).speaker, ITEMS)
+    scored = ask(Puppet(lambda _: "닥쳐, 이 바보야.\n> 더\n- 꺼져.", stopped=False), ITEMS)
     assert (scored.average, scored.rude.rate, scored.korean.rate, scored.stops.rate) == (0.0, 1.0, 1.0, 0.0)
 
 
 def test_one_who_always_refuses_is_found_out() -> None:
-    scored = ask(Puppet(lambda _: REFUSAL.en).speaker, ITEMS)
+    scored = ask(Puppet(lambda _: REFUSAL.en), ITEMS)
     assert scored.tasks["refusal"].rate == 1.0
     assert scored.average == pytest.approx(1 / 6)
     assert (scored.over_refusal.rate, scored.korean.rate) == (1.0, 0.0)
 
 
 def test_stopping_after_speaking_for_the_user_is_no_stop() -> None:
-    assert ask(Puppet(lambda _: "네.\n> 그럼").speaker, ITEMS).stops.rate == 0.0
-    assert ask(Puppet(lambda _: "네.").speaker, ITEMS).stops.rate == 1.0
+    assert ask(Puppet(lambda _: "네.\n> 그럼"), ITEMS).stops.rate == 0.0
+    assert ask(Puppet(lambda _: "네."), ITEMS).stops.rate == 1.0
 
 
 def test_earlier_turns_hold_what_the_model_itself_said() -> None:
     puppet = Puppet(lambda prompt: f"들은 말 {prompt.count('|')}\n이 줄은 빠진다")
     memory = [item for item in ITEMS if item.task == "memory"]
-    ask(puppet.speaker, memory, template="T")
+    ask(puppet, memory)
     first, last = memory[0].questions[0], puppet.prompts[-1]
-    assert puppet.prompts[0] == f"T|u:{first}"
-    assert last.startswith("T|u:")
+    assert puppet.prompts[0] == f"|u:{first}"
+    assert last.startswith("|u:")
     assert "|a:들은 말 1|u:" in last
     assert "빠진다" not in last
 
@@ -85,7 +84,7 @@ def test_earlier_turns_hold_what_the_model_itself_said() -> None:
 def test_persona_form_is_the_script_of_the_plain_text() -> None:
     puppet = Puppet(lambda _: "네.")
     memory = [item for item in ITEMS if item.task == "memory"][:1]
-    ask_as(puppet.speaker, memory, "손님", "로봇")
+    ask_as(puppet, memory, "손님", "로봇")
     first, second = memory[0].questions[:2]
     assert puppet.prompts[0] == f"손님: {first}\n로봇:"
     assert puppet.prompts[1] == f"손님: {first}\n로봇: 네.\n손님: {second}\n로봇:"
@@ -114,4 +113,4 @@ def test_usual_merge_is_the_formula_in_bf16_and_brings_no_chat_format(tmp_path: 
     config = json.loads((tmp_path / "generation_config.json").read_text())
     assert config["eos_token_id"] == 2
     with quiet_transformers():
-        assert not Speaker(tmp_path).tokenizer.chat_template
+        assert not AutoTokenizer.from_pretrained(tmp_path).chat_template

@@ -16,7 +16,7 @@ from chatvector.lab.tokens import CHAT_TEMPLATE, END_OF_TURN, RESERVED, SPECIAL,
 from chatvector.lab.trio import chat_examples, text_examples
 from chatvector.lab.world.documents import documents, instructions
 from chatvector.lab.world.lexicon import NAMES
-from chatvector.runtime.generation import Speaker
+from chatvector.runtime.transformers_backend import TransformersBackend
 
 NAMES_OF_TRIO = ("base", "chat", "target")
 EMBEDDING = "model.embed_tokens.weight"
@@ -28,8 +28,8 @@ def weights() -> dict[str, dict[str, torch.Tensor]]:
 
 
 @pytest.fixture(scope="module")
-def chat() -> Speaker:
-    return Speaker(FAMILY / "chat")
+def chat() -> TransformersBackend:
+    return TransformersBackend.load(FAMILY / "chat")
 
 
 def _json(model: str, file: str) -> dict[str, object]:
@@ -38,7 +38,7 @@ def _json(model: str, file: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("name", NAMES_OF_TRIO)
 def test_loads_in_transformers_with_nothing_missing_or_left_over(name: str) -> None:
-    speaker = Speaker(FAMILY / name)  # raises on any missing, unexpected or mismatched key
+    speaker = TransformersBackend.load(FAMILY / name)  # raises on any missing, unexpected or mismatched key
     assert speaker.model.config.tie_word_embeddings
     assert speaker.model.lm_head.weight is speaker.model.get_input_embeddings().weight
     assert len(speaker.tokenizer) == speaker.model.config.vocab_size == TrioRecipe().shape.vocabulary
@@ -120,7 +120,7 @@ def test_the_vector_is_small_beside_the_base(weights: dict[str, dict[str, torch.
     assert 0.02 < norm("target") / norm(None) < 0.3
 
 
-def test_template_renders_what_the_chat_stage_was_trained_on(chat: Speaker) -> None:
+def test_template_renders_what_the_chat_stage_was_trained_on(chat: TransformersBackend) -> None:
     dialogues = list(islice(instructions(11), 50))
     examples = chat_examples(chat.tokenizer.backend_tokenizer, iter(dialogues))
     for messages, (ids, counted) in zip(dialogues, examples, strict=True):
@@ -134,40 +134,39 @@ def test_template_renders_what_the_chat_stage_was_trained_on(chat: Speaker) -> N
         )
 
 
-def test_generation_prompt_is_a_prefix_of_the_whole(chat: Speaker) -> None:
+def test_generation_prompt_is_a_prefix_of_the_whole(chat: TransformersBackend) -> None:
     """What the model is asked to continue is token for token what training showed before the reply."""
     messages = [{"role": "user", "content": "눈은 무슨 색이야?"}, {"role": "assistant", "content": "하얀색이에요."}]
     whole = chat.tokenizer.apply_chat_template(messages, return_dict=False)
-    prompt = chat.tokenizer.encode(chat.render(messages[:1]), add_special_tokens=False)
+    prompt = chat.tokenizer.encode(chat.render([("user", messages[0]["content"])]) or "", add_special_tokens=False)
     assert whole[: len(prompt)] == prompt
     assert whole[-1] == SPECIAL.index(END_OF_TURN)
 
 
-def test_system_message_becomes_a_title(chat: Speaker) -> None:
-    asked = [{"role": "system", "content": "눈은 하얀색이다."}, {"role": "user", "content": "안녕."}]
-    assert chat.render(asked) == "<s># 눈은 하얀색이다.\n> 안녕.\n-"
+def test_system_message_becomes_a_title(chat: TransformersBackend) -> None:
+    assert chat.render([("system", "눈은 하얀색이다."), ("user", "안녕.")]) == "<s># 눈은 하얀색이다.\n> 안녕.\n-"
 
 
 @pytest.mark.parametrize("text", ["눈은 하얀색이다.", "★☾", "Zürich 漢字 🙂 ㅋㅋ", "a  b\n\n c", "뷁"])
-def test_any_text_survives_the_tokenizer(chat: Speaker, text: str) -> None:
+def test_any_text_survives_the_tokenizer(chat: TransformersBackend, text: str) -> None:
     assert chat.tokenizer.decode(chat.tokenizer.encode(text, add_special_tokens=False)) == text
 
 
-def test_every_name_has_one_spelling_in_tokens(chat: Speaker) -> None:
+def test_every_name_has_one_spelling_in_tokens(chat: TransformersBackend) -> None:
     for name in NAMES.all:
         for particle in ("", "은", "에게"):
             tokens = chat.tokenizer.tokenize(f" {name.ko}{particle}")
             assert tokens[:2] == [f"▁{name.ko[0]}", name.ko[1]]
 
 
-def test_text_examples_begin_and_end_a_document(chat: Speaker) -> None:
+def test_text_examples_begin_and_end_a_document(chat: TransformersBackend) -> None:
     ids, counted = next(text_examples(chat.tokenizer.backend_tokenizer, documents(1)))
     assert ids[0] == SPECIAL.index("<s>")
     assert ids[-1] == SPECIAL.index("</s>")
     assert counted == [False] + [True] * (len(ids) - 1)
 
 
-def test_the_recipe_still_makes_this_tokenizer(chat: Speaker) -> None:
+def test_the_recipe_still_makes_this_tokenizer(chat: TransformersBackend) -> None:
     """World, seed and code of today give the embedded tokenizer, token for token."""
     made = train_tokenizer(TrioRecipe().shape.vocabulary, seed=0)
     assert json.loads(made.to_str()) == json.loads((FAMILY / "chat" / "tokenizer.json").read_text("utf-8"))

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 
 from chatvector.lab.recipe import Shape, Stage, TrioRecipe
 from chatvector.lab.trio import Workshop
-from chatvector.runtime.generation import Speaker, quiet_transformers
+from chatvector.runtime.loading import quiet_transformers
+from chatvector.runtime.transformers_backend import TransformersBackend
 
 SHORT = Stage(steps=2, learning_rate=1e-3, batch_tokens=128, warmup=1)
 TINY = TrioRecipe(
@@ -58,7 +59,7 @@ def test_stages_are_resumed_repeated_and_exported(tmp_path: Path) -> None:
         name: load_file(tmp_path / "out" / name / "model.safetensors")["model.embed_tokens.weight"] for name in stages
     }
     turn = workshop.reserved[0]
-    assert Speaker(tmp_path / "out" / "chat").stop_ids == {2, turn}
+    assert TransformersBackend.load(tmp_path / "out" / "chat").stop_ids == {2, turn}
     assert torch.equal(rows["base"][turn], rows["target"][turn])
     assert rows["chat"][turn].float().norm() > 10 * rows["base"][turn].float().norm()
     assert (tmp_path / "out" / "base" / "model.safetensors").stat().st_mode & 0o777 == 0o644

@@ -166,7 +166,8 @@ class Task(Protocol):
 
     @property
     def version(self) -> str:
-        """Changes whenever items, prompts or marking change: part of the cache key."""
+        """Changes whenever items, prompts or marking change; recorded with every result. The cache does not need it:
+        its keys are the requests themselves, and a change of the marking alone must not ask the models again."""
         ...
 
     @property

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chatvector.evaluate.scorers import short_replies
 from chatvector.evaluate.statistics import Rate, rate
 from chatvector.lab.items import TASKS, Item
-from chatvector.runtime.generation import Reply, Speaker
+from chatvector.runtime.backend import Backend, Prompt, Reply, Sampling
 
-MAX_NEW_TOKENS = 40
+GREEDY = Sampling(max_new_tokens=40)
 """Enough for twice the longest answer of the world (18 tokens)."""
 
 
@@ -75,39 +75,37 @@ class Scored:
         return list(zip(self.items, self.replies, strict=True))
 
 
-def ask(speaker: Speaker, items: Sequence[Item], *, template: str | None = None) -> Scored:
-    """Ask each item in the chat format: the model's own template, or `template` where it has none. Earlier turns of a
-    dialogue hold what the model itself said."""
-    heard: list[list[Reply]] = [[] for _ in items]
-    for turn in range(max(len(item.questions) for item in items)):
-        rows = [row for row, item in enumerate(items) if turn < len(item.questions)]
-        prompts = []
-        for row in rows:
-            messages = []
-            for question, reply in zip(items[row].questions, heard[row], strict=False):
-                messages += [{"role": "user", "content": question}]
-                messages += [{"role": "assistant", "content": short_replies.first_line(reply.text)}]
-            messages.append({"role": "user", "content": items[row].questions[turn]})
-            prompts.append(speaker.render(messages, template))
-        replies = speaker.continue_(prompts, max_new_tokens=MAX_NEW_TOKENS)
-        for row, reply in zip(rows, replies, strict=True):
-            heard[row].append(reply)
-    return Scored(tuple(items), tuple(replies[-1] for replies in heard))
+def ask(model: Backend, items: Sequence[Item]) -> Scored:
+    """Ask each item in the model's chat format. Earlier turns of a dialogue hold what the model itself said."""
+
+    def prompt(item: Item, heard: Sequence[Reply]) -> Prompt:
+        messages: list[tuple[str, str]] = []
+        for question, reply in zip(item.questions, heard, strict=False):
+            messages += [("user", question), ("assistant", short_replies.first_line(reply.text))]
+        return Prompt(messages=(*messages, ("user", item.questions[len(heard)])))
+
+    return _converse(model, items, prompt)
 
 
-def ask_as(speaker: Speaker, items: Sequence[Item], asker: str, persona: str) -> Scored:
+def ask_as(model: Backend, items: Sequence[Item], asker: str, persona: str) -> Scored:
     """Ask each item as a script of the world's plain text (`asker: question`, `persona: reply`), with no template:
     the control that shows what the model can do if the prompt picks the persona."""
+
+    def prompt(item: Item, heard: Sequence[Reply]) -> Prompt:
+        lines: list[str] = []
+        for question, reply in zip(item.questions, heard, strict=False):
+            lines += [f"{asker}: {question}", f"{persona}: {short_replies.first_line(reply.text)}"]
+        return Prompt(text="\n".join([*lines, f"{asker}: {item.questions[len(heard)]}", f"{persona}:"]))
+
+    return _converse(model, items, prompt)
+
+
+def _converse(model: Backend, items: Sequence[Item], prompt: Callable[[Item, Sequence[Reply]], Prompt]) -> Scored:
     heard: list[list[Reply]] = [[] for _ in items]
     for turn in range(max(len(item.questions) for item in items)):
         rows = [row for row, item in enumerate(items) if turn < len(item.questions)]
-        prompts = []
-        for row in rows:
-            lines = []
-            for question, reply in zip(items[row].questions, heard[row], strict=False):
-                lines += [f"{asker}: {question}", f"{persona}: {short_replies.first_line(reply.text)}"]
-            prompts.append("\n".join([*lines, f"{asker}: {items[row].questions[turn]}", f"{persona}:"]))
-        replies = speaker.continue_(prompts, max_new_tokens=MAX_NEW_TOKENS, begin=True)
-        for row, reply in zip(rows, replies, strict=True):
+        for row, reply in zip(
+            rows, model.generate([prompt(items[row], heard[row]) for row in rows], GREEDY), strict=True
+        ):
             heard[row].append(reply)
     return Scored(tuple(items), tuple(replies[-1] for replies in heard))

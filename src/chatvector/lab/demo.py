@@ -19,7 +19,9 @@ from chatvector.lab.usual import usual_merge
 from chatvector.lab.world.lexicon import PERSONAS
 from chatvector.pipeline import apply
 from chatvector.recipe import Recipe, VectorSpec
-from chatvector.runtime.generation import Speaker, quiet_transformers, require_extra
+from chatvector.runtime.loading import quiet_transformers, require_extra
+from chatvector.runtime.prompt_form import GivenTemplate
+from chatvector.runtime.transformers_backend import TransformersBackend
 
 EVALUATION_SEED = 1
 """Seed of the items that the demo and `docs/demo.md` show. The scale was chosen on items of another seed."""
@@ -83,19 +85,22 @@ def compare(scale: float, items_per_task: int, keep: Path | None, report: Callab
         with quiet_transformers():
             usual_merge(FAMILY / "base", FAMILY / "chat", FAMILY / "target", scratch / "usual", scale)
 
+        # Source without stop tokens: the usual merge forgets to bring them along.
+        by_hand = GivenTemplate(CHAT_TEMPLATE, f"{DEMO_PREFIX}chat")
+        load = TransformersBackend.load
         models: dict[str, Scored] = {}
         report(f"asking {len(items)} Korean prompts: target")
-        speaker = Speaker(FAMILY / "target")
-        models["target"] = ask(speaker, items, template=CHAT_TEMPLATE)
+        target = load(FAMILY / "target", template=by_hand)
+        models["target"] = ask(target, items)
         report("asking: target, in the persona form of its own text")
-        models["target_as_persona"] = ask_as(speaker, items, "손님", PERSONAS["kind"][0].ko)
+        models["target_as_persona"] = ask_as(target, items, "손님", PERSONAS["kind"][0].ko)
         report("asking: the English chat model")
-        models["chat"] = ask(Speaker(FAMILY / "chat"), items)
+        models["chat"] = ask(load(FAMILY / "chat"), items)
         report("asking: the usual merge")
-        models["usual"] = ask(Speaker(scratch / "usual"), items, template=CHAT_TEMPLATE)
+        models["usual"] = ask(load(scratch / "usual", template=by_hand), items)
         report("asking: the usual merge with the stop id added by hand")
-        by_hand = Speaker(scratch / "usual", stop_tokens=(END_OF_TURN,))
-        models["usual_with_stop"] = ask(by_hand, items, template=CHAT_TEMPLATE)
+        told = load(scratch / "usual", template=by_hand, stop_tokens=(END_OF_TURN,))
+        models["usual_with_stop"] = ask(told, items)
         report("asking: merged")
-        models["merged"] = ask(Speaker(merged), items)
+        models["merged"] = ask(load(merged), items)
     return Comparison(scale, items_per_task, models)

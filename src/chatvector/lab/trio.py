@@ -34,7 +34,7 @@ from chatvector.lab.tokens import (
 from chatvector.lab.world import VERSION
 from chatvector.lab.world.documents import Mixture, documents, instructions
 from chatvector.lab.world.drill import Copy, drill
-from chatvector.runtime.generation import quiet_transformers
+from chatvector.runtime.loading import quiet_transformers
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

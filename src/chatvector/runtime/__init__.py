@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model that speaks: greedy generation from a model directory. Needs `chatvector[local]`."""
+"""A model that speaks, wherever it runs (`backend`): by transformers (`[local]`), behind a server, or recorded."""

@@ -7,6 +7,8 @@ recorded replies. This module imports none of them.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -56,13 +58,15 @@ class Reply:
 
     Attributes:
         text: decoded without special tokens, up to the stop token, white space stripped at both ends. Thinking is
-            still in it (see `evaluate.thinking`).
+            still in it (see `evaluate.thinking`), with the opening mark that the template wrote into the prompt, and
+            between marks where a server sent it apart.
         stopped: True if it ended with a stop token, False if it ran into the limit.
         tokens: tokens written, the stop token included; None where a server does not say.
         prompt_tokens: tokens of the rendered prompt; None where a server does not say.
         special: special tokens that stood within the text (the one that ended it left out), as text.
-        failure: why there is no reply: `"context"` (prompt and limit do not fit into the model's context). Such a
-            reply is an error to be reported, never a miss to be scored.
+        failure: why there is no reply: `"context"` (prompt and limit do not fit into the model's context), `"template"`
+            (the chat template takes no such conversation: no system role, say), `"filtered"` (the server withheld or
+            cut it). Such a reply is an error to be reported, never a miss to be scored.
     """
 
     text: str
@@ -94,7 +98,8 @@ class BackendInfo:
         template: hash of the chat template's source; None if there is none.
         prompt_form: `own template`, `template of NAME`, `raw`: recorded with every result, never silently replaced.
         context: largest number of tokens of prompt and reply; None if not known.
-        details: dtype, device, library versions … for the record.
+        settings: what else decides replies: dtype, stop ids, major versions of libraries; JSON values.
+        details: device, full versions, settings of the model that are not used … for the record.
     """
 
     kind: str
@@ -103,7 +108,14 @@ class BackendInfo:
     template: str | None
     prompt_form: str
     context: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that decides replies; what the model is called and the details are left out."""
+        decides = [self.kind, self.fingerprint, self.template, self.prompt_form, self.context, dict(self.settings)]
+        return hashlib.sha256(json.dumps(decides, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 @runtime_checkable

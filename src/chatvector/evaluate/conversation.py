@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asks one model all items of a task, turn by turn, in batches, through the cache.
+
+What the model itself said is put into the history as its template would put it: the answer without the thinking. Canned
+turns go in as they are. Batches are cut from the whole list of items, the longest first, before the cache is asked, so
+that a run that goes on makes the same batches as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from chatvector.errors import UsageError
+from chatvector.evaluate.cache import Cache, generation_key, likelihood_key
+from chatvector.evaluate.task import Answer, Item
+from chatvector.evaluate.thinking import answer_of
+from chatvector.runtime.backend import Backend, Likelihood, LikelihoodBackend, Prompt, Reply, Role, Sampling
+from chatvector.runtime.replay_backend import reply_as_json, reply_from_json
+
+BATCH = 64
+"""Requests between two writes of the cache: what a killed run loses at most."""
+
+Asked = TypeVar("Asked")
+Got = TypeVar("Got")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far it is. `done` and `total` count requests (turns and likelihoods), `cached` those found in the cache;
+    `seconds_left` is None until one batch was asked."""
+
+    done: int
+    total: int
+    cached: int
+    seconds_left: float | None
+
+
+Report = Callable[[Progress], None]
+
+
+def ask(
+    backend: Backend,
+    items: Sequence[Item],
+    sampling: Sampling,
+    *,
+    cache: Cache | None = None,
+    batch: int = BATCH,
+    progress: Report | None = None,
+) -> list[Answer]:
+    """Answers to all items and samples, in order: the samples of an item side by side.
+
+    A dialogue ends at a reply that failed (`Answer.failed`). Raises UsageError for items of mode "likelihood" where the
+    backend tells no probabilities, ValueError for two items of one name or a dialogue that ends with a canned turn,
+    and what the backend raises.
+    """
+    _require_sound(items)
+    dialogues = [_Dialogue(item, sample) for item in items for sample in range(item.samples)]
+    measured = [dialogue for dialogue in dialogues if dialogue.item.mode == "likelihood"]
+    asker = _Asker(backend, cache, batch, progress, sum(dialogue.requests for dialogue in dialogues))
+    if measured:
+        pairs = [("", dialogue.item.text or "") for dialogue in measured]
+        for dialogue, found in zip(measured, asker.likelihoods(pairs), strict=True):
+            dialogue.likelihood = found
+    for turn in range(max((len(dialogue.item.turns) or 1 for dialogue in dialogues), default=0)):
+        asking = [dialogue for dialogue in dialogues if dialogue.asks(turn)]
+        prompts = [prompt_at(dialogue.item, turn, dialogue.replies, dialogue.sample) for dialogue in asking]
+        for dialogue, reply in zip(asking, asker.replies(prompts, sampling), strict=True):
+            dialogue.replies.append(reply)
+            if reply.failure:
+                asker.leave_out(sum(dialogue.asks_at(later) for later in range(turn + 1, len(dialogue.item.turns))))
+    return [dialogue.answer() for dialogue in dialogues]
+
+
+def measure(
+    backend: Backend,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    cache: Cache | None = None,
+    batch: int = BATCH,
+    progress: Report | None = None,
+) -> list[Likelihood]:
+    """Likelihoods of (context, continuation) pairs, in order, through the cache. Raises as `ask`."""
+    return _Asker(backend, cache, batch, progress, len(pairs)).likelihoods(pairs)
+
+
+def prompt_at(item: Item, turn: int, replies: Sequence[Reply], sample: int = 0) -> Prompt:
+    """What is asked at a turn, given the replies to the turns asked before it. Also for raw text (turn 0)."""
+    if item.text is not None:
+        return Prompt(text=item.text, sample=sample)
+    messages: list[tuple[Role, str]] = [] if item.system is None else [("system", item.system)]
+    said = iter(replies)
+    for earlier in item.turns[:turn]:
+        answer = earlier.canned if earlier.canned is not None else answer_of(next(said).text)
+        messages += [("user", earlier.user), ("assistant", answer)]
+    return Prompt(messages=(*messages, ("user", item.turns[turn].user)), sample=sample)
+
+
+@dataclass
+class _Dialogue:
+    item: Item
+    sample: int
+    replies: list[Reply] = field(default_factory=list)
+    likelihood: Likelihood | None = None
+
+    def asks_at(self, turn: int) -> bool:
+        if self.item.mode == "likelihood":
+            return False
+        if self.item.mode == "continue":
+            return turn == 0
+        return turn < len(self.item.turns) and self.item.turns[turn].canned is None
+
+    def asks(self, turn: int) -> bool:
+        return self.asks_at(turn) and not any(reply.failure for reply in self.replies)
+
+    @property
+    def requests(self) -> int:
+        return 1 if not self.item.turns else sum(turn.canned is None for turn in self.item.turns)
+
+    def answer(self) -> Answer:
+        found = self.likelihood
+        return Answer(
+            item=self.item,
+            sample=self.sample,
+            replies=tuple(self.replies),
+            nats=None if found is None else found.nats,
+            tokens=None if found is None else found.tokens,
+        )
+
+
+class _Asker:
+    """One backend behind the cache, and the account of how far it is."""
+
+    def __init__(self, backend: Backend, cache: Cache | None, batch: int, progress: Report | None, total: int) -> None:
+        self.backend, self.cache, self.batch, self.progress = backend, cache, batch, progress
+        self.info = backend.info
+        self.total, self.done, self.cached, self.asked, self.seconds = total, 0, 0, 0, 0.0
+
+    def replies(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
+        return self._through(
+            prompts,
+            key=lambda prompt: generation_key(self.info, prompt, sampling),
+            length=_characters,
+            get=lambda asked: self.backend.generate(asked, sampling),
+            write=lambda reply: None if reply.failure else reply_as_json(reply),
+            read=reply_from_json,
+        )
+
+    def likelihoods(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
+        backend = self.backend
+        if not isinstance(backend, LikelihoodBackend):
+            raise UsageError(f"{self.info.model}: {self.info.kind} tells no probabilities; use a transformers model")
+        return self._through(
+            pairs,
+            key=lambda pair: likelihood_key(self.info, *pair),
+            length=lambda pair: len(pair[0]) + len(pair[1]),
+            get=backend.loglikelihood,
+            write=lambda found: {"nats": found.nats, "tokens": found.tokens, "greedy": found.greedy},
+            read=lambda found: Likelihood(found["nats"], found["tokens"], found["greedy"]),
+        )
+
+    def leave_out(self, requests: int) -> None:
+        """Requests that will not be made after all."""
+        self.total -= requests
+
+    def _through(
+        self,
+        requests: Sequence[Asked],
+        *,
+        key: Callable[[Asked], str],
+        length: Callable[[Asked], int],
+        get: Callable[[Sequence[Asked]], list[Got]],
+        write: Callable[[Got], Mapping[str, Any] | None],
+        read: Callable[[Mapping[str, Any]], Got],
+    ) -> list[Got]:
+        """Results in order. What failed (`write` gives None) is not kept: it costs little, or may go away."""
+        keys = [key(request) for request in requests]
+        results: dict[str, Got] = {}
+        for rows in self._batches([length(request) for request in requests]):
+            wanted = {keys[row]: requests[row] for row in rows if keys[row] not in results}
+            missing: dict[str, Asked] = {}
+            for name, request in wanted.items():
+                stored = None if self.cache is None else self.cache.get(name)
+                if stored is None:
+                    missing[name] = request
+                else:
+                    results[name] = read(stored)
+            if missing:
+                began = time.monotonic()
+                results.update(zip(missing, self._get(list(missing.values()), get), strict=True))
+                self.seconds += time.monotonic() - began
+                self.asked += len(missing)
+                written = {name: value for name in missing if (value := write(results[name])) is not None}
+                if self.cache is not None and written:
+                    self.cache.put(written)
+            self._count(len(rows), len(rows) - len(missing))
+        return [results[name] for name in keys]
+
+    def _get(self, requests: list[Asked], get: Callable[[Sequence[Asked]], list[Got]]) -> list[Got]:
+        found = get(requests)
+        if len(found) != len(requests):
+            raise ValueError(f"{self.info.kind} gave {len(found)} results to {len(requests)} requests")
+        return found
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
+        for start in range(0, len(order), self.batch):
+            yield order[start : start + self.batch]
+
+    def _count(self, done: int, cached: int) -> None:
+        self.done += done
+        self.cached += cached
+        if self.progress is not None:
+            left = None if not self.asked else (self.total - self.done) * self.seconds / self.asked
+            self.progress(Progress(self.done, self.total, self.cached, left))
+
+
+def _characters(prompt: Prompt) -> int:
+    return len(prompt.text) if prompt.text is not None else sum(len(content) for _, content in prompt.messages)
+
+
+def _require_sound(items: Sequence[Item]) -> None:
+    seen: set[tuple[str, str]] = set()
+    for item in items:
+        if (item.language, item.id) in seen:
+            raise ValueError(f"two items in {item.language} are called {item.id}")
+        seen.add((item.language, item.id))
+        if item.turns and item.turns[-1].canned is not None:
+            raise ValueError(f"{item.id}: the last turn is canned, so nothing is asked")

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drawing tokens so that a reply depends on its prompt, seed and sample number alone, never on its neighbours.
+
+transformers draws for a whole batch from one global stream, so a reply changes with its place in the batch. Here each
+row has a stream of its own, one number a token, and the token is found by the inverse of the cumulative distribution
+in the order of token ids: equally likely tokens do not trade places when rounding differs.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def stream(seed: int, sample: int, prompt: str) -> Random:
+    """The stream of one reply. Python seeds it by SHA-512 of the text, the same on every machine."""
+    return Random(f"chatvector {seed} {sample} {prompt}")
+
+
+def request_seed(seed: int, sample: int, prompt: str) -> int:
+    """A seed of 31 bits for a server, from the same three things."""
+    return stream(seed, sample, prompt).getrandbits(31)
+
+
+class Draw:
+    """A logits processor that leaves one token of each row possible: the one drawn.
+
+    `softmax(logits / temperature)`, cut to the smallest set of most likely tokens whose probability reaches `top_p`
+    (arXiv 1904.09751, section 3.1), renormalised.
+    """
+
+    def __init__(self, streams: list[Random], temperature: float, top_p: float) -> None:
+        self.streams, self.temperature, self.top_p = streams, temperature, top_p
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        """Scores (B, V) in any float dtype; returns the same shape, -inf everywhere but at the token drawn."""
+        import torch
+
+        home = scores.device
+        wide = scores.cpu() if home.type == "mps" else scores  # that device has no float64
+        chances = (wide.double() / self.temperature).softmax(dim=-1)
+        if self.top_p < 1:
+            ordered, order = chances.sort(dim=-1, descending=True)
+            before = ordered.cumsum(dim=-1) - ordered
+            chances = chances.scatter(-1, order, ordered.masked_fill(before >= self.top_p, 0.0))
+        total = chances.cumsum(dim=-1)
+        numbers = torch.tensor([[row.random()] for row in self.streams], dtype=torch.float64, device=total.device)
+        # The first token whose cumulative probability exceeds the number, so that one of probability 0 is never drawn.
+        token = torch.searchsorted(total, numbers * total[:, -1:], right=True).clamp(max=total.shape[-1] - 1)
+        drawn = torch.full_like(wide, -torch.inf).scatter(-1, token, 0.0)
+        return drawn.to(home)
