@@ -398,9 +398,10 @@ def _speak(path: Path) -> Check:
     except InputError as problem:
         return Check("reply", False, "transformers does not load it", (str(problem),))
     prompts = [Prompt(messages=(("user", text),)) for text in PROMPTS]
-    replies = model.generate(prompts, Sampling(max_new_tokens=REPLY_TOKENS))
+    limit = REPLY_TOKENS if model.context is None else min(REPLY_TOKENS, model.context // 2)
+    replies = model.generate(prompts, Sampling(max_new_tokens=limit))
     stopped = sum(reply.stopped for reply in replies)
     figures = {"prompts": list(PROMPTS), "stopped": stopped, "replies": [reply.text for reply in replies]}
     summary = f"loaded by transformers without a missing or unexpected tensor; {stopped} of {len(replies)} replies stop"
-    problems = () if stopped else (f"no reply to {len(replies)} greetings ended within {REPLY_TOKENS} tokens",)
+    problems = () if stopped else (f"no reply to {len(replies)} greetings ended within {limit} tokens",)
     return Check("reply", not problems, summary, problems, figures)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import interrupted_program
 import pytest
 import torch
 
+import interrupted_program
 from chatvector.errors import UsageError
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.conversation import Progress, ask, measure, prompt_at
