@@ -6,6 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CORE := build/core
+# What an installation is made of: a change of any of them installs, and compiles, anew.
+BUILD := pyproject.toml constraints.txt hatch_build.py $(wildcard src/chatvector/arithmetic/*.[ch])
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-core check docs bench lab clean
@@ -54,10 +56,10 @@ $(BIN)/python:
 	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.local: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.local: $(BUILD) | $(BIN)/python
 	$(PIP) install -q -c constraints.txt -e '.[local]'
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.dev: $(BUILD) | $(BIN)/python
 	$(PIP) install -q -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/.local $@

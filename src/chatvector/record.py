@@ -111,6 +111,7 @@ def run_section(started: float, outcome: Outcome, bytes_read: int, bytes_written
         "bytes_kept_from_earlier_run": outcome.reused_bytes,
         "peak_memory_bytes": peak_memory_bytes(),
         "threads": outcome.threads,
+        "engine": outcome.engine,
         "python": sys.version.split()[0],
     }
 

@@ -6,6 +6,9 @@ from __future__ import annotations
 import errno
 import filecmp
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import numpy as np
 import pytest
 
 from builders import load_weights, write_trio
+from chatvector.arithmetic.native import engine
 from chatvector.checkpoint import staging, storage
 from chatvector.errors import OutputRefused, ReadFailed
 from chatvector.pipeline import Result, apply
@@ -46,6 +50,7 @@ def test_a_merge_by_short_transfers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     write_trio(tmp_path / "in")
     merge(tmp_path / "in", tmp_path / "plain")
     short_read, short_write = shortened(threads)
+    monkeypatch.setenv("CHATVECTOR_ENGINE", "numpy")  # the compiled kernel's calls are not Python's
     monkeypatch.setattr(os, "preadv", short_read)
     monkeypatch.setattr(os, "pwrite", short_write)
     merge(tmp_path / "in", tmp_path / "short", threads=threads)
@@ -56,10 +61,34 @@ def test_a_merge_by_short_transfers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     }
 
 
+@pytest.mark.skipif(engine() == "numpy" or shutil.which("cc") is None, reason="no compiled kernel, no compiler")
+def test_a_merge_by_short_transfers_of_the_compiled_kernel(tmp_path: Path) -> None:
+    """Its calls are made short below it, by a library that is loaded before the system's."""
+    write_trio(tmp_path / "in")
+    result = merge(tmp_path / "in", tmp_path / "plain")
+    assert result.manifest["run"]["engine"] == "native"
+    shim = tmp_path / "few_bytes.so"
+    source = Path(__file__).with_name("few_bytes.c")
+    subprocess.run(["cc", "-shared", "-fPIC", str(source), "-o", str(shim), "-ldl"], check=True, timeout=60)
+    parents = [str(tmp_path / "in" / "target"), "--base", str(tmp_path / "in" / "base")]
+    arguments = [*parents, "--chat", str(tmp_path / "in" / "chat"), "-o", str(tmp_path / "short"), "--scale", "0.8"]
+    subprocess.run(
+        [sys.executable, "-m", "chatvector", "apply", *arguments],
+        env=os.environ | {"LD_PRELOAD": str(shim), "CHATVECTOR_ENGINE": "native"},
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    assert filecmp.cmp(
+        tmp_path / "plain" / "model.safetensors", tmp_path / "short" / "model.safetensors", shallow=False
+    )
+
+
 def test_a_merge_by_pieces_of_the_kernels_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Linux moves less than 2 GiB a call; the limit, made small, must show nowhere."""
     write_trio(tmp_path / "in")
     merge(tmp_path / "in", tmp_path / "plain")
+    monkeypatch.setenv("CHATVECTOR_ENGINE", "numpy")
     for module in (storage, staging):
         monkeypatch.setattr(module, "MAX_TRANSFER", 17)
     merge(tmp_path / "in", tmp_path / "pieces")
@@ -85,6 +114,7 @@ def test_a_disk_that_fails_in_the_middle(
 ) -> None:
     """A disk or mount that does not answer is named; the parents may be whole, so what was done is kept."""
     write_trio(tmp_path / "in")
+    monkeypatch.setenv("CHATVECTOR_ENGINE", "numpy")
     moved, record, recorded = getattr(os, call), staging.Staging.record, 0
 
     def counted(self: staging.Staging, unit: int, digest: int, sums: Mapping[str, float]) -> None:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
+from chatvector.arithmetic.native import NativeKernel, engine
 from chatvector.arithmetic.nonfinite import explain_non_finite
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Unit
 from chatvector.arithmetic.reading import Buffer, read_slice
@@ -42,11 +43,13 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the executor did: sums per tensor, bytes kept from an earlier run, threads used."""
+    """What the executor did: sums per tensor, bytes kept from an earlier run, threads used, kernels (`native` or
+    `numpy`)."""
 
     sums: dict[str, Sums]
     reused_bytes: int
     threads: int
+    engine: str
 
 
 def available_cores() -> int:
@@ -99,10 +102,12 @@ def execute(
     for shard in plan.shards:
         staging.create(shard.file, shard.size, shard.header)
     run = _Run(plan, staging, earlier, progress, full=full)
-    workers = [Worker(plan, full=full, count_inexact=count_inexact) for _ in range(threads)]
+    # What only the numpy kernels measure is measured by them.
+    kernels = "numpy" if full or count_inexact else engine()
+    hands = [_Hands(plan, Worker(plan, full=full, count_inexact=count_inexact), kernels) for _ in range(threads)]
     pool = ThreadPoolExecutor(threads + 1, "chatvector")
     try:
-        futures = [pool.submit(run.work, worker) for worker in workers]
+        futures = [pool.submit(run.work, one) for one in hands]
         flusher = pool.submit(run.flush_beside)
         _wait(futures)
         run.end()
@@ -114,7 +119,15 @@ def execute(
         run.end()
         pool.shutdown()
     staging.close_files()
-    return run.outcome(threads)
+    return run.outcome(threads, kernels)
+
+
+class _Hands:
+    """What one thread works with: the numpy kernels, and on the same scratch the compiled one where it is to work."""
+
+    def __init__(self, plan: Plan, worker: Worker, kernels: str) -> None:
+        self.worker = worker
+        self.native = NativeKernel(plan, worker.scratch.raw) if kernels == "native" else None
 
 
 class _Run:
@@ -142,7 +155,7 @@ class _Run:
         self._reused = 0
         self._waiting = 0
 
-    def work(self, worker: Worker) -> None:
+    def work(self, hands: _Hands) -> None:
         """Take units until none is left or another thread failed."""
         while not self.stop.is_set():
             with self._lock:
@@ -150,7 +163,7 @@ class _Run:
             if unit is None:
                 return
             try:
-                self._do(worker, unit)
+                self._do(hands, unit)
             except BaseException:
                 self.stop.set()
                 raise
@@ -168,15 +181,15 @@ class _Run:
             if not self.stop.is_set():
                 self._staging.flush()
 
-    def outcome(self, threads: int) -> Outcome:
+    def outcome(self, threads: int, kernels: str) -> Outcome:
         """Sums per tensor that has any, and the account."""
         parts: dict[str, list[Sums]] = {}
         for unit in self._plan.units:
             if self._sums[unit.number]:
                 parts.setdefault(self._plan.tensors[unit.tensor].name, []).append(self._sums[unit.number])
-        return Outcome({name: add_up(sums) for name, sums in parts.items()}, self._reused, threads)
+        return Outcome({name: add_up(sums) for name, sums in parts.items()}, self._reused, threads, kernels)
 
-    def _do(self, worker: Worker, unit: Unit) -> None:
+    def _do(self, hands: _Hands, unit: Unit) -> None:
         tensor = self._plan.tensors[unit.tensor]
         item = tensor.dtype.bits // 8
         nbytes = (unit.stop - unit.start) * item
@@ -184,13 +197,22 @@ class _Run:
         if self._is_kept(unit, tensor, place, nbytes):
             self._reused += nbytes
         else:
-            data, sums = worker.compute(unit)
-            self._staging.write(tensor.file, place, data.data)
-            self._staging.record(unit.number, checksum(data), sums)
+            digest, sums = self._write(hands, unit, tensor, place)
+            self._staging.record(unit.number, digest, sums)
             self._sums[unit.number] = sums
             self._note_written(nbytes)
         if self._progress is not None:
             self._progress.advance(nbytes)
+
+    def _write(self, hands: _Hands, unit: Unit, tensor: TensorPlan, place: int) -> tuple[int, Sums]:
+        """Make a unit and write it at its final place; its checksum and sums."""
+        if hands.native is not None:
+            made = hands.native.merge(unit, self._staging.descriptor(tensor.file), place)
+            if made is not None:
+                return made
+        data, sums = hands.worker.compute(unit)
+        self._staging.write(tensor.file, place, data.data)
+        return checksum(data), sums
 
     def _is_kept(self, unit: Unit, tensor: TensorPlan, place: int, nbytes: int) -> bool:
         if unit.number not in self._earlier:

@@ -26,6 +26,7 @@ from chatvector.arithmetic.halves import narrow, widen
 # Sums of squares are taken over rows of this many elements: short enough for float32 to keep six digits, and for the
 # linear algebra library not to start threads of its own.
 DOT_ELEMENTS = 8192
+LEAST_SCRATCH_BYTES = 48 << 10
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,25 @@ class Operand:
 
 
 class Scratch:
-    """Three arrays of the working format for blocks of up to `elements` elements; one instance per thread."""
+    """Three arrays of the working format for blocks of up to `elements` elements; one instance per thread.
+
+    `raw` is the memory under them, which the compiled kernel uses in its own way.
+    """
 
     def __init__(self, elements: int, work: np.dtype) -> None:
         """Reserve the arrays; `work` is the widest working format of the plan."""
-        self._arrays = [np.empty(elements, work) for _ in range(3)]
+        self.raw = np.empty(scratch_bytes(elements, work), np.uint8)
+        size = elements * work.itemsize
+        self._arrays = [self.raw[start : start + size] for start in (0, size, 2 * size)]
 
     def take(self, elements: int, work: np.dtype) -> list[NDArray[Any]]:
         """The three arrays, cut to `elements` and seen in the working format `work`."""
-        return [array.view(work)[:elements] for array in self._arrays]
+        return [array[: elements * work.itemsize].view(work) for array in self._arrays]
+
+
+def scratch_bytes(elements: int, work: np.dtype) -> int:
+    """Bytes of the scratch of one thread: three arrays, and at least what the compiled kernel needs for one step."""
+    return max(LEAST_SCRATCH_BYTES, 3 * elements * work.itemsize)
 
 
 def add_vectors(

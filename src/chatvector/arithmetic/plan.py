@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chatvector.arithmetic.kernels import scratch_bytes
 from chatvector.arithmetic.roles import Role
 from chatvector.checkpoint.dtypes import DType
 from chatvector.checkpoint.header import build_header
@@ -216,8 +217,8 @@ class Plan:
 
     @property
     def scratch_bytes(self) -> int:
-        """Bytes of the three scratch arrays of one thread."""
-        return 3 * self.scratch_elements * self.work_dtype.itemsize
+        """Bytes of the scratch of one thread."""
+        return scratch_bytes(self.scratch_elements, self.work_dtype)
 
     def _unit_bytes(self, tensor: TensorPlan) -> int:
         per_element = sum(part.ref.dtype.bits // 8 for part in tensor.slices()) + tensor.dtype.bits // 8

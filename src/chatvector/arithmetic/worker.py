@@ -37,13 +37,16 @@ class NonFiniteFound(Exception):
 
 
 class Worker:
-    """Buffers and scratch of one thread. `compute` may be called for any unit, in any order."""
+    """Buffers and scratch of one thread. `compute` may be called for any unit, in any order.
+
+    Between calls `scratch` is free for the compiled kernel.
+    """
 
     def __init__(self, plan: Plan, *, full: bool = False, count_inexact: bool = False) -> None:
         self._plan = plan
         self._full = full
         self._count_inexact = count_inexact
-        self._scratch = Scratch(plan.scratch_elements, plan.work_dtype)
+        self.scratch = Scratch(plan.scratch_elements, plan.work_dtype)
         self._buffers: list[Buffer] = []
 
     def compute(self, unit: Unit) -> tuple[NDArray[np.uint8], Sums]:
@@ -97,7 +100,7 @@ class Worker:
 
     def _add(self, tensor: TensorPlan, target: NDArray[Any], operands: list[Operand], values: NDArray[Any]) -> Sums:
         row = tensor.row_elements if tensor.is_mapped else DOT_ELEMENTS
-        squares, finite = add_vectors(target, operands, values, self._scratch, row)
+        squares, finite = add_vectors(target, operands, values, self.scratch, row)
         if not finite:
             sources = [
                 target,
@@ -117,7 +120,7 @@ class Worker:
 
     def _inexact(self, tensor: TensorPlan, operands: list[Operand], values: NDArray[Any]) -> int:
         work = WORK_DTYPES[tensor.work]
-        exact, stored, _ = self._scratch.take(len(values), work)
+        exact, stored, _ = self.scratch.take(len(values), work)
         np.copyto(stored, values)
         return int(np.count_nonzero(stored != exact)) if operands else 0
 
@@ -148,7 +151,7 @@ class Worker:
         # A derived mask may hold −inf; only weights must be finite.
         if tensor.dtype.kind != "float" or not len(values) or is_derived(tensor.name, tensor):
             return
-        total, _, _ = self._scratch.take(len(values), np.dtype(np.float32))
+        total, _, _ = self.scratch.take(len(values), np.dtype(np.float32))
         with np.errstate(over="ignore", invalid="ignore"):
             np.copyto(total, values, casting="unsafe")
             suspicious = not math.isfinite(exact_sum(row_squares(total, DOT_ELEMENTS)))

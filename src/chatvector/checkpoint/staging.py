@@ -40,11 +40,15 @@ def checksum(block: NDArray[np.uint8]) -> int:
     whole = len(block) // 8 * 8
     words = block[:whole].view(np.uint64)
     tail = int.from_bytes(block[whole:].tobytes(), "little")
-    total = int(np.add.reduce(words, dtype=np.uint64)) + tail + len(block)
-    mixed = int(np.bitwise_xor.reduce(words, initial=np.uint64(0)))
+    total = int(np.add.reduce(words, dtype=np.uint64)) + tail
+    return finish_checksum(total, int(np.bitwise_xor.reduce(words, initial=np.uint64(0))), len(block))
+
+
+def finish_checksum(total: int, mixed: int, nbytes: int) -> int:
+    """The checksum of a block of `nbytes` from the sum of its words (an odd tail included) and their exclusive or."""
     # Turned by one bit: in place, a flip of one of the two highest bits would cancel out between the two.
     turned = mixed << 1 | mixed >> 63
-    return (total * 0x9E3779B97F4A7C15 ^ turned) & 0xFFFFFFFFFFFFFFFF
+    return ((total + nbytes) * 0x9E3779B97F4A7C15 ^ turned) & 0xFFFFFFFFFFFFFFFF
 
 
 def output_path(name: str) -> Path:
@@ -142,14 +146,16 @@ class Staging:
                 line = line[os.write(self._journal, line) :]
 
     def write_file(self, name: str, data: bytes) -> None:
-        """Write a small side file whole, and flush it."""
+        """Write a small side file whole; `publish` hands it to the disk with all the others."""
         path = self.path / name
         with self._failures_are_clear():
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(path, "wb") as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+
+    def descriptor(self, name: str) -> int:
+        """The open file, for writes that go past `write`; full disks are found when such a write is done again."""
+        return self._files[name]
 
     def flush(self) -> None:
         """Hand what was written so far to the disk; safe beside other threads' writes."""
@@ -179,8 +185,10 @@ class Staging:
         before the rename.
         """
         (self.path / JOURNAL).unlink(missing_ok=True)
-        for folder in (*(entry for entry in self.path.rglob("*") if entry.is_dir()), self.path):
-            _sync_directory(folder)
+        with self._failures_are_clear():
+            for entry in (*sorted(self.path.rglob("*"), reverse=True), self.path):  # what is in a folder before it
+                if entry.name != LOCK:
+                    _sync(entry)
         try:
             os.rename(self.path, self.output)
         except OSError as error:
@@ -193,7 +201,7 @@ class Staging:
             ) from error
         (self.output / LOCK).unlink(missing_ok=True)
         for folder in (self.output, self.output.parent):
-            _sync_directory(folder)
+            _sync(folder)
 
     def _release(self) -> None:
         for descriptor in self._files.values():
@@ -322,7 +330,7 @@ def _reserve(descriptor: int, size: int) -> None:
                 raise
 
 
-def _sync_directory(path: Path) -> None:
+def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -66,17 +66,20 @@ class Storage(Protocol):
 
 
 class LocalFile:
-    """A file on this machine, read with `pread` (no mapping: memory stays bounded, network file systems fast)."""
+    """A file on this machine, read with `pread` (no mapping: memory stays bounded, network file systems fast).
+
+    `descriptor` is the open file, −1 when closed.
+    """
 
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            self.descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         except FileNotFoundError:
             raise MissingInput(f"{name}: no such file") from None
         except OSError as error:
             raise MissingInput(f"{name}: cannot be read ({error.strerror})") from error
-        self.size = os.fstat(self._descriptor).st_size
+        self.size = os.fstat(self.descriptor).st_size
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill all of `buffer` from byte `offset`, in as many reads as it takes."""
@@ -85,7 +88,7 @@ class LocalFile:
         while done < wanted:
             part = buffer[done : done + MAX_TRANSFER]
             try:
-                count = os.preadv(self._descriptor, [part], offset + done)
+                count = os.preadv(self.descriptor, [part], offset + done)
             except OSError as error:
                 raise ReadFailed(
                     f"{self.name}: reading at byte {offset + done} failed ({error.strerror}); check the disk or the"
@@ -100,9 +103,9 @@ class LocalFile:
 
     def close(self) -> None:
         """Close the descriptor; closing twice is harmless."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
     def __enter__(self) -> Self:
         return self

@@ -133,6 +133,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
 
 
+# What did the arithmetic, for people.
+KERNELS = {"native": "compiled kernel", "numpy": "numpy kernels, which are slower"}
+
+
 def result_text(manifest: Mapping[str, Any], output: str) -> str:
     """What a finished merge prints."""
     run = manifest["run"]
@@ -140,7 +144,7 @@ def result_text(manifest: Mapping[str, Any], output: str) -> str:
     norms = manifest["statistics"]["roles"]
     lines = [
         f"{output}: {_size(run['bytes_written'])} in {run['seconds']:.1f} s ({rate / 1e6:.0f} MB/s),"
-        f" peak memory {run['peak_memory_bytes'] / 2**20:.0f} MiB",
+        f" peak memory {run['peak_memory_bytes'] / 2**20:.0f} MiB, {KERNELS[run['engine']]}",
         "norm of the vector by role: "
         + ", ".join(
             f"{role} {' + '.join(f'{norm:.3g}' for norm in figures['tau_norm'])}" for role, figures in norms.items()

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compiled kernel, where there is one: a whole unit of work in one call that holds no interpreter lock.
+
+`kernel.c` is compiled when the package is built, where a C compiler is at hand; elsewhere, and for everything it
+leaves alone, the numpy kernels do the work. Both give the same bytes. The manifest's `run` section says which one ran.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Unit
+from chatvector.arithmetic.statistics import Sums
+from chatvector.checkpoint.staging import finish_checksum
+from chatvector.checkpoint.storage import LocalFile
+from chatvector.checkpoint.tensor_files import TensorFiles
+from chatvector.errors import UsageError
+
+LIBRARY = Path(__file__).with_name("libkernel.so")
+ENGINE_VARIABLE = "CHATVECTOR_ENGINE"
+DTYPE_NUMBERS = {"BF16": 0, "F16": 1, "F32": 2, "F64": 3}
+MOST_TERMS = 64
+VERSION = 1  # of the structures below; the library says its own
+DONE = SAME = 0
+NOWHERE = -1
+
+
+class Source(ctypes.Structure):
+    """`struct source` of kernel.c: an open file, a dtype, the first byte."""
+
+    _fields_ = [("fd", ctypes.c_int32), ("dtype", ctypes.c_int32), ("offset", ctypes.c_int64)]
+
+
+class NativeTerm(ctypes.Structure):
+    """`struct term` of kernel.c."""
+
+    _fields_ = [
+        ("plus", Source),
+        ("minus", Source),
+        ("scale", ctypes.c_double),
+        ("has_minus", ctypes.c_int32),
+        ("reserved", ctypes.c_int32),
+    ]
+
+
+class NativeUnit(ctypes.Structure):
+    """`struct unit` of kernel.c."""
+
+    _fields_ = [
+        ("elements", ctypes.c_int64),
+        ("wide", ctypes.c_int32),
+        ("terms", ctypes.c_int32),
+        ("target", Source),
+        ("output", Source),
+        ("term", ctypes.POINTER(NativeTerm)),
+    ]
+
+
+class NativeResult(ctypes.Structure):
+    """`struct result` of kernel.c."""
+
+    _fields_ = [
+        ("status", ctypes.c_int32),
+        ("error", ctypes.c_int32),
+        ("sum", ctypes.c_uint64),
+        ("mixed", ctypes.c_uint64),
+    ]
+
+
+def wanted_engine() -> str:
+    """`auto`, `native` or `numpy`, as CHATVECTOR_ENGINE says. Raises UsageError for another word, and for `native`
+    where there is no compiled kernel."""
+    name = os.environ.get(ENGINE_VARIABLE, "auto") or "auto"
+    if name not in ("auto", "native", "numpy"):
+        raise UsageError(f"{ENGINE_VARIABLE}={name}: must be auto, native or numpy")
+    if name == "native" and library() is None:
+        raise UsageError(
+            f"{ENGINE_VARIABLE}=native: there is no compiled kernel; install chatvector anew where a C compiler is"
+        )
+    return name
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The compiled kernel; None where the package was built without a C compiler, or long before this file."""
+    if not LIBRARY.exists():
+        return None
+    loaded = ctypes.CDLL(str(LIBRARY))
+    if loaded.kernel_version() != VERSION:
+        return None
+    loaded.merge_unit.argtypes = [*[ctypes.c_void_p] * 4, ctypes.c_int64]
+    loaded.compare_unit.argtypes = [*[ctypes.c_void_p] * 2, ctypes.c_int64]
+    return loaded
+
+
+def engine() -> str:
+    """`native` or `numpy`: which kernels do the work."""
+    return "native" if wanted_engine() != "numpy" and library() is not None else "numpy"
+
+
+class NativeKernel:
+    """One thread's access to the compiled kernel: scratch, and the description of the unit it is at."""
+
+    def __init__(self, plan: Plan, scratch: NDArray[np.uint8]) -> None:
+        """`scratch`: memory that is this one's while it is called; more than 4 MiB brings nothing."""
+        loaded = library()
+        assert loaded is not None
+        self._library = loaded
+        self._plan = plan
+        self._scratch = scratch
+        self._squares = (ctypes.c_double * MOST_TERMS)()
+        self._result = NativeResult()
+        self._terms = (NativeTerm * MOST_TERMS)()
+        self._unit = NativeUnit(term=self._terms)
+        self._places = [ctypes.addressof(one) for one in (self._unit, self._result, self._squares)]
+        self._scratch_place = self._scratch.ctypes.data
+
+    def merge(self, unit: Unit, descriptor: int, place: int) -> tuple[int, Sums] | None:
+        """Write the unit at byte `place` of an open file; its checksum and sums. None where the numpy kernels have to
+        do it: formats and row maps that this one does not know, non-finite values, errors of the system."""
+        tensor = self._plan.tensors[unit.tensor]
+        if not self._describe(tensor, unit):
+            return None
+        _set(self._unit.output, descriptor, tensor.dtype.code, place)
+        if self._library.merge_unit(*self._places, self._scratch_place, len(self._scratch)) != DONE:
+            return None
+        nbytes = (unit.stop - unit.start) * tensor.dtype.bits // 8
+        digest = finish_checksum(self._result.sum, self._result.mixed, nbytes)
+        return digest, {f"tau²/{term.vector}": self._squares[place] for place, term in enumerate(tensor.terms)}
+
+    def same(self, unit: Unit, written: Slice) -> bool:
+        """Whether the elements of the unit in `written` are what its sources make, computed another way than `merge`
+        does. False also where this cannot tell: look then."""
+        tensor = self._plan.tensors[unit.tensor]
+        if not self._describe(tensor, unit) or not place_source(self._unit.output, written, unit):
+            return False
+        return self._library.compare_unit(self._places[0], self._scratch_place, len(self._scratch)) == SAME
+
+    def _describe(self, tensor: TensorPlan, unit: Unit) -> bool:
+        if tensor.dtype.code not in DTYPE_NUMBERS or len(tensor.terms) > MOST_TERMS:
+            return False
+        if tensor.transplant is not None and _first_row(tensor.transplant, unit) != NOWHERE:
+            return False
+        self._unit.elements = unit.stop - unit.start
+        self._unit.wide = int(tensor.work == "F64")
+        self._unit.terms = len(tensor.terms)
+        if tensor.target is None:
+            self._unit.target.fd = NOWHERE
+        elif not place_source(self._unit.target, tensor.target, unit):
+            return False
+        for term, native in zip(tensor.terms, self._terms, strict=False):
+            native.scale = term.scale
+            native.has_minus = int(term.minus is not None)
+            if not place_source(native.plus, term.plus, unit):
+                return False
+            if term.minus is not None and not place_source(native.minus, term.minus, unit):
+                return False
+        return True
+
+
+def place_source(native: Source, part: Slice, unit: Unit) -> bool:
+    """Point `native` at the bytes that `part` has for the unit; False unless they are one run of a local file, in a
+    float format."""
+    if part.ref.dtype.code not in DTYPE_NUMBERS or not isinstance(part.reader, TensorFiles):
+        return False
+    source = part.reader.source(part.ref.file)
+    if not isinstance(source, LocalFile):
+        return False
+    start = unit.start
+    if part.rows is not None:
+        row = _first_row(part, unit)
+        if row is None or row == NOWHERE:
+            return False
+        start = row * part.ref.row_elements
+    _set(native, source.descriptor, part.ref.dtype.code, part.ref.offset + start * (part.ref.dtype.bits // 8))
+    return True
+
+
+def _first_row(part: Slice, unit: Unit) -> int | None:
+    """The row where the unit's rows begin if they are one run there, −1 if all are absent, None else."""
+    assert part.rows is not None
+    width = part.ref.row_elements
+    rows = part.rows[unit.start // width : unit.stop // width]
+    first = int(rows[0])
+    if first < 0:
+        return NOWHERE if (rows < 0).all() else None
+    last = first + len(rows) - 1
+    return first if int(rows[-1]) == last and bool((np.diff(rows) == 1).all()) else None
+
+
+def _set(native: Source, descriptor: int, dtype: str, offset: int) -> None:
+    native.fd, native.dtype, native.offset = descriptor, DTYPE_NUMBERS[dtype], offset
