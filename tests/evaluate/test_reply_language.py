@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -139,3 +140,49 @@ def test_any_text_has_a_reading(text: str, expected: str, prompt: str) -> None:
     assert reading.share is None or 0 <= reading.share <= 1
     assert all(span.text == clean.running_text(text, prompt)[span.start : span.end] for span in reading.switches)
     assert (reading.on_target is None) == (reading.main == "und")
+
+
+OWN = {
+    "ko": ["오늘은 날씨가 맑습니다.", "내일은 비가 오겠습니다.", "도서관은 아홉 시에 문을 엽니다."],
+    "zh-Hant": ["今天的天氣很晴朗。", "明天應該會下雨。", "圖書館九點開門。"],
+    "zh-Hans": ["今天的天气很晴朗。", "明天应该会下雨。", "图书馆九点开门。"],
+    "ja": ["今日は天気がいいです。", "明日は雨が降るでしょう。", "図書館は九時に開きます。"],
+}
+NOT_TEXT = [
+    "```python\nfor item in items:\n    print('hello there')\n```",
+    "`some inline code here`",
+    "https://example.org/a/long/path/in/english?query=words",
+    "$\\frac{mass}{volume} = density$",
+    "😀⚡♞",
+    "1234567890",
+    "GPT-4, iPhone 15, NASA",
+]
+LANGUAGE = st.sampled_from(sorted(OWN))
+
+
+@given(LANGUAGE, st.lists(st.sampled_from(NOT_TEXT), max_size=4), st.randoms(use_true_random=False))
+def test_what_is_no_text_changes_nothing(language: str, extra: list[str], rng: Random) -> None:
+    parts = OWN[language] + extra
+    rng.shuffle(parts)
+    reading = reply_language("\n".join(parts), language)
+    assert (reading.main, reading.pass_line, reading.pass_word) == (language, True, True)
+
+
+@given(LANGUAGE, LANGUAGE, st.integers(0, 3))
+def test_one_line_of_another_language_fails_the_lines(language: str, other: str, place: int) -> None:
+    parts = list(OWN[language])
+    parts.insert(place, OWN[other][0])
+    reading = reply_language("\n".join(parts), language)
+    assert reading.pass_line is (language == other)
+    assert reading.main == language
+    assert (reading.share == 1.0) is (language == other)
+
+
+@given(LANGUAGE, st.sampled_from(["wonderful", "weather", "actually"]), st.integers(0, 2), st.data())
+def test_one_word_in_the_middle_fails_the_words(language: str, word: str, which: int, data: st.DataObject) -> None:
+    parts = list(OWN[language])
+    at = data.draw(st.integers(1, len(parts[which]) - 1))
+    parts[which] = parts[which][:at] + word + parts[which][at:]
+    reading = reply_language("\n".join(parts), language)
+    assert [span.text for span in reading.switches] == [word]
+    assert not reading.pass_word

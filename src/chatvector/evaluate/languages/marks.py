@@ -3,7 +3,8 @@
 
 Line and word pass rate are those of the Language Confusion Benchmark (Marchisio et al. 2024, arXiv 2406.20052): a reply
 passes by line if every line is in the expected language; among those, it passes by word if no word is of another one.
-As there, words are not looked at where the expected language is written in Latin letters.
+As there, words are not looked at where the expected language is written in Latin letters. Lines count from ten Latin or
+five East Asian letters on; the benchmark counts them from five words on, so that it passes over English headings.
 """
 
 from __future__ import annotations
