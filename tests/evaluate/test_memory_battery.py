@@ -296,6 +296,14 @@ def test_naming_what_others_like_is_no_invention() -> None:
     assert only(marks_of(converse(item, lambda *_: hedged))) == {"abstained": False, "invented": True}
 
 
+def test_only_the_answer_counts_not_the_thinking() -> None:
+    item = asked("recall")
+    answer, *_ = item.expect["answer"]
+    thought = f"<think>☂인가? 아니면 ♞? {answer}였지.</think>\n{answer}입니다."
+    assert only(marks_of(converse(item, lambda *_: thought)))["recalled"] is True
+    assert only(marks_of(converse(item, lambda *_: f"<think>{answer}였지.</think>모르겠어요.")))["recalled"] is False
+
+
 def test_guessing_has_hardly_a_chance() -> None:
     rng = Random(0)
     found = scores("en", lambda *_: rng.choice(material("en").pools["symbol"]))

@@ -29,7 +29,7 @@ _GRAM, _GRAM_LEAST, _GRAM_SHARE = 6, 60, 0.5
 _UNSPACED = frozenset({"Han", "Kana", "Thai", "Lao", "Khmer", "Myanmar", "Bopomofo"})
 
 _CODE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)|`[^`\n]+`", re.MULTILINE | re.DOTALL)
-_RULED = re.compile(r"^[\W_]+$", re.MULTILINE)
+_RULED = re.compile(r"^[\W_]{1,200}$", re.MULTILINE)
 _NUMBERED = re.compile(r"^[ \t]*(?:\d{1,3}[.)]|[-*•])[ \t]+", re.MULTILINE)
 
 _LEAKS = re.compile(
@@ -93,9 +93,9 @@ def degeneration(text: str) -> Degeneration:
 
 def loops(text: str) -> bool:
     """Does it go round: an end that repeats one unit, one line over and over, or half of its sequences of six tokens
-    seen before? Lines without letters and digits (rules, frames of tables) and the numbers of a list do not count, code
-    only at the end."""
-    bare = _NUMBERED.sub("", _RULED.sub("", text))
+    seen before? Beside text, short lines without letters and digits (rules, frames of tables) and the numbers of a list
+    do not count; code does only at the end."""
+    bare = _NUMBERED.sub("", _RULED.sub("", text)) if re.search(r"[^\W_]", text) else text
     if _periodic_end(bare):
         return True
     prose = _CODE.sub("\n", bare)

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from chatvector.evaluate.task import Answer
+from chatvector.evaluate.thinking import answer_of
 
 
 def answer_text(answer: Answer) -> str:
-    """The last reply."""
-    return answer.replies[-1].text
+    """The last reply without its thinking; "" where the thinking never ended."""
+    return answer_of(answer.replies[-1].text)
