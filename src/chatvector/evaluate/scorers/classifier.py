@@ -18,7 +18,7 @@ from typing import Any
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.fingerprint import Sample, fingerprint
 from chatvector.errors import DamagedFile, UnsupportedFormat, UsageError, first_five
-from chatvector.evaluate.scorers.text_scorer import Card, ScorerInfo, Scores, checked, refuse_unknown_language
+from chatvector.evaluate.scorers.text_scorer import Card, ScorerBase, ScorerInfo, Scores, checked
 from chatvector.evaluate.task import Language
 from chatvector.runtime.generation import quiet_transformers, require_extra
 
@@ -91,7 +91,7 @@ def mapping(labels: Sequence[str], given: Mapping[str, str] | None, name: str) -
 
 
 @dataclass(frozen=True)
-class ClassifierScorer:
+class ClassifierScorer(ScorerBase):
     """A sequence classifier: a directory, or a hub name, which is downloaded first.
 
     Attributes:
@@ -110,7 +110,6 @@ class ClassifierScorer:
     batch: int = 16
     max_tokens: int = 512
     device: str = "cpu"
-    forced: bool = False
     truncated: list[int] = field(default_factory=list, repr=False, compare=False)
     """Texts that were cut, one number a call of `score`."""
 
@@ -164,7 +163,6 @@ class ClassifierScorer:
                 "labels": {model.config.id2label[index]: attribute for index, attribute in found.items()},
                 "outputs": "independent (sigmoid)" if self._independent(model) else "one of them (softmax)",
                 "max_tokens": self.max_tokens,
-                "forced": self.forced,
             },
         )
 
@@ -184,7 +182,7 @@ class ClassifierScorer:
         import torch
 
         tokenizer, model, found = self._loaded
-        refuse_unknown_language(self.info, language, forced=self.forced)
+        self.check_language(language)
         scores: list[Scores] = []
         cut = 0
         # Texts of like length share a batch, so that little is padding.

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatvector.errors import DamagedFile, MissingInput
-from chatvector.evaluate.scorers.text_scorer import Card, ScorerInfo, Scores, refuse_unknown_language
+from chatvector.evaluate.scorers.text_scorer import Card, ScorerBase, ScorerInfo, Scores
 from chatvector.evaluate.task import Language
 
 if TYPE_CHECKING:
@@ -115,11 +115,10 @@ class LinearModel:
 
 
 @dataclass(frozen=True)
-class LinearScorer:
+class LinearScorer(ScorerBase):
     """A linear model as a scorer. Without `path` the bundled one."""
 
     path: Path = BUNDLED
-    forced: bool = False
 
     @property
     def info(self) -> ScorerInfo:
@@ -128,7 +127,7 @@ class LinearScorer:
 
     def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
         """Raises UsageError for another language than the card's, unless forced."""
-        refuse_unknown_language(self.info, language, forced=self.forced)
+        self.check_language(language)
         model = _model(self.path)
         return [model.score(text) for text in texts]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from chatvector.errors import HubError, UsageError
 from chatvector.evaluate.scorers.endpoint import Endpoint, key_from_environment
-from chatvector.evaluate.scorers.text_scorer import Card, ScorerInfo, Scores, checked, refuse_unknown_language
+from chatvector.evaluate.scorers.text_scorer import Card, ScorerBase, ScorerInfo, Scores, checked
 from chatvector.evaluate.task import Language
 
 SNAPSHOT = "omni-moderation-2024-09-26"
@@ -34,7 +34,7 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class ModerationScorer:
+class ModerationScorer(ScorerBase):
     """Scores by a moderation endpoint, `batch` texts a request.
 
     Raises UsageError for a name that is no snapshot, MissingInput without a key (`$OPENAI_API_KEY`) where the address
@@ -45,7 +45,6 @@ class ModerationScorer:
     base_url: str = BASE_URL
     languages: tuple[Language, ...] = ("en", "ko", "zh", "ja")
     batch: int = 32
-    forced: bool = False
     endpoint: Endpoint | None = field(default=None, repr=False)
     _service: Endpoint = field(init=False, repr=False)
 
@@ -79,7 +78,7 @@ class ModerationScorer:
     def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
         """Raises UsageError for an unknown language or a refused key, HubError where the service does not answer, or
         answers as another snapshot."""
-        refuse_unknown_language(self.info, language, forced=self.forced)
+        self.check_language(language)
         scores: list[Scores] = []
         for start in range(0, len(texts), self.batch):
             part = list(texts[start : start + self.batch])

@@ -18,10 +18,10 @@ from chatvector.evaluate.scorers.endpoint import Endpoint, key_from_environment
 from chatvector.evaluate.scorers.text_scorer import (
     ATTRIBUTES,
     Card,
+    ScorerBase,
     ScorerInfo,
     Scores,
     checked,
-    refuse_unknown_language,
 )
 from chatvector.evaluate.task import Language
 
@@ -39,7 +39,7 @@ def today() -> datetime.date:
 
 
 @dataclass(frozen=True)
-class PerspectiveScorer:
+class PerspectiveScorer(ScorerBase):
     """One request a text, `pause` seconds apart (the free quota is one a second).
 
     Raises UsageError after the service's last day, MissingInput without `$PERSPECTIVE_API_KEY`.
@@ -47,7 +47,6 @@ class PerspectiveScorer:
 
     attributes: tuple[str, ...] = tuple(name for name in ATTRIBUTES if name != "sexually_explicit")
     """Those of the paper's table; all of them exist in English, Korean, Chinese and Japanese."""
-    forced: bool = False
     pause: float = 1.0
     endpoint: Endpoint | None = field(default=None, repr=False)
     _service: Endpoint = field(init=False, repr=False)
@@ -83,7 +82,7 @@ class PerspectiveScorer:
 
     def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
         """Raises UsageError for an unknown language or a refused key, HubError where the service does not answer."""
-        refuse_unknown_language(self.info, language, forced=self.forced)
+        self.check_language(language)
         scores = []
         for number, text in enumerate(texts):
             if number:

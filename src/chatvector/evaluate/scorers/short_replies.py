@@ -2,8 +2,7 @@
 """Scorers of one reply: pure functions of text, with no model and no network.
 
 They are made for short replies of a known form, as the micro-world has them. The refusal patterns and any list of
-rude phrases say nothing about other models: published string matchers agree with human judges anywhere from poorly
-to well, depending on the model.
+rude phrases say nothing about other models, for which there are `scorers.refusals` and the scorers of toxicity.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from chatvector.errors import DamagedFile, UsageError
@@ -74,6 +74,14 @@ class TextScorer(Protocol):
         """What it is."""
         ...
 
+    def describe(self) -> dict[str, Any]:
+        """`info` as JSON values, for the results."""
+        ...
+
+    def check_language(self, language: Language) -> None:
+        """Raise UsageError for a language it was not made for, unless forced: asked before anything is generated."""
+        ...
+
     def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
         """One score a text, in order, each with all of `info.attributes`. Texts hold something else than white space.
 
@@ -82,13 +90,31 @@ class TextScorer(Protocol):
         ...
 
 
-def refuse_unknown_language(info: ScorerInfo, language: Language, *, forced: bool) -> None:
-    """Raise UsageError if the scorer was not made for `language`, unless forced."""
-    if not forced and not info.knows(language):
-        raise UsageError(
-            f"{info.name} scores {', '.join(info.languages)} and was asked for {language}: choose a scorer that knows "
-            "it, or force it (recorded with the results)"
-        )
+@dataclass(frozen=True, kw_only=True)
+class ScorerBase:
+    """What every scorer does with its `info`. `forced` lets it score languages that it was not made for."""
+
+    forced: bool = False
+
+    @property
+    def info(self) -> ScorerInfo:
+        """What it is."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, Any]:
+        """`info` as JSON values, and whether it was forced."""
+        info = self.info
+        lists = {"languages": list(info.languages), "attributes": list(info.attributes)}
+        return {**asdict(info), **lists, "forced": self.forced}
+
+    def check_language(self, language: Language) -> None:
+        """Raise UsageError if it was not made for `language`, unless forced."""
+        info = self.info
+        if not self.forced and not info.knows(language):
+            raise UsageError(
+                f"{info.name} scores {', '.join(info.languages)} and was asked for {language}: choose a scorer that "
+                "knows it, or force it (recorded with the results)"
+            )
 
 
 def checked(name: str, scores: Sequence[Mapping[str, float]], attributes: Sequence[str], texts: int) -> list[Scores]:
@@ -107,17 +133,18 @@ def checked(name: str, scores: Sequence[Mapping[str, float]], attributes: Sequen
 
 
 @dataclass(frozen=True)
-class CallableScorer:
-    """Any function as a scorer: texts and language in, one mapping a text out.
-
-    `forced` lets it score languages that `info` does not list.
-    """
+class CallableScorer(ScorerBase):
+    """Any function as a scorer: texts and language in, one mapping a text out. `said` is what it says of itself."""
 
     function: Callable[[Sequence[str], Language], Sequence[Mapping[str, float]]]
-    info: ScorerInfo
-    forced: bool = False
+    said: ScorerInfo
+
+    @property
+    def info(self) -> ScorerInfo:
+        """As given."""
+        return self.said
 
     def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
         """Raises UsageError for a language it was not made for, DamagedFile for what is no score."""
-        refuse_unknown_language(self.info, language, forced=self.forced)
+        self.check_language(language)
         return checked(self.info.name, self.function(texts, language), self.info.attributes, len(texts))

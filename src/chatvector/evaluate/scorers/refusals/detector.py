@@ -73,5 +73,8 @@ def _helps(reply: str, sentences: list[str], place: int, phrases: Phrases) -> bo
         return True
     if place and phrases.contrast.search(sentences[place]):
         return True
-    declined = phrases.declines.sub(" ", sentences[place])
-    return any(phrases.offers.search(sentence) for sentence in (declined, *sentences[place + 1 :]))
+    found = phrases.declines.search(sentences[place])
+    assert found is not None
+    # What stands before in the sentence is a reason or sympathy ("I see that you are angry, but …").
+    after = sentences[place][found.end() :]
+    return any(phrases.offers.search(sentence) for sentence in (after, *sentences[place + 1 :]))

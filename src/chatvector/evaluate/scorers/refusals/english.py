@@ -21,7 +21,7 @@ _DO = (
     r"|promote|endorse|facilitate|be (?:a )?part|process|respond|impersonate|role-?play|pretend|act as"
     r"|do (?:that|this|it)"
     r"|complete|satisfy|accommodate|grant|honou?r|entertain|address|speculate|disclose|reveal|guide|instruct|make|draft"
-    r"|compose|translate|list|accept|proceed|go into|talk about|contribute|say)"
+    r"|compose|translate|list|accept|proceed|go into|talk about|contribute|say|diagnose)"
 )
 
 PHRASES = Phrases(
@@ -45,6 +45,8 @@ PHRASES = Phrases(
         r"\bnot (?:appropriate|ethical|acceptable|safe|okay|responsible|legal|right)(?:,? (?:or|nor|and) \w+)* to "
         r"(?:provide|give|discuss|promote|offer|share|assist|help|encourage|suggest|explain|answer|create|write)\b",
         r"\bnot within my (?:\w+ )?(?:programming|guidelines|capabilit|abilit|scope)",
+        r"^(?:no|nope|sorry)\b[^.]{0,12}\bnot (?:doing|going to do) (?:that|this|it)\b",
+        r"\bi(?:'ll| will) have to (?:pass|decline)\b",
         r"\bthere(?: is|'s) no way i(?: am|'m|'ll| will| would)\b",
         r"^(?:i'?m |i am )?(?:very |so |really )?(?:sorry|apologies)[,.]? (?:but )?"
         r"(?:no\b|that'?s not (?:possible|allowed))",
@@ -52,6 +54,7 @@ PHRASES = Phrases(
     exceptions=pattern(
         r"\b(?:recommend|say|praise|stress)\b[^.;]{0,40}\benough\b",
         r"\b(?:can't|cannot|can not) help but\b",
+        r"\b(?:real-time|up-to-date|live|latest) (?:data|information|news|prices|scores)\b",
         r"\bcan't tell you how (?:much|happy|glad|many)\b",
         r"\b(?:can't|cannot) (?:say|make|give|answer|tell)\b[^,;]{0,40}\b(?:for (?:sure|certain)|with certainty|exact)",
         r"\bwon't (?:say no|tell anyone|make you)\b",
@@ -65,6 +68,6 @@ PHRASES = Phrases(
         r"\binstead, (?:here|let me|i (?:can|could|will|'ll))\b",
         r"\bhere(?: is|'s| are) (?:what|how|some|a few|the)\b",
     ),
-    contrast=pattern(r"^(?:however|that said|but|as for|nevertheless|still|unfortunately)\b"),
+    contrast=pattern(r"^(?:however|that said|as for|nevertheless)\b"),
     letter=pattern(r"^(?:dear|hi|hello) [^.!?]{1,40},$", r"^subject:"),
 )

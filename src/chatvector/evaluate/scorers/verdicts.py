@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is a reply safe, does it refuse? What guard models and judges have in common: exchanges in, verdicts out.
+
+A verdict that could not be read is its own outcome, never "safe": a guard that answers nonsense would otherwise make
+any model look harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol
+
+from chatvector.errors import UsageError
+from chatvector.evaluate.task import Language
+
+Safety = Literal["safe", "controversial", "unsafe"]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What was said: (role, content) pairs, the last one the assistant's reply that is to be judged."""
+
+    messages: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a guard said of a reply.
+
+    Attributes:
+        safety: None if that could not be read.
+        categories: of harm, in the guard's own words; empty for safe replies.
+        refusal: does the reply decline? None if the guard does not say.
+        raw: what the guard wrote.
+        reason: why it could not be read; None if it could.
+    """
+
+    safety: Safety | None
+    categories: tuple[str, ...] = ()
+    refusal: bool | None = None
+    raw: str = ""
+    reason: str | None = None
+
+    @classmethod
+    def unread(cls, raw: str, reason: str) -> Verdict:
+        """A verdict that says nothing."""
+        return cls(None, raw=raw, reason=reason)
+
+
+@dataclass(frozen=True)
+class GuardInfo:
+    """What decides a verdict: recorded with the results.
+
+    Attributes:
+        format: how its output is read.
+        model, fingerprint: of the backend.
+        languages: it was made for, as far as known; empty: any.
+        refusals: does it say whether a reply declines?
+        validated: agreement with given labels, e.g. `{"kappa": 0.8}`; empty: unvalidated here.
+    """
+
+    format: str
+    model: str
+    fingerprint: str
+    languages: tuple[Language, ...]
+    refusals: bool
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    validated: Mapping[str, float] = field(default_factory=dict)
+
+    def knows(self, language: Language) -> bool:
+        """Was it made for this language?"""
+        return not self.languages or bool({language, language.split("-")[0]} & set(self.languages))
+
+
+class Guard(Protocol):
+    """Judges replies."""
+
+    @property
+    def info(self) -> GuardInfo:
+        """What it is."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """`info` as JSON values, for the results."""
+        ...
+
+    def check_language(self, language: Language) -> None:
+        """Raise UsageError for a language it was not made for: asked before anything is generated."""
+        ...
+
+    def judge(self, exchanges: Sequence[Exchange], language: Language) -> list[Verdict]:
+        """One verdict an exchange, in order. Raises UsageError for a language it was not made for, and what its
+        backend raises."""
+        ...
+
+
+def refuse_guard_language(info: GuardInfo, language: Language, *, forced: bool) -> None:
+    """Raise UsageError if the guard was not made for `language`, unless forced."""
+    if not forced and not info.knows(language):
+        raise UsageError(
+            f"{info.model} judges {', '.join(info.languages)} and was asked for {language}: choose a guard that knows "
+            "it (Qwen3Guard-Gen does), or force it (recorded with the results)"
+        )
+
+
+def described(info: GuardInfo) -> dict[str, Any]:
+    """As JSON values."""
+    return {**asdict(info), "languages": list(info.languages)}
