@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chatvector.errors import DamagedFile, MissingInput, UsageError
+from chatvector.errors import DamagedFile, InputError, MissingInput, UsageError
 from chatvector.evaluate.scorers.classifier import ClassifierScorer, mapping
 
 torch = pytest.importorskip("torch")
@@ -131,6 +131,14 @@ def test_languages_have_to_be_known(tmp_path: Path) -> None:
         ClassifierScorer(str(tmp_path / "somebody's"))
     with pytest.raises(MissingInput):
         ClassifierScorer(str(tmp_path / "none"), languages=("en",)).score(["a"], "en")
+
+
+def test_a_pickle_is_not_run(tmp_path: Path) -> None:
+    name = classifier(tmp_path / "m")
+    (tmp_path / "m" / "model.safetensors").unlink()
+    torch.save({"a": torch.zeros(2)}, tmp_path / "m" / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"m: transformers does not load it"):
+        ClassifierScorer(name, languages=("en",)).score(["a"], "en")
 
 
 def test_a_head_that_is_not_there_is_no_scorer(tmp_path: Path) -> None:

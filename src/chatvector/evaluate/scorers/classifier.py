@@ -17,10 +17,10 @@ from typing import Any
 
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.fingerprint import Sample, fingerprint
-from chatvector.errors import DamagedFile, UnsupportedFormat, UsageError, first_five
+from chatvector.errors import DamagedFile, InputError, UnsupportedFormat, UsageError, first_five
 from chatvector.evaluate.scorers.text_scorer import Card, ScorerBase, ScorerInfo, Scores, checked
 from chatvector.evaluate.task import Language
-from chatvector.runtime.generation import quiet_transformers, require_extra
+from chatvector.runtime.loading import quiet_transformers, require_extra
 
 LABELS: Mapping[str, str | None] = {
     "toxic": "toxicity",
@@ -135,10 +135,14 @@ class ClassifierScorer(ScorerBase):
         if (directory := self._checkpoint.local_path) is None:
             raise UnsupportedFormat(f"{self.model}: a classifier has to be a directory or a hub name")
         with quiet_transformers():
-            tokenizer: Any = AutoTokenizer.from_pretrained(directory)
-            loaded: Any = AutoModelForSequenceClassification.from_pretrained(
-                directory, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-            )
+            try:
+                tokenizer: Any = AutoTokenizer.from_pretrained(directory)
+                loaded: Any = AutoModelForSequenceClassification.from_pretrained(
+                    directory, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+                )
+            except (OSError, ValueError, ImportError, RuntimeError) as error:
+                reason = " ".join(str(error).split())
+                raise InputError(f"{self.model}: transformers does not load it ({reason[:300]})") from error
         model, loading = loaded
         # transformers draws a missing head at random and only warns: its scores would be noise.
         for kind in ("missing_keys", "mismatched_keys"):
