@@ -25,7 +25,7 @@ HUB_NAME = re.compile(r"(?P<owner>[\w-]+)/[\w.-]+(@\S+)?")
 # First parts of the paths that the pages use, which no hub name begins with.
 FOLDERS = {"out", "examples", "OUT", "ko-chat"}
 # Their own tests run these.
-NEED_TORCH = {"demo"}
+NEED_TORCH = {"demo", "--probe"}
 
 SHELL = [block for path in PAGES for block in blocks(name_of(path), "sh")]
 
@@ -64,7 +64,7 @@ def invoke(words: list[str]) -> None:
 def run_all(listed: list[list[str]]) -> None:
     """Run commands one after another; a name that several of them write is free again for the next."""
     for words in listed:
-        if words[1] in NEED_TORCH or has_hub_name(words):
+        if not NEED_TORCH.isdisjoint(words) or has_hub_name(words):
             invoke([*words, "--help"])
             continue
         make_what_is_read(words)

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,12 +13,17 @@ from chatvector.cli.console import Console
 from chatvector.cli.examples import examples
 
 if TYPE_CHECKING:
+    from chatvector.checks.connectivity import Connectivity
     from chatvector.checks.verdict import Check
+    from chatvector.runtime.texts import ProbeTexts
 
 EPILOG = examples(
     "chatvector check demo:base demo:chat demo:target",
     "chatvector check meta-llama/Llama-2-7b-hf meta-llama/Llama-2-7b-chat-hf beomi/llama-2-ko-7b --json",
-    note="Exit code 3 where apply would refuse. docs/lineage.md explains every figure.",
+    "chatvector check demo:base demo:chat demo:target --probe",
+    "chatvector check meta-llama/Llama-2-7b-hf meta-llama/Llama-2-7b-chat-hf beomi/llama-2-ko-7b --probe --language ko",
+    note="Exit code 3 where apply would refuse, 4 where the probe says no-go. docs/lineage.md explains every figure of"
+    " the lineage, docs/probe.md those of the probe.",
 )
 
 
@@ -32,26 +38,131 @@ def check(
     ],
     chat: Annotated[str, typer.Argument(help="The chat model.", show_default=False)],
     target: Annotated[str, typer.Argument(help="The continually pre-trained model.", show_default=False)],
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="Measure also the losses of target + s·τ on the target's text and on chat replies: go or no-go. Merges"
+            " eight times into a temporary directory; needs chatvector[local].",
+        ),
+    ] = False,
+    language: Annotated[
+        str | None,
+        typer.Option(help="Probe with the package's own small texts in this language.", show_default=False),
+    ] = None,
+    target_text: Annotated[
+        Path | None,
+        typer.Option(
+            help="Probe with this UTF-8 text in the target's language, documents parted by empty lines.",
+            show_default=False,
+        ),
+    ] = None,
+    chat_text: Annotated[
+        Path | None,
+        typer.Option(
+            help='Probe with the replies in this file, {"messages": […]} a line, in the language wanted.',
+            show_default=False,
+        ),
+    ] = None,
+    chat_format: options.ChatFormat = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, see docs/lineage.md.")] = False,
     quiet: options.Quiet = False,
     log_format: options.Log = options.LogFormat.text,
 ) -> None:
     """Say whether BASE, CHAT and TARGET fit, and whether base is the ancestor of the other two.
 
-    Reads headers, configurations, templates and a sample of at most 32 MiB a model; writes nothing.
+    Reads headers, configurations, templates and a sample of at most 32 MiB a model; writes nothing. The probe reads the
+    models whole, several times.
     """
     from contextlib import ExitStack
 
     from chatvector.checks.verdict import check_models
+    from chatvector.errors import UsageError
     from chatvector.preparation import open_model
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
+    if not probe and (language, target_text, chat_text) != (None, None, None):
+        raise UsageError("--language, --target-text and --chat-text say what --probe measures on; give --probe as well")
+    texts = _texts((base, chat, target), language, target_text, chat_text) if probe else None
     with ExitStack() as stack:
         models = (open_model(name, stack, console.say, stream=True) for name in (base, chat, target))
         found = check_models(*models)
-    console.result(found.as_dict(), text(found))
-    if found.refused:
-        raise typer.Exit(3)
+    document, lines = found.as_dict(), text(found)
+    answer = None
+    if texts is not None and not found.fit.refusals:
+        from chatvector.probe import probe as run
+
+        measured = run(base, chat, target, texts, chat_format=chat_format, say=console.say)
+        answer = measured.answer
+        document |= {"probe": {**measured.as_dict(), "texts": texts.source}}
+        lines += f"\n\n{_probe_text(measured, texts)}"
+    console.result(document, lines)
+    if found.refused or answer == "no-go":
+        raise typer.Exit(3 if found.refused else 4)
+
+
+def _texts(
+    names: tuple[str, str, str], language: str | None, target_text: Path | None, chat_text: Path | None
+) -> ProbeTexts:
+    """What the probe reads: the user's files, the package's texts, or for the embedded trio its own world."""
+    from chatvector.checkpoint.names import DEMO_PREFIX
+    from chatvector.errors import UsageError
+    from chatvector.runtime.loading import require_extra
+    from chatvector.runtime.texts import LANGUAGES, ProbeTexts, packaged, read_conversations, read_documents
+
+    require_extra("The probe")
+    rest: ProbeTexts | None = None
+    if language is not None:
+        rest = packaged(language)
+    elif all(name.startswith(DEMO_PREFIX) for name in names):
+        from chatvector.lab.probe_texts import world_texts
+
+        rest = world_texts()
+    elif target_text is None or chat_text is None:
+        raise UsageError(
+            f"--probe: say what to measure on: --language {'|'.join(LANGUAGES)}, or --target-text FILE and --chat-text"
+            " FILE.jsonl"
+        )
+    plain = rest.documents if target_text is None and rest is not None else read_documents(Path(str(target_text)))
+    talk = rest.conversations if chat_text is None and rest is not None else read_conversations(Path(str(chat_text)))
+    own = [str(file) for file in (target_text, chat_text) if file is not None]
+    sources = own + ([rest.source] if rest is not None and len(own) < 2 else [])
+    return ProbeTexts(plain, talk, " and ".join(sources))
+
+
+def _probe_text(found: Connectivity, texts: ProbeTexts) -> str:
+    """Go or no-go for people: the answer, its reasons, the losses along the scale."""
+    from chatvector.cli.describe import table
+
+    lines = [f"probe: {found.answer}", *(f"  {reason}" for reason in found.reasons)]
+    lines.append(
+        f"  on {texts.source}: {found.target.documents} documents ({found.target.nbytes} bytes), replies of"
+        f" {found.chat.documents} conversations ({found.chat.nbytes} bytes)"
+    )
+    for name, path in (("target's text", found.target), ("chat replies", found.chat)):
+        said = {True: "connected", False: "not connected", None: "not sure"}[path.connected]
+        if path.barrier is not None:
+            lines.append(
+                f"  {name}: {said}, barrier {path.barrier.value:+.4f} ± {path.barrier.error:.4f} at {path.barrier_at:g}"
+            )
+    rows = [["chat model", f"{found.chat_model_loss:.3f}", "", "–" if found.kept[0] is None else "0%", "", ""]]
+    for place, scale in enumerate(found.scales):
+        share = found.kept[place]
+        rows.append(
+            [
+                f"{scale:g}",
+                *_changed(found.target, place),
+                "–" if share is None else f"{share:.0%}",
+                *_changed(found.chat, place),
+            ]
+        )
+    header = ["scale", "target's text", "change", "advantage kept", "chat replies", "change"]
+    return "\n".join(lines) + "\n\nbits per byte\n" + table(header, rows)
+
+
+def _changed(path: Any, place: int) -> tuple[str, str]:
+    change = path.change[place]
+    return f"{path.loss[place]:.3f}", f"{change.value:+.3f} ± {change.error:.3f}"
 
 
 def text(found: Check) -> str:
