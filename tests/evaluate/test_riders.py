@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from chatvector.evaluate.riders.degeneration import FAULTS, DegenerationRider
 from chatvector.evaluate.riders.language import LanguageRider
 from chatvector.evaluate.riders.thoughts import ThinkingRider
-from chatvector.evaluate.task import Item, Marks, Turn
+from chatvector.evaluate.task import Item, Marks, Rider, Turn
 from chatvector.runtime.backend import Reply
 
-Rider = LanguageRider | DegenerationRider | ThinkingRider
 RIDERS: tuple[Rider, ...] = (LanguageRider(), DegenerationRider(), ThinkingRider())
 ITEM = Item(
     id="a", language="ko", turns=(Turn("바닷물은 왜 짠가요?", "강물 때문입니다."), Turn("weather 는 무슨 뜻인가요?"))
