@@ -94,7 +94,7 @@ def test_it_says_what_it_is(binary: str) -> None:
     assert len(info.weights) == 64
     with pytest.raises(UsageError, match="was asked for ko"):
         ClassifierScorer(binary, languages=("en",)).score(["말"], "ko")
-    assert ClassifierScorer(binary, languages=("en",), forced=True).describe()["forced"] is True
+    assert ClassifierScorer(binary, languages=("en",), forced=True).info.forced is True
 
 
 def test_independent_outputs_and_several_labels(tmp_path: Path) -> None:

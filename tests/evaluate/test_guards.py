@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -108,9 +109,8 @@ def test_a_guard_is_sent_the_conversation_with_the_reply_last() -> None:
     prompt, sampling = backend.asked[0]
     assert prompt == Prompt(messages=EXCHANGE.messages)
     assert (sampling.temperature, sampling.max_new_tokens) == (0.0, 128)
-    described = guard.describe()
-    assert (described["format"], described["model"]) == ("qwen3guard", "Qwen3Guard-Gen-0.6B")
-    json.dumps(described)
+    assert (guard.info.format, guard.info.model) == ("qwen3guard", "Qwen3Guard-Gen-0.6B")
+    json.dumps(asdict(guard.info))
 
 
 def test_a_guard_in_a_language_that_it_was_not_made_for() -> None:
@@ -121,7 +121,7 @@ def test_a_guard_in_a_language_that_it_was_not_made_for() -> None:
     assert backend.asked == []
     forced = GenerativeGuard(backend, format_for(backend.model), forced=True)
     assert forced.judge([EXCHANGE], "ko")[0].safety == "safe"
-    assert forced.describe()["parameters"]["forced"] is True
+    assert forced.info.forced is True
 
 
 def test_a_conversation_that_does_not_fit_is_not_safe() -> None:
@@ -163,4 +163,4 @@ def test_a_judge_sees_the_conversation_and_a_reply_cannot_pose_as_its_frame() ->
     assert text.count("\n[user]\n") == 1
     assert "a {b}" in text
     assert '{"safety": "safe"' in text
-    json.dumps(judge.describe())
+    json.dumps(asdict(judge.info))

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -38,7 +40,10 @@ def test_a_language_it_does_not_know_is_refused_unless_forced() -> None:
     assert refused.value.exit_code == 2
     with pytest.raises(UsageError, match="zh-Hans"):
         scorer.score(["话"], "zh-Hans")
-    assert CallableScorer(length, INFO, forced=True).score(["말"], "ko") == [{"toxicity": 0.1}]
+    forced = CallableScorer(length, INFO, forced=True)
+    assert forced.score(["말"], "ko") == [{"toxicity": 0.1}]
+    assert (forced.info.forced, scorer.info.forced) == (True, False)
+    json.dumps(asdict(forced.info))
 
 
 def test_a_language_without_script_covers_its_scripts() -> None:

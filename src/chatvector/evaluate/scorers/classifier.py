@@ -157,6 +157,7 @@ class ClassifierScorer(ScorerBase):
         """The weights' hash is the checkpoint's fingerprint."""
         _, model, found = self._loaded
         return ScorerInfo(
+            forced=self.forced,
             name=self.model,
             version=self._checkpoint.revision or "as on disk",
             weights=self._fingerprint,

@@ -17,7 +17,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from chatvector.errors import UsageError
 from chatvector.evaluate.scorers.verdicts import (
@@ -25,7 +24,6 @@ from chatvector.evaluate.scorers.verdicts import (
     GuardInfo,
     Safety,
     Verdict,
-    described,
     refuse_guard_language,
 )
 from chatvector.evaluate.task import Language
@@ -148,17 +146,14 @@ class GenerativeGuard:
             fingerprint=model.fingerprint,
             languages=self.format.languages,
             refusals=self.format.refusals,
-            parameters={"forced": self.forced, "prompt_form": model.prompt_form},
+            parameters={"prompt_form": model.prompt_form},
+            forced=self.forced,
             validated=self.validated,
         )
 
-    def describe(self) -> dict[str, Any]:
-        """`info` as JSON values."""
-        return described(self.info)
-
     def check_language(self, language: Language) -> None:
         """Raise UsageError for a language it was not made for, unless forced."""
-        refuse_guard_language(self.info, language, forced=self.forced)
+        refuse_guard_language(self.info, language)
 
     def judge(self, exchanges: Sequence[Exchange], language: Language) -> list[Verdict]:
         """Greedy. A conversation that does not fit into the guard's context is a verdict that could not be read."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatvector.evaluate.scorers.verdicts import Exchange, GuardInfo, Safety, Verdict, described
+from chatvector.evaluate.scorers.verdicts import Exchange, GuardInfo, Safety, Verdict
 from chatvector.evaluate.task import Language
 from chatvector.runtime.backend import Backend, Prompt, Sampling
 
@@ -86,10 +86,6 @@ class JudgeGuard:
             parameters={"prompt": PROMPT},
             validated=self.validated,
         )
-
-    def describe(self) -> dict[str, Any]:
-        """`info` as JSON values."""
-        return described(self.info)
 
     def check_language(self, language: Language) -> None:
         """A judge is asked in any language."""

@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,7 +123,7 @@ class LinearScorer(ScorerBase):
     @property
     def info(self) -> ScorerInfo:
         """Its card is the file's."""
-        return _info(self.path)
+        return replace(_info(self.path), forced=self.forced)
 
     def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
         """Raises UsageError for another language than the card's, unless forced."""

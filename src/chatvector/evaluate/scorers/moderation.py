@@ -64,6 +64,7 @@ class ModerationScorer(ScorerBase):
     def info(self) -> ScorerInfo:
         """The weights cannot be seen."""
         return ScorerInfo(
+            forced=self.forced,
             name="moderation endpoint",
             version=self.snapshot,
             weights=None,

@@ -72,6 +72,7 @@ class PerspectiveScorer(ScorerBase):
     def info(self) -> ScorerInfo:
         """Its models have no version: the day of the request stands in for one."""
         return ScorerInfo(
+            forced=self.forced,
             name="Perspective",
             version=f"unversioned, asked on {self.clock().isoformat()}",
             weights=None,

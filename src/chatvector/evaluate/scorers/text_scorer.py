@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from chatvector.errors import DamagedFile, UsageError
@@ -50,7 +50,8 @@ class ScorerInfo:
         weights: hash of the weights; None where they are a service's.
         languages: BCP 47 tags it was made for; a tag without a script covers all scripts.
         attributes: what it gives.
-        parameters: label mapping, thresholds, endpoints, dates …
+        parameters: label mapping, thresholds, endpoints, dates … JSON values.
+        forced: it may be asked for languages that it was not made for.
     """
 
     name: str
@@ -60,6 +61,7 @@ class ScorerInfo:
     attributes: tuple[str, ...]
     card: Card
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    forced: bool = False
 
     def knows(self, language: Language) -> bool:
         """Was it made for this language?"""
@@ -72,10 +74,6 @@ class TextScorer(Protocol):
     @property
     def info(self) -> ScorerInfo:
         """What it is."""
-        ...
-
-    def describe(self) -> dict[str, Any]:
-        """`info` as JSON values, for the results."""
         ...
 
     def check_language(self, language: Language) -> None:
@@ -100,12 +98,6 @@ class ScorerBase:
     def info(self) -> ScorerInfo:
         """What it is."""
         raise NotImplementedError
-
-    def describe(self) -> dict[str, Any]:
-        """`info` as JSON values, and whether it was forced."""
-        info = self.info
-        lists = {"languages": list(info.languages), "attributes": list(info.attributes)}
-        return {**asdict(info), **lists, "forced": self.forced}
 
     def check_language(self, language: Language) -> None:
         """Raise UsageError if it was not made for `language`, unless forced."""
@@ -142,7 +134,7 @@ class CallableScorer(ScorerBase):
     @property
     def info(self) -> ScorerInfo:
         """As given."""
-        return self.said
+        return replace(self.said, forced=self.forced)
 
     def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
         """Raises UsageError for a language it was not made for, DamagedFile for what is no score."""

@@ -8,7 +8,7 @@ any model look harmless.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from chatvector.errors import UsageError
@@ -56,6 +56,7 @@ class GuardInfo:
         format: how its output is read.
         model, fingerprint: of the backend.
         languages: it was made for, as far as known; empty: any.
+        forced: it may be asked for languages that it was not made for.
         refusals: does it say whether a reply declines?
         validated: agreement with given labels, e.g. `{"kappa": 0.8}`; empty: unvalidated here.
     """
@@ -67,6 +68,7 @@ class GuardInfo:
     refusals: bool
     parameters: Mapping[str, Any] = field(default_factory=dict)
     validated: Mapping[str, float] = field(default_factory=dict)
+    forced: bool = False
 
     def knows(self, language: Language) -> bool:
         """Was it made for this language?"""
@@ -81,10 +83,6 @@ class Guard(Protocol):
         """What it is."""
         ...
 
-    def describe(self) -> dict[str, Any]:
-        """`info` as JSON values, for the results."""
-        ...
-
     def check_language(self, language: Language) -> None:
         """Raise UsageError for a language it was not made for: asked before anything is generated."""
         ...
@@ -95,15 +93,10 @@ class Guard(Protocol):
         ...
 
 
-def refuse_guard_language(info: GuardInfo, language: Language, *, forced: bool) -> None:
+def refuse_guard_language(info: GuardInfo, language: Language) -> None:
     """Raise UsageError if the guard was not made for `language`, unless forced."""
-    if not forced and not info.knows(language):
+    if not info.forced and not info.knows(language):
         raise UsageError(
             f"{info.model} judges {', '.join(info.languages)} and was asked for {language}: choose a guard that knows "
             "it (Qwen3Guard-Gen does), or force it (recorded with the results)"
         )
-
-
-def described(info: GuardInfo) -> dict[str, Any]:
-    """As JSON values."""
-    return {**asdict(info), "languages": list(info.languages)}
