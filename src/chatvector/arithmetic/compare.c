@@ -46,7 +46,7 @@ static int differs(const uint16_t *restrict written, const uint16_t *restrict ta
  * this cannot tell: other formats, errors of the system, short files. The caller then looks for itself. */
 int compare_unit(const struct unit *unit, char *scratch, int64_t room) {
     const struct term *term = unit->term;
-    if (unit->wide || unit->terms != 1 || !term->has_minus || unit->target.fd < 0) return 1;
+    if (unit->wide || unit->terms != 1 || !term->has_minus || is_absent(&unit->target)) return 1;
     const struct source *sources[] = {&unit->output, &unit->target, &term->plus, &term->minus};
     const uint16_t *pieces[4];
     for (int i = 0; i < 4; i++)
@@ -58,9 +58,9 @@ int compare_unit(const struct unit *unit, char *scratch, int64_t room) {
         char *place = round_up(scratch);
         for (int i = 0; i < 4; i++) {
             int32_t error;
-            pieces[i] = (const uint16_t *)place;
-            if (read_all(sources[i]->fd, place, 2 * count, sources[i]->offset + 2 * start, &error) != DONE) return 1;
-            place = round_up(place + 2 * count);
+            const char *piece;
+            if (fetch(sources[i], start, count, &place, &piece, &error) != DONE) return 1;
+            pieces[i] = (const uint16_t *)piece;
         }
         for (int64_t at = 0; at < count; at += COMPARED) {
             int64_t some = count - at < COMPARED ? count - at : COMPARED;

@@ -127,7 +127,7 @@ class _Hands:
 
     def __init__(self, plan: Plan, worker: Worker, kernels: str) -> None:
         self.worker = worker
-        self.native = NativeKernel(plan, worker.scratch.raw) if kernels == "native" else None
+        self.native = NativeKernel(plan, worker.scratch.raw, worker.buffers) if kernels == "native" else None
 
 
 class _Run:

@@ -12,15 +12,18 @@
  */
 #include "kernel.h"
 
-/* Changes with the structures: native.py asks before it trusts them. */
-int kernel_version(void) { return 1; }
-
 /* squares: of each term's unscaled difference. word sums are those of staging.checksum. */
 struct result {
     int32_t status;
     int32_t error;
     uint64_t sum, mixed;
 };
+
+/* The revision of the structures, and their sizes: native.py asks before it trusts them. */
+int kernel_layout(int which) {
+    const int known[] = {2, sizeof(struct unit), sizeof(struct term), sizeof(struct result)};
+    return known[which];
+}
 
 /* ---- stored formats to the working format, exactly ---- */
 
@@ -148,7 +151,7 @@ SQUARES(add_squares_double, double)
     INLINE int NAME(const struct unit *unit, const char *const *pieces, int64_t at, int64_t count, char *restrict out,\
                     double *restrict squares) {                                                                        \
         WORK total[STEP], part[STEP], spare[STEP];                                                                     \
-        if (unit->target.fd < 0)                                                                                       \
+        if (is_absent(&unit->target))                                                                                     \
             for (int64_t i = 0; i < count; i++) total[i] = (WORK)-0.0;                                                 \
         else                                                                                                           \
             LOADER(pieces[0] + at * item_bytes[unit->target.dtype], unit->target.dtype, count, total);                 \
@@ -227,7 +230,7 @@ INLINE int merge_bf16(const uint16_t *restrict target, const uint16_t *restrict 
 }
 
 INLINE int is_common(const struct unit *unit, int64_t count) {
-    return !unit->wide && unit->terms == 1 && unit->term->has_minus && unit->target.fd >= 0 &&
+    return !unit->wide && unit->terms == 1 && unit->term->has_minus && !is_absent(&unit->target) &&
            unit->target.dtype == BF16 && unit->term->plus.dtype == BF16 && unit->term->minus.dtype == BF16 &&
            unit->output.dtype == BF16 && count % STEP == 0;
 }
@@ -245,7 +248,7 @@ static int compute_block(const struct unit *unit, const char *const *pieces, int
         memcpy(out, pieces[0], (size_t)(count * item));
     }
     /* Halves lose infinity and NaN when they are widened: look before. */
-    if (unit->target.fd >= 0 && unit->target.dtype == F16 && has_non_finite(pieces[0], F16, count)) return NOT_FINITE;
+    if (!is_absent(&unit->target) && unit->target.dtype == F16 && has_non_finite(pieces[0], F16, count)) return NOT_FINITE;
     for (int32_t t = 0; t < unit->terms; t++) {
         const struct term *term = &unit->term[t];
         if (term->plus.dtype == F16 && has_non_finite(pieces[1 + 2 * t], F16, count)) return NOT_FINITE;
@@ -271,7 +274,7 @@ int merge_unit(const struct unit *unit, struct result *result, double *squares, 
     result->status = DONE, result->error = 0, result->sum = 0, result->mixed = 0;
     if (unit->terms > 64) return result->status = UNKNOWN;
     for (int32_t t = 0; t < unit->terms; t++) squares[t] = 0;
-    int64_t width = unit->target.fd < 0 ? 0 : item_bytes[unit->target.dtype];
+    int64_t width = is_absent(&unit->target) ? 0 : item_bytes[unit->target.dtype];
     for (int32_t t = 0; t < unit->terms; t++)
         width += item_bytes[unit->term[t].plus.dtype] + (unit->term[t].has_minus ? item_bytes[unit->term[t].minus.dtype] : 0);
     int64_t block = block_elements(room, width + item_bytes[unit->output.dtype], 2 + 2 * unit->terms);
@@ -283,13 +286,9 @@ int merge_unit(const struct unit *unit, struct result *result, double *squares, 
             const struct source *source = s == 0       ? &unit->target
                                           : s % 2 == 1 ? &unit->term[(s - 1) / 2].plus
                                                        : &unit->term[(s - 1) / 2].minus;
-            pieces[s] = place;
             if (s > 0 && s % 2 == 0 && !unit->term[(s - 1) / 2].has_minus) continue;
-            if (source->fd < 0) continue;
-            int item = item_bytes[source->dtype];
-            result->status = read_all(source->fd, place, count * item, source->offset + start * item, &result->error);
+            result->status = fetch(source, start, count, &place, &pieces[s], &result->error);
             if (result->status != DONE) return result->status;
-            place = round_up(place + count * item);
         }
         result->status = compute_block(unit, pieces, count, place, squares, result);
         if (result->status != DONE) return result->status;

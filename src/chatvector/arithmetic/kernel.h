@@ -33,12 +33,16 @@ enum status { DONE = 0, NOT_FINITE = 1, SYSTEM = 2, SHORT = 3, UNKNOWN = 4, DIFF
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
-/* One source: bytes of the tensor begin at `offset` of the open file `fd`. fd < 0: all elements are minus zero. */
+/* One source of a unit: its bytes are at `data` in memory, else begin at `offset` of the open file `fd`; where there is
+ * neither (fd < 0), all elements are minus zero. */
 struct source {
     int32_t fd;
     int32_t dtype;
     int64_t offset;
+    const char *data;
 };
+
+static inline int is_absent(const struct source *source) { return source->fd < 0 && !source->data; }
 
 /* One vector's part: scale · (plus − minus), `minus` left out where has_minus is 0. */
 struct term {
@@ -73,7 +77,20 @@ static inline int read_all(int fd, char *buffer, int64_t nbytes, int64_t offset,
 }
 
 #define ALIGNMENT 64
-static inline char *round_up(char *place) { return (char *)(((uintptr_t)place + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1)); }
+static inline char *round_up(char *place) {
+    return (char *)(((uintptr_t)place + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
+}
+
+/* The piece of `source` from element `start` on: where it lies in memory, or read to `place`, which moves on. */
+static inline int fetch(const struct source *source, int64_t start, int64_t count, char **place, const char **piece,
+                        int32_t *error) {
+    int64_t item = item_bytes[source->dtype];
+    *piece = source->data ? source->data + start * item : *place;
+    if (source->data || is_absent(source)) return DONE;
+    int status = read_all(source->fd, *place, count * item, source->offset + start * item, error);
+    *place = round_up(*place + count * item);
+    return status;
+}
 
 /* Elements of a block whose `pieces` of together `width` bytes an element fit into `room` bytes: whole steps. */
 static inline int64_t block_elements(int64_t room, int64_t width, int64_t pieces) {

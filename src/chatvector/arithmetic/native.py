@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Unit
+from chatvector.arithmetic.reading import Buffers, read_slice
 from chatvector.arithmetic.statistics import Sums
 from chatvector.checkpoint.staging import finish_checksum
 from chatvector.checkpoint.storage import LocalFile
@@ -26,15 +27,20 @@ LIBRARY = Path(__file__).with_name("libkernel.so")
 ENGINE_VARIABLE = "CHATVECTOR_ENGINE"
 DTYPE_NUMBERS = {"BF16": 0, "F16": 1, "F32": 2, "F64": 3}
 MOST_TERMS = 64
-VERSION = 1  # of the structures below; the library says its own
+REVISION = 2  # of the structures below; the library says its own, and their sizes
 DONE = SAME = 0
 NOWHERE = -1
 
 
 class Source(ctypes.Structure):
-    """`struct source` of kernel.c: an open file, a dtype, the first byte."""
+    """`struct source` of kernel.h: a dtype, and an open file with the first byte, or an address."""
 
-    _fields_ = [("fd", ctypes.c_int32), ("dtype", ctypes.c_int32), ("offset", ctypes.c_int64)]
+    _fields_ = [
+        ("fd", ctypes.c_int32),
+        ("dtype", ctypes.c_int32),
+        ("offset", ctypes.c_int64),
+        ("data", ctypes.c_void_p),
+    ]
 
 
 class NativeTerm(ctypes.Structure):
@@ -92,7 +98,8 @@ def library() -> ctypes.CDLL | None:
     if not LIBRARY.exists():
         return None
     loaded = ctypes.CDLL(str(LIBRARY))
-    if loaded.kernel_version() != VERSION:
+    sizes = [ctypes.sizeof(one) for one in (NativeUnit, NativeTerm, NativeResult)]
+    if [loaded.kernel_layout(number) for number in range(4)] != [REVISION, *sizes]:
         return None
     loaded.merge_unit.argtypes = [*[ctypes.c_void_p] * 4, ctypes.c_int64]
     loaded.compare_unit.argtypes = [*[ctypes.c_void_p] * 2, ctypes.c_int64]
@@ -107,13 +114,13 @@ def engine() -> str:
 class NativeKernel:
     """One thread's access to the compiled kernel: scratch, and the description of the unit it is at."""
 
-    def __init__(self, plan: Plan, scratch: NDArray[np.uint8]) -> None:
-        """`scratch`: memory that is this one's while it is called; more than 4 MiB brings nothing."""
+    def __init__(self, plan: Plan, scratch: NDArray[np.uint8], buffers: Buffers) -> None:
+        """`scratch` and `buffers` are this one's while it is called; more than 4 MiB of scratch brings nothing."""
         loaded = library()
         assert loaded is not None
         self._library = loaded
         self._plan = plan
-        self._scratch = scratch
+        self._scratch, self._buffers = scratch, buffers
         self._squares = (ctypes.c_double * MOST_TERMS)()
         self._result = NativeResult()
         self._terms = (NativeTerm * MOST_TERMS)()
@@ -138,7 +145,7 @@ class NativeKernel:
         """Whether the elements of the unit in `written` are what its sources make, computed another way than `merge`
         does. False also where this cannot tell: look then."""
         tensor = self._plan.tensors[unit.tensor]
-        if not self._describe(tensor, unit) or not place_source(self._unit.output, written, unit):
+        if not self._describe(tensor, unit) or not self._place(self._unit.output, written, unit, 0):
             return False
         return self._library.compare_unit(self._places[0], self._scratch_place, len(self._scratch)) == SAME
 
@@ -151,48 +158,53 @@ class NativeKernel:
         self._unit.wide = int(tensor.work == "F64")
         self._unit.terms = len(tensor.terms)
         if tensor.target is None:
-            self._unit.target.fd = NOWHERE
-        elif not place_source(self._unit.target, tensor.target, unit):
+            self._unit.target.fd, self._unit.target.data = NOWHERE, None
+        elif not self._place(self._unit.target, tensor.target, unit, 1):
             return False
-        for term, native in zip(tensor.terms, self._terms, strict=False):
+        for number, (term, native) in enumerate(zip(tensor.terms, self._terms, strict=False)):
             native.scale = term.scale
             native.has_minus = int(term.minus is not None)
-            if not place_source(native.plus, term.plus, unit):
+            if not self._place(native.plus, term.plus, unit, 3 + 2 * number):
                 return False
-            if term.minus is not None and not place_source(native.minus, term.minus, unit):
+            if term.minus is not None and not self._place(native.minus, term.minus, unit, 4 + 2 * number):
                 return False
         return True
 
-
-def place_source(native: Source, part: Slice, unit: Unit) -> bool:
-    """Point `native` at the bytes that `part` has for the unit; False unless they are one run of a local file, in a
-    float format."""
-    if part.ref.dtype.code not in DTYPE_NUMBERS or not isinstance(part.reader, TensorFiles):
-        return False
-    source = part.reader.source(part.ref.file)
-    if not isinstance(source, LocalFile):
-        return False
-    start = unit.start
-    if part.rows is not None:
-        row = _first_row(part, unit)
-        if row is None or row == NOWHERE:
+    def _place(self, native: Source, part: Slice, unit: Unit, buffer: int) -> bool:
+        """Point `native` at the bytes that `part` has for the unit: in a local file where they are one run there, else
+        in memory, after reading them. False for formats that are not float, and where a row is missing."""
+        if part.ref.dtype.code not in DTYPE_NUMBERS or not isinstance(part.reader, TensorFiles):
             return False
-        start = row * part.ref.row_elements
-    _set(native, source.descriptor, part.ref.dtype.code, part.ref.offset + start * (part.ref.dtype.bits // 8))
-    return True
+        start = unit.start
+        if part.rows is not None:
+            first = _first_row(part, unit)
+            if first == NOWHERE or (first is None and bool((_rows(part, unit) < 0).any())):
+                return False
+            start = None if first is None else first * part.ref.row_elements
+        source = part.reader.source(part.ref.file)
+        if start is not None and isinstance(source, LocalFile):
+            item = part.ref.dtype.bits // 8
+            _set(native, source.descriptor, part.ref.dtype.code, part.ref.offset + start * item)
+        else:
+            values = read_slice(part, unit.start, unit.stop, self._buffers.at(buffer))
+            _set(native, NOWHERE, part.ref.dtype.code, 0, values.ctypes.data)
+        return True
+
+
+def _rows(part: Slice, unit: Unit) -> NDArray[np.int64]:
+    assert part.rows is not None
+    width = part.ref.row_elements
+    return part.rows[unit.start // width : unit.stop // width]
 
 
 def _first_row(part: Slice, unit: Unit) -> int | None:
     """The row where the unit's rows begin if they are one run there, −1 if all are absent, None else."""
-    assert part.rows is not None
-    width = part.ref.row_elements
-    rows = part.rows[unit.start // width : unit.stop // width]
+    rows = _rows(part, unit)
     first = int(rows[0])
     if first < 0:
         return NOWHERE if (rows < 0).all() else None
-    last = first + len(rows) - 1
-    return first if int(rows[-1]) == last and bool((np.diff(rows) == 1).all()) else None
+    return first if int(rows[-1]) == first + len(rows) - 1 and bool((np.diff(rows) == 1).all()) else None
 
 
-def _set(native: Source, descriptor: int, dtype: str, offset: int) -> None:
-    native.fd, native.dtype, native.offset = descriptor, DTYPE_NUMBERS[dtype], offset
+def _set(native: Source, descriptor: int, dtype: str, offset: int, data: int | None = None) -> None:
+    native.fd, native.dtype, native.offset, native.data = descriptor, DTYPE_NUMBERS[dtype], offset, data

@@ -25,6 +25,19 @@ class Buffer:
         return self._bytes[:nbytes]
 
 
+class Buffers:
+    """As many buffers as are asked for, each kept for the next unit."""
+
+    def __init__(self) -> None:
+        self._list: list[Buffer] = []
+
+    def at(self, place: int) -> Buffer:
+        """The buffer of that number."""
+        while len(self._list) <= place:
+            self._list.append(Buffer())
+        return self._list[place]
+
+
 def read_slice(part: Slice, start: int, stop: int, buffer: Buffer) -> NDArray[Any]:
     """Elements `start` to `stop` of the output, as `part` has them: flat, in the stored dtype.
 

@@ -21,7 +21,7 @@ from chatvector.arithmetic.kernels import (
     row_squares,
 )
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Term, Unit
-from chatvector.arithmetic.reading import Buffer, read_slice
+from chatvector.arithmetic.reading import Buffers, read_slice
 from chatvector.arithmetic.roles import is_derived
 from chatvector.arithmetic.statistics import Sums, measure_all
 
@@ -39,7 +39,7 @@ class NonFiniteFound(Exception):
 class Worker:
     """Buffers and scratch of one thread. `compute` may be called for any unit, in any order.
 
-    Between calls `scratch` is free for the compiled kernel.
+    Between calls `scratch` and `buffers` are free for the compiled kernel.
     """
 
     def __init__(self, plan: Plan, *, full: bool = False, count_inexact: bool = False) -> None:
@@ -47,13 +47,13 @@ class Worker:
         self._full = full
         self._count_inexact = count_inexact
         self.scratch = Scratch(plan.scratch_elements, plan.work_dtype)
-        self._buffers: list[Buffer] = []
+        self.buffers = Buffers()
 
     def compute(self, unit: Unit) -> tuple[NDArray[np.uint8], Sums]:
         """The unit's output bytes, valid until the next call, and its sums. Raises NonFiniteFound."""
         tensor = self._plan.tensors[unit.tensor]
         elements = unit.stop - unit.start
-        out = self._buffer(0).take(elements * tensor.dtype.bits // 8)
+        out = self.buffers.at(0).take(elements * tensor.dtype.bits // 8)
         values = out.view(tensor.dtype.numpy) if tensor.dtype.kind != "low-precision" else out
         target = self._target(tensor, unit)
         sums: Sums = {}
@@ -68,24 +68,19 @@ class Worker:
             self._transplant(tensor, tensor.transplant, unit, values)
         return out, sums
 
-    def _buffer(self, place: int) -> Buffer:
-        while len(self._buffers) <= place:
-            self._buffers.append(Buffer())
-        return self._buffers[place]
-
     def _target(self, tensor: TensorPlan, unit: Unit) -> NDArray[Any]:
         if tensor.target is not None:
-            return read_slice(tensor.target, unit.start, unit.stop, self._buffer(1))
+            return read_slice(tensor.target, unit.start, unit.stop, self.buffers.at(1))
         # x + (−0) is x for every x, −0 among them: a difference written by itself keeps all its bits.
-        zeros = self._buffer(1).take((unit.stop - unit.start) * 4).view(np.float32)
+        zeros = self.buffers.at(1).take((unit.stop - unit.start) * 4).view(np.float32)
         zeros.fill(-0.0)
         return zeros
 
     def _operand(self, tensor: TensorPlan, term: Term, place: int, unit: Unit) -> Operand:
-        plus = read_slice(term.plus, unit.start, unit.stop, self._buffer(3 + 2 * place))
+        plus = read_slice(term.plus, unit.start, unit.stop, self.buffers.at(3 + 2 * place))
         minus = None
         if term.minus is not None:
-            minus = read_slice(term.minus, unit.start, unit.stop, self._buffer(4 + 2 * place))
+            minus = read_slice(term.minus, unit.start, unit.stop, self.buffers.at(4 + 2 * place))
         present = _present(_parts(term), tensor, unit)
         absent = None if present is None or present.all() else ~present
         if absent is not None:
@@ -138,7 +133,7 @@ class Worker:
         wanted = _present([source], tensor, unit)
         if wanted is None or not wanted.any():
             return
-        raw = read_slice(source, unit.start, unit.stop, self._buffer(2))
+        raw = read_slice(source, unit.start, unit.stop, self.buffers.at(2))
         width = tensor.row_elements
         rows = raw.reshape(-1, width)[wanted].reshape(-1)
         stored = np.empty(len(rows), values.dtype)

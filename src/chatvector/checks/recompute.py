@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from chatvector.arithmetic.execute import available_cores
 from chatvector.arithmetic.native import NativeKernel, engine
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Unit
-from chatvector.arithmetic.reading import Buffer, read_slice
+from chatvector.arithmetic.reading import Buffer, Buffers, read_slice
 from chatvector.checkpoint.tensor_files import TensorFiles
 from chatvector.checks.selfcheck import recompute
 
@@ -168,7 +168,9 @@ class _Run:
     def work(self) -> None:
         """Take pieces until none is left or another thread failed."""
         thread = _Thread(self._written)
-        native = NativeKernel(self._plan, np.empty(NATIVE_BYTES, np.uint8)) if engine() == "native" else None
+        native = None
+        if engine() == "native":
+            native = NativeKernel(self._plan, np.empty(NATIVE_BYTES, np.uint8), Buffers())
         while not self.stop.is_set():
             with self._lock:
                 piece = next(self._pieces, None)
