@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,17 +170,19 @@ def _verify(
         # 3. Files, sizes, digests.
         checks = [_files(manifest, storage, listing, notes, full=full)]
         model = _open(storage, output, stack)
-        # 4. Weights, side files and the manifest's own account, made again.
-        if job is None:
-            reason = f"{MANIFEST} was published without the places of the parents; nothing is computed again"
-            checks += [Check(name, None, reason) for name in ("weights", "side files", "manifest")]
-        else:
-            checks.append(_weights(job, model, started, full=full, threads=threads))
-            checks.append(_side_files(job, storage, listing, say))
-            checks.append(_account(job, manifest))
-        # 5. The model by itself: configuration, tokenizer, conversations, tokens, stop ids.
-        checks.append(_model(model, notes))
-    # 6. A reply.
+        # 4. The weights, computed again; beside them, as they need no interpreter, the model by itself (configuration,
+        #    tokenizer, conversations, tokens, stop ids), the side files and the manifest's own account.
+        with ThreadPoolExecutor(1, "side-files") as beside:
+            alone = beside.submit(_model, model, notes)
+            if job is None:
+                reason = f"{MANIFEST} was published without the places of the parents; nothing is computed again"
+                checks += [Check(name, None, reason) for name in ("weights", "side files", "manifest")]
+            else:
+                again = beside.submit(lambda: [_side_files(job, storage, listing, say), _account(job, manifest)])
+                checks.append(_weights(job, model, started, full=full, threads=threads))
+                checks += again.result()
+            checks.append(alone.result())
+    # 5. A reply.
     checks.append(_reply(storage, checks, generate))
     return Verification(output, tuple(checks), tuple(notes))
 
