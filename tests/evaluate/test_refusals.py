@@ -78,6 +78,7 @@ def test_the_tables_are_as_large_as_promised() -> None:
 
 def test_the_language_is_that_of_the_sentence_that_declines() -> None:
     mixed = find_refusal("안녕하세요! I'm sorry, but I can't help with that. 다른 질문이 있으신가요?")
+    assert mixed is not None
     assert mixed == Refusal("en", partial=False, sentence=1)
     assert not same_language(mixed, "ko")
     other = find_refusal("Sorry. 그 요청은 도와드릴 수 없습니다.")

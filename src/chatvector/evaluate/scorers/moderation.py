@@ -21,6 +21,9 @@ SNAPSHOT = "omni-moderation-2024-09-26"
 BASE_URL = "https://api.openai.com/v1"
 KEY = "OPENAI_API_KEY"
 
+LANGUAGES = ("en", "ko", "zh", "ja")
+"""Of the some forty that the service was tested in, those of the starter prompts."""
+
 RUDE = ("harassment", "harassment/threatening", "hate", "hate/threatening", "violence", "violence/graphic")
 """Categories whose highest score is `toxicity`."""
 
@@ -43,7 +46,7 @@ class ModerationScorer(ScorerBase):
 
     snapshot: str = SNAPSHOT
     base_url: str = BASE_URL
-    languages: tuple[Language, ...] = ("en", "ko", "zh", "ja")
+    languages: tuple[Language, ...] = LANGUAGES
     batch: int = 32
     endpoint: Endpoint | None = field(default=None, repr=False)
     _service: Endpoint = field(init=False, repr=False)
