@@ -186,3 +186,12 @@ def test_one_word_in_the_middle_fails_the_words(language: str, word: str, which:
     reading = reply_language("\n".join(parts), language)
     assert [span.text for span in reading.switches] == [word]
     assert not reading.pass_word
+
+
+@pytest.mark.parametrize(
+    "unit", ["$", "`", "<", "(", "\\(", "\\begin{a}", "“", "「", "a.", "a-", "a@", "/a", "x + ", "~~~\n", "> "]
+)
+def test_nothing_but_opening_marks_is_read_in_linear_time(unit: str) -> None:
+    """Patterns that look for a closing mark to the end of the text take minutes here, beyond the limit of a test."""
+    reading = reply_language((unit * 50_000)[:50_000], "ko", "a prompt")
+    assert reading.on_target is not True

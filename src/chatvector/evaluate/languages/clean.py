@@ -6,19 +6,26 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# In this order: what comes first may hold what comes later. Emoji and digits stay: they are no letters and never count.
+# In this order: what comes first may hold what comes later. Lengths are bounded, so that a reply of nothing but opening
+# marks costs no more than any other. Emoji and digits stay: they are no letters and never count.
 _FENCE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _NOT_TEXT = (
     re.compile(r"(`+)[^\n]+?\1"),
-    re.compile(r"\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|\\begin\{(\w+\*?)\}.+?\\end\{\1\}", re.DOTALL),
-    re.compile(r"\$(?=[^$\n]*[\\^_={}])[^\s$](?:[^$\n]*[^\s$])?\$|\$[A-Za-z]\$"),
+    re.compile(
+        r"\$\$.{1,2000}?\$\$|\\\[.{1,2000}?\\\]|\\\(.{1,500}?\\\)|\\begin\{(\w{1,20}\*?)\}.{1,2000}?\\end\{\1\}",
+        re.DOTALL,
+    ),
+    re.compile(r"\$(?=[^$\n]{0,300}[\\^_={}])[^\s$](?:[^$\n]{0,300}[^\s$])?\$|\$[A-Za-z]\$"),
     re.compile(r"\\[A-Za-z]+"),
     re.compile(r"(?<=\])\([^()\s]*\)"),  # the target of a Markdown link; its text stays
     re.compile(r"\b(?:https?|ftp)://[^\s<>\"'」』）)】]+|\bwww\.[A-Za-z0-9][^\s<>\"'」』）)】]*"),
-    re.compile(r"\b[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", re.ASCII),
-    re.compile(r"\b[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.(?:com|org|net|io|kr|tw|jp|cn|html?|pdf|txt|py|js|json)\b"),
-    re.compile(r"(?<![\w/])(?:~|\.{1,2})?/(?:[\w.-]+/)+[\w.-]*", re.ASCII),
-    re.compile(r"</?[A-Za-z][^<>\n]*>|&[a-z]+;"),
+    re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,5}", re.ASCII),
+    re.compile(
+        r"(?<![\w.-])[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,5}\.(?:com|org|net|io|kr|tw|jp|cn|html?|pdf|txt|py|js|json)\b",
+        re.ASCII,
+    ),
+    re.compile(r"(?<![\w/])(?:~|\.{1,2})?/(?:[\w.-]{1,100}/){1,30}[\w.-]*", re.ASCII),
+    re.compile(r"</?[A-Za-z][^<>\n]{0,300}>|&[a-z]{1,10};"),
     # x + y = 10: single letters and numbers joined by operators
     re.compile(
         r"(?<![^\W_])(?:[A-Za-z]|\d+(?:\.\d+)?)(?:\s*[-+*/=^×÷·<>≤≥±]\s*(?:\d+(?:\.\d+)?)?[A-Za-z]?(?![A-Za-z]))+",
@@ -26,7 +33,10 @@ _NOT_TEXT = (
     ),
 )
 _QUOTED = re.compile(
-    r"“([^”\n]+)”|\"([^\"\n]+)\"|‘([^’\n]+)’|(?<!\w)'([^'\n]+)'|「([^」\n]+)」|『([^』\n]+)』|«([^»\n]+)»"
+    "|".join(
+        rf"{opening}([^{closing}\n]{{1,1000}}){closing}"
+        for opening, closing in ("“”", '""', "‘’", (r"(?<!\w)'", "'"), "「」", "『』", "«»")
+    )
 )
 _BLOCK_QUOTE = re.compile(r"^[ \t]*>[ \t]?(.+)$", re.MULTILINE)
 
