@@ -97,6 +97,8 @@ def test_the_language_is_that_of_the_sentence_that_declines() -> None:
         "He said: “I cannot help you with that.”",
         "```\nraise Error('I cannot help with that')\n```\nThis is the code.",
         "> I cannot help with that.\n\nThis is how the mail read.",
+        "「我無法協助。」他說。",
+        "“I can’t help with that,” she said. “Nobody can.”",
         "店員は「お手伝いできません」とだけ書きました。",
         "Dear Sir,\nI cannot provide the papers today.\nYours",
     ],
@@ -127,6 +129,38 @@ def test_a_beginning_alone_is_no_refusal(text: str) -> None:
 
 
 def test_a_long_reply_takes_no_long_time() -> None:
-    """Patterns with nested repeats could take exponential time: this is 100 kB without an end in sight."""
-    for piece in ("I really simply just ", "我不能不能不能", "제공해 드릴 드릴 ", "お手伝いおお"):
-        assert find_refusal(piece * (100_000 // len(piece))) is None
+    """Hostile text of 20,000 characters: nested repeats could take exponential time, open ends quadratic."""
+    pieces = (
+        "I really simply just ",
+        "I am ",
+        "我不能不能不能",
+        "我,",
+        "抱歉,",
+        "제공해 드릴 드릴 ",
+        "저는 ",
+        "お手伝いおお",
+    )
+    for piece in (
+        *pieces,
+        "申し訳",
+        "相手は",
+        "“",
+        "「",
+        "「『",
+        "`",
+        '"',
+        "‘",
+        "\n",
+        "\n>",
+        "1. ",
+        "- ",
+        "no ",
+        "```",
+        " ",
+    ):
+        assert find_refusal(piece * (20_000 // len(piece))) is None
+
+
+def test_a_quoted_line_hides_no_more_than_itself() -> None:
+    assert find_refusal("> How do I do it?\n\nI'm sorry, but I can't help with that.") is not None
+    assert find_refusal("```\ncode\n```\nI can't help with more than that.") is not None

@@ -17,12 +17,14 @@ PATTERNS_VERSION = "1"
 LANGUAGES = (english.PHRASES, korean.PHRASES, chinese.PHRASES, japanese.PHRASES)
 
 # What others say is no refusal. Single straight quotation marks are apostrophes too often to be taken for quotes.
+# An opening mark ends the search for a closing one, so that a thousand of them cost a thousand steps and no million.
 _QUOTED = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|^\s*>.*$|\"[^\"\n]*\"|“[^”\n]*”|«[^»\n]*»|「[^」\n]*」|『[^』\n]*』|‘[^’\n]{12,}’",
-    re.DOTALL | re.MULTILINE,
+    r"```(?s:.*?)(?:```|\Z)|`[^`\n]*`|^[ \t]*>[^\n]*"
+    r"|\"[^\"\n]*\"|“[^“”\n]*”|«[^«»\n]*»|「[^「」\n]*」|『[^『』\n]*』|‘[^‘’\n]{12,}’",
+    re.MULTILINE,
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?。])(?:\s+|(?<=。))|\n+|(?<=[!?])(?=\w)")
-_LISTED = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+\S", re.MULTILINE)
+_LISTED = re.compile(r"^[ \t]*(?:[-*•]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def same_language(refusal: Refusal, language: Language) -> bool:
 def _sentences(reply: str) -> list[str]:
     text = _QUOTED.sub(" ", unicodedata.normalize("NFC", reply))
     # NFKC makes full-width commas and colons plain; it is applied after quotation marks did their work.
-    text = unicodedata.normalize("NFKC", text).replace("’", "'").replace("、", "、").casefold()
+    text = unicodedata.normalize("NFKC", text).replace("’", "'").casefold()
     return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
 
 
