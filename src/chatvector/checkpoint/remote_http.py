@@ -252,7 +252,7 @@ class HttpFile:
                     renewed = True
                     self._renew(address)
                     continue
-                failure, pause = self._refusal(answer, address), _retry_after(answer.headers)
+                failure, pause = self._refusal(answer, address), retry_after(answer.headers)
                 if answer.status not in _AGAIN or (pause or 0.0) > LONGEST_WAIT:
                     raise failure
             if attempt == ATTEMPTS:
@@ -337,7 +337,7 @@ def normal_etag(etag: str | None) -> str | None:
     return None if etag is None else etag.removeprefix("W/").strip('"')
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that the server asks to wait: a number, or until a date."""
     value = headers.get("retry-after")
     if value is None:

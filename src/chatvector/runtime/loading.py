@@ -159,5 +159,10 @@ def _digest(directory: Path, name: str) -> str:
                 f"{name}: the weights are pickles ({first_five(pickled)}), which are never executed here; write them "
                 f"as safetensors first: `chatvector apply` does for a target, transformers' save_pretrained for others"
             )
-        found = fingerprint(checkpoint, Sample(checkpoint)).as_dict()
+        return checkpoint_digest(checkpoint)
+
+
+def checkpoint_digest(checkpoint: Checkpoint) -> str:
+    """SHA-256 of a checkpoint's fingerprint: headers, sampled weights, side files."""
+    found = fingerprint(checkpoint, Sample(checkpoint)).as_dict()
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()

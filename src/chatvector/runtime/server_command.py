@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts a server for one model by the user's own command, waits until it answers, stops it.
+
+    vllm serve {model} --port {port} --max-model-len 4096
+    llama-server -m {model} --port {port} -c 4096
+    python -m sglang.launch_server --model-path {model} --port {port}
+
+The command is split as a shell would, then `{model}` and `{port}` are put in, so that a path with blanks stays one
+argument; no shell runs. The server listens on this machine; its weights are known, so its replies are cached by them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.names import resolve
+from chatvector.checkpoint.storage import LocalDirectory
+from chatvector.errors import HubError, InputError, UsageError
+from chatvector.runtime.http_json import JsonClient
+from chatvector.runtime.loading import checkpoint_digest
+from chatvector.runtime.openai_backend import OpenAIBackend
+
+SECONDS_TO_START = 1800.0
+"""A large model from a slow disk, compiled."""
+SECONDS_TO_STOP = 30.0
+SECONDS_BETWEEN_LOOKS = 0.5
+SHOWN_LINES = 12
+
+
+class ServerCommand:
+    """A command that serves one model."""
+
+    def __init__(
+        self,
+        template: str,
+        *,
+        seconds_to_start: float = SECONDS_TO_START,
+        note: Callable[[str], None] | None = None,
+    ) -> None:
+        """`template` has `{model}` and `{port}` in it; `note` takes lines for people.
+
+        Raises UsageError for a command without them, or that a shell could not split.
+        """
+        try:
+            self.parts = shlex.split(template)
+        except ValueError as error:
+            raise UsageError(f"the server command cannot be split ({error}): {template}") from None
+        missing = [place for place in ("{model}", "{port}") if not any(place in part for part in self.parts)]
+        if missing:
+            raise UsageError(f"the server command has no {' and no '.join(missing)} in it: {template}")
+        self.template, self.seconds_to_start = template, seconds_to_start
+        self._note = note or (lambda _: None)
+
+    @contextmanager
+    def serving(self, model: str, **options: Any) -> Iterator[OpenAIBackend]:
+        """A backend for `model` (a directory, `demo:…`, a file such as a GGUF, or a hub name that the server loads by
+        itself) while the block runs. `options` go to `OpenAIBackend`.
+
+        Raises HubError with the server's last lines if it ends or does not answer in time.
+        """
+        place, digest = _locate(model)
+        port = _free_port()
+        command = [part.replace("{model}", place).replace("{port}", str(port)) for part in self.parts]
+        with tempfile.TemporaryDirectory(prefix="chatvector-server-") as scratch:
+            log = Path(scratch) / "log"
+            self._note(f"starting: {shlex.join(command)}")
+            process = _start(command, log)
+            try:
+                url = f"http://127.0.0.1:{port}"
+                self._wait(process, url, log)
+                told = None
+                if digest is not None:
+                    told = hashlib.sha256(f"{digest}\0{self.template}".encode()).hexdigest()
+                yield OpenAIBackend(f"{url}/v1", **{"name": model, "fingerprint": told, **options})
+                self._note(f"stopping the server of {model}")
+            except HubError as error:
+                # Its end is seen a moment after the connection broke.
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+                if process.poll() is None:
+                    raise
+                _ended(process, log, str(error))
+            finally:
+                _stop(process)
+
+    def _wait(self, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+        client = JsonClient(url)
+        end = time.monotonic() + self.seconds_to_start
+        while time.monotonic() < end:
+            if process.poll() is not None:
+                _ended(process, log, "it did not come to answer")
+            if _is_ready(client):
+                return
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        raise HubError(
+            f"the server does not answer after {self.seconds_to_start:.0f} s; its last lines:\n{_last_lines(log)}"
+        )
+
+
+def _is_ready(client: JsonClient) -> bool:
+    """Whether `/health` says so; where there is none, whether models are listed. llama.cpp's is 503 while it loads."""
+    healthy = client.status("/health", timeout=5)
+    return healthy == 200 or (healthy == 404 and client.status("/v1/models", timeout=5) == 200)
+
+
+def _locate(model: str) -> tuple[str, str | None]:
+    """What the command gets for a model, and the hash of its weights where they are here."""
+    path = Path(model).expanduser()
+    if path.is_file():
+        with path.open("rb") as file:
+            return str(path.absolute()), hashlib.file_digest(file, "sha256").hexdigest()
+    location = resolve(model)
+    if location.path is None:
+        return model, None
+    try:
+        with Checkpoint(LocalDirectory(location.path, model), model) as checkpoint:
+            return str(location.path.absolute()), checkpoint_digest(checkpoint)
+    except InputError:  # a format that only the server reads
+        return str(location.path.absolute()), None
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """In a session of its own, so that its workers are stopped with it, and a Ctrl-C reaches us first."""
+    quiet: Mapping[str, str] = {"HF_HUB_DISABLE_TELEMETRY": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    try:
+        with log.open("wb") as out:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **quiet},
+            )
+    except OSError as error:
+        raise UsageError(f"the server command cannot be run ({error.strerror}): {command[0]}") from error
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the whole session to end, and end it where it does not."""
+    for name, patience in ((signal.SIGTERM, SECONDS_TO_STOP), (signal.SIGKILL, SECONDS_TO_STOP)):
+        try:
+            os.killpg(process.pid, name)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait()
+
+
+def _ended(process: subprocess.Popen[bytes], log: Path, what: str) -> NoReturn:
+    raise HubError(f"the server ended with status {process.returncode} ({what}); its last lines:\n{_last_lines(log)}")
+
+
+def _last_lines(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 16_384))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    return "\n".join(f"    {line.rstrip()[:200]}" for line in lines[-SHOWN_LINES:]) or "    (it wrote none)"
