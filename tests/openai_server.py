@@ -14,6 +14,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from chatvector.runtime.backend import Prompt
+from chatvector.runtime.http_json import JsonClient
+from chatvector.runtime.openai_backend import OpenAIBackend
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -119,6 +123,25 @@ def running(say: Say, models: Answer = MODELS) -> Iterator[FakeServer]:
         fake.server.shutdown()
         fake.server.server_close()
         thread.join()
+
+
+def user(text: str, sample: int = 0) -> Prompt:
+    return Prompt(messages=(("user", text),), sample=sample)
+
+
+def connect(server: FakeServer, **options: Any) -> tuple[OpenAIBackend, list[float]]:
+    """A backend that does not really wait, and the seconds that it would have waited."""
+    waits: list[float] = []
+    key = options.pop("key_variable", None)
+    timeout = options.pop("timeout", 5.0)
+    client = JsonClient(server.url, key_variable=key, timeout=timeout, sleep=waits.append)
+    return OpenAIBackend(server.url, client=client, **{"canary": False, **options}), waits
+
+
+def one_by_one(*answers: Answer) -> Say:
+    """Each question gets the next answer, and the last one for good."""
+    left = list(answers)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
 def echo(asked: Asked) -> Answer:
