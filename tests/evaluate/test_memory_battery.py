@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
 import pytest
 
 from chatvector.errors import UsageError
+from chatvector.evaluate.conversation import ask
 from chatvector.evaluate.languages import reply_language
 from chatvector.evaluate.scorers import recall
 from chatvector.evaluate.scorers.abstention import abstains
@@ -18,7 +19,7 @@ from chatvector.evaluate.task import Answer, Item, Marks, Services
 from chatvector.evaluate.tasks.memory import Memory, found_in, marks_of, unreadable_symbols
 from chatvector.evaluate.tasks.memory_dialogues import DISTANCES, VARIANTS, cells
 from chatvector.evaluate.tasks.memory_material import KINDS, material
-from chatvector.runtime.backend import Reply
+from chatvector.runtime.backend import BackendInfo, Prompt, Reply, Sampling
 
 LANGUAGES = ("en", "ja", "ko", "zh-Hans", "zh-Hant")
 MEMORY = Memory()
@@ -73,9 +74,29 @@ def everything(item: Item, heard: list[str]) -> str:
     return " ".join([*things, *map(str, range(1000, 1400))])
 
 
+class MindBackend:
+    """A mind as a model: what it is told are messages, with its own replies among them."""
+
+    info = BackendInfo(kind="test", model="mind", fingerprint="0", template=None, prompt_form="own template")
+
+    def __init__(self, items: Sequence[Item], mind: Mind) -> None:
+        # No dialogue is the beginning of another, and own and canned twins have one answer.
+        said = [(tuple(turn.user for turn in item.turns), item) for item in items]
+        self.items = {users[:count]: item for users, item in said for count in range(1, len(users) + 1)}
+        self.mind = mind
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:  # noqa: ARG002
+        replies = []
+        for prompt in prompts:
+            heard = tuple(content for role, content in prompt.messages if role == "user")
+            replies.append(Reply(self.mind(self.items[heard], list(heard)), stopped=True))
+        return replies
+
+
 def scores(language: str, mind: Mind) -> dict[str, float]:
-    """Share of true marks, by mark."""
-    marks = MEMORY.mark([converse(item, mind) for item in MEMORY.items(language, limit=None, seed=0)], Services())
+    """Share of true marks, by mark, of the mind as a backend."""
+    items = MEMORY.items(language, limit=None, seed=0)
+    marks = MEMORY.mark(ask(MindBackend(items, mind), items, MEMORY.sampling), Services())
     names = {name for each in marks for name in each}
     found = {name: [each[name] for each in marks if each.get(name) is not None] for name in names}
     return {name: sum(map(float, values)) / len(values) for name, values in found.items() if values}  # type: ignore[arg-type]
