@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all tests share: one hypothesis profile, and a small file system to fill."""
+"""What all tests share: one hypothesis profile, a small file system to fill, and a hub on the loopback."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from hub_server import HubServer, posing_as_the_hub
 
 # Nothing here may depend on the speed of the machine. A run in CI (or anywhere with CI set) draws the same examples
 # every time; a run by hand draws new ones.
@@ -45,3 +47,19 @@ def small_disk(tmp_path: Path) -> Iterator[Mount]:
     yield mount
     for place in mounted:
         subprocess.run(["umount", str(place)], check=True, capture_output=True)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that were waited between attempts; nobody really waits."""
+    found: list[float] = []
+    monkeypatch.setattr("time.sleep", found.append)
+    return found
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Iterator[HubServer]:
+    """A hub that huggingface_hub takes for the real one; its cache is in `tmp_path`."""
+    del waits
+    with HubServer() as server, posing_as_the_hub(server, monkeypatch, tmp_path / "cache"):
+        yield server

@@ -16,15 +16,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
 
 
 @dataclass
@@ -273,3 +278,32 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
 def _oid(content: bytes) -> str:
     """The id git gives a blob, which the hub uses as ETag of files outside of LFS."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+@contextmanager
+def posing_as_the_hub(
+    server: HubServer, monkeypatch: pytest.MonkeyPatch, cache: Path, *, token: str = ""
+) -> Iterator[None]:
+    """Inside the block huggingface_hub takes `server` for the real hub; its cache is `cache`.
+
+    huggingface_hub reads the environment when it is imported, so its constants are changed too.
+    """
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    # The server speaks plain HTTP and LFS; Xet has servers and a protocol of its own.
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    # Whoever runs the tests may be logged in.
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache.with_name("no-token")))
+    monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        huggingface_hub.close_session()

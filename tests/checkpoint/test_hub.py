@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,25 +37,6 @@ NOT_NEEDED = {
     "onnx/model.onnx": b"o",
     "optimizer.pt": b"o",
 }
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    with HubServer() as server:
-        # huggingface_hub reads the environment when it is imported; one test below goes that way.
-        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        )
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setenv("HF_TOKEN", "")
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        # Its own retries are huggingface_hub's business; without them a failure takes no half minute.
-        monkeypatch.setattr("time.sleep", lambda _seconds: None)
-        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-        yield server
-        huggingface_hub.close_session()
 
 
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,6 @@ from chatvector.recipe import Recipe, VectorSpec
 from chatvector.verification import verify
 from doctor.patients import Body
 from hub_server import HubServer
-from remote.conftest import hub, waits  # noqa: F401  # fixtures
 
 
 @pytest.fixture
@@ -29,17 +28,17 @@ def merged(tmp_path: Path) -> Body:
     return Body(apply(Recipe(target=str(trio.target), vectors=(vector,), output=str(tmp_path / "out"))).output)
 
 
-def publish(hub: HubServer, body: Body) -> None:  # noqa: F811
+def publish(hub: HubServer, body: Body) -> None:
     hub.add("org/merged", {file.name: file.read_bytes() for file in body.path.iterdir()})
 
 
-def bytes_sent(hub: HubServer) -> int:  # noqa: F811
+def bytes_sent(hub: HubServer) -> int:
     ranges = [{key.lower(): value for key, value in each.headers.items()}.get("range") for each in hub.log]
     spans = [text.removeprefix("bytes=").split("-") for text in ranges if text]
     return sum(int(last) - int(first) + 1 for first, last in spans)
 
 
-def test_a_healthy_model_by_name(hub: HubServer, merged: Body) -> None:  # noqa: F811
+def test_a_healthy_model_by_name(hub: HubServer, merged: Body) -> None:
     publish(hub, merged)
     found = examine("org/merged")
     assert found.findings == ()
@@ -49,7 +48,7 @@ def test_a_healthy_model_by_name(hub: HubServer, merged: Body) -> None:  # noqa:
     assert not list(Path(constants.HF_HUB_CACHE).rglob("*.safetensors"))
 
 
-def test_faults_are_found_from_afar(hub: HubServer, merged: Body) -> None:  # noqa: F811
+def test_faults_are_found_from_afar(hub: HubServer, merged: Body) -> None:
     merged.remove("chat_vector.json")
     with merged.json("generation_config.json") as config:
         config["eos_token_id"] = 1
@@ -61,7 +60,7 @@ def test_faults_are_found_from_afar(hub: HubServer, merged: Body) -> None:  # no
     assert {each.code for each in examine("org/merged").findings} == {"stop-missing", "token-untrained", "tensor-zero"}
 
 
-def test_an_output_that_was_downloaded_before_has_its_manifest_fetched(hub: HubServer, merged: Body) -> None:  # noqa: F811
+def test_an_output_that_was_downloaded_before_has_its_manifest_fetched(hub: HubServer, merged: Body) -> None:
     publish(hub, merged)
     with Checkpoint.open("org/merged") as model:
         assert "chat_vector.json" not in model.listing
@@ -70,7 +69,7 @@ def test_an_output_that_was_downloaded_before_has_its_manifest_fetched(hub: HubS
     assert found.notes == ("README.md is missing",)
 
 
-def test_a_published_output_is_verified_by_name(hub: HubServer, merged: Body) -> None:  # noqa: F811
+def test_a_published_output_is_verified_by_name(hub: HubServer, merged: Body) -> None:
     publish(hub, merged)
     found = verify("org/merged", full=True, generate=False)
     assert found.ok, found.problems

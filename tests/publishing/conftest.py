@@ -3,40 +3,27 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import huggingface_hub
 import pytest
-from huggingface_hub import constants
 
 from builders import trio_specs, write_trio
 from chatvector.pipeline import apply
 from chatvector.recipe import Recipe, VectorSpec
+from hub_server import posing_as_the_hub
 from hub_writer import TOKEN, WritableHub
 
 LLAMA31 = "LLAMA 3.1 COMMUNITY LICENSE AGREEMENT\nLlama 3.1 Version Release Date: July 23, 2024\n"
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WritableHub]:
-    with WritableHub() as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        # The server speaks plain LFS; Xet has servers and a protocol of its own.
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setattr(
-            constants, "HF_TOKEN_PATH", str(tmp_path / "no-token")
-        )  # whoever runs this may be logged in
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        monkeypatch.setattr("time.sleep", lambda _seconds: None)
-        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Iterator[WritableHub]:
+    """In place of the hub that all tests share: one that takes uploads."""
+    del waits
+    with WritableHub() as server, posing_as_the_hub(server, monkeypatch, tmp_path / "cache", token=TOKEN):
         yield server
-        huggingface_hub.close_session()
 
 
 @pytest.fixture(scope="session")
