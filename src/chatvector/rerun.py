@@ -156,7 +156,8 @@ def _on_the_same_grid(
     if model is None or thin[0] == thin[1]:
         return now
     run = manifest.get("run") or {}
-    if model.revision is not None and model.revision in run.get("revisions", {}).values():
+    commits = {*run.get("revisions", {}).values(), *(one["commit"] for one in manifest.get("origins", {}).values())}
+    if model.revision is not None and model.revision in commits:
         return {**now, "samples": expected["samples"]}  # the same commit holds the same bytes
     return fingerprint_like(model, expected).as_dict()
 

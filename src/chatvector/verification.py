@@ -27,7 +27,7 @@ from chatvector.checkpoint.storage import LocalDirectory, Storage
 from chatvector.checks.doctor.examine import Diagnosis, examine_opened
 from chatvector.checks.doctor.patient import Patient
 from chatvector.checks.recompute import Advance, Comparison, compare
-from chatvector.errors import InputError, MissingInput, UsageError, first_five
+from chatvector.errors import HubError, InputError, MissingInput, UsageError, first_five
 from chatvector.origins import parents_of
 from chatvector.output_files import index_bytes, side_files
 from chatvector.preparation import Job, prepare
@@ -166,7 +166,7 @@ def _verify(
     notes = list(_notes(manifest))
     with ExitStack() as stack:
         # 2. The parents, as they are today, and the plan that they make.
-        job = _job(manifest, output, stack, say)
+        job = _job(manifest, output, stack, say, full=full)
         # 3. Files, sizes, digests.
         checks = [_files(manifest, storage, listing, notes, full=full)]
         model = _open(storage, output, stack)
@@ -174,9 +174,8 @@ def _verify(
         #    tokenizer, conversations, tokens, stop ids), the side files and the manifest's own account.
         with ThreadPoolExecutor(1, "side-files") as beside:
             alone = beside.submit(_model, model, notes)
-            if job is None:
-                reason = f"{MANIFEST} was published without the places of the parents; nothing is computed again"
-                checks += [Check(name, None, reason) for name in ("weights", "side files", "manifest")]
+            if isinstance(job, str):
+                checks += [Check(name, None, job) for name in ("weights", "side files", "manifest")]
             else:
                 again = beside.submit(lambda: [_side_files(job, storage, listing, say), _account(job, manifest)])
                 checks.append(_weights(job, model, started, full=full, threads=threads))
@@ -207,14 +206,23 @@ def _notes(manifest: Mapping[str, Any]) -> Iterator[str]:
         yield f"written by chatvector {manifest.get('chatvector')}, verified by {__version__}"
 
 
-def _job(manifest: Mapping[str, Any], output: str, stack: ExitStack, say: Say) -> Job | None:
-    if not manifest.get("run"):
-        return None
+def _job(manifest: Mapping[str, Any], output: str, stack: ExitStack, say: Say, *, full: bool) -> Job | str:
+    """The plan of today's parents, or why there is none. A sample of models on the hub is read by range."""
     where = f"{output}/{MANIFEST}"
-    # What lineage thinks of the parents was said when the model was made.
-    recipe = recipe_of(manifest, Path(where)).model_copy(update={"force_lineage": True})
+    published = not manifest.get("run")
     try:
-        job = prepare(recipe, stack, say)
+        # What lineage thinks of the parents was said when the model was made.
+        recipe = recipe_of(manifest, Path(where)).model_copy(update={"force_lineage": True})
+    except UsageError as problem:
+        if not published:
+            raise
+        return f"nothing is computed again: {problem}"
+    try:
+        job = prepare(recipe, stack, say, stream=None if full else True)
+    except HubError as problem:
+        if not published:
+            raise
+        return f"nothing is computed again: the parents on the hub cannot be read ({problem})"
     except InputError as problem:
         raise type(problem)(f"{output}: its parents cannot be read any more: {problem}") from problem
     changed = changed_parents(manifest, job)

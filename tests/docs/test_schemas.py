@@ -40,7 +40,7 @@ MODEL = "`chat_vector.json` of a model, and `apply --json`, `run --json`"
 VECTOR = "`chat_vector.json` of a vector, and `extract --json`"
 PLAN = "`plan --json`, and `apply --dry-run --json`"
 SHARED_BY_VECTOR = ("format", "chatvector", "plan", "files.*.bytes", "parents.", "statistics.", "run.")
-SHARED_BY_PLAN = ("plan", "parents.", "chat_format.", "vocabulary.", "scales[]", "lineage[]")
+SHARED_BY_PLAN = ("plan", "parents.", "chat_format.", "vocabulary.", "scales[]", "lineage[]", "licences.")
 
 
 def section(title: str) -> dict[str, tuple[str, bool]]:

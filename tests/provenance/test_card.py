@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 import yaml
 from huggingface_hub import ModelCard
+from typer.testing import CliRunner
 
 from builders import BF16, TEMPLATE, Trio, trio_specs, write_trio
+from chatvector.cli.main import app
 from chatvector.pipeline import Result, apply
 from chatvector.provenance.card import code, metadata, model_card
 from chatvector.provenance.manifest import publishable
@@ -232,3 +234,23 @@ def test_code_spans(text: str, expected: str) -> None:
 def test_dtypes_of_the_trio_do_not_matter_to_the_card(tmp_path: Path) -> None:
     trio = write_trio(tmp_path, trio_specs(dtype=BF16))
     assert "stats" not in read(merge(trio, tmp_path / "out", stats="full").output)[1]
+
+
+def test_a_plan_says_licences_and_conflicts_before_anything_is_written(tmp_path: Path) -> None:
+    trio = licensed_trio(
+        tmp_path,
+        target={"README.md": card(license="mit")},
+        base={"README.md": card(license="llama3.1")},
+        chat={"README.md": card(license="cc-by-nc-4.0")},
+    )
+    words = [str(trio.target), "--base", str(trio.base), "--chat", str(trio.chat)]
+    plain = CliRunner().invoke(app, ["plan", *words], prog_name="chatvector")
+    assert plain.exit_code == 0, plain.output
+    assert "warning: licences: chat: cc-by-nc-4.0 excludes commercial use, of the output too" in plain.stderr
+    assert "licence of the output: llama3.1-and-cc-by-nc-4.0" in plain.stdout
+    assert "llama3.1 asks for a name that begins with 'Llama', or push refuses" in plain.stdout
+    assert "llama3.1 asks to show 'Built with Llama'" in plain.stdout
+    dry = CliRunner().invoke(app, ["apply", *words, "--dry-run", "--json"], prog_name="chatvector")
+    licences = json.loads(dry.stdout)["licences"]
+    assert "chat: cc-by-nc-4.0 excludes commercial use, of the output too" in licences["conflicts"]
+    assert licences == merge(trio, tmp_path / "out", scale=1.0).manifest["licences"]

@@ -125,7 +125,7 @@ def test_the_sample_of_a_large_tensor_is_spread_and_holds_every_transplanted_row
     with ExitStack() as stack:
         job = prepare(Recipe(target=str(trio.target), vectors=(vector,)), stack, silent)
         for tensor in job.plan.tensors:
-            pieces = list(_sample(tensor))
+            pieces = list(_sample(tensor, SAMPLE_BLOCKS))
             assert all(start < stop <= tensor.elements for start, stop in pieces)
             assert all(one[1] <= other[0] for one, other in pairwise(pieces)), "none overlaps"
             assert pieces[0][0] == 0

@@ -142,7 +142,7 @@ def test_a_published_manifest_is_verified_as_far_as_it_goes(output: Body) -> Non
     found = verify(str(output.path), generate=False)
     assert found.ok
     assert [each.name for each in found.checks if each.ok is None] == ["weights", "side files", "manifest", "reply"]
-    assert "published without the places of the parents" in check(found, "weights").summary
+    assert "published without the places of target, vectors.0.base, vectors.0.chat" in check(found, "weights").summary
     assert found.summary.endswith("not checked: weights, side files, manifest, reply")
     output.write("config.json", "{}")
     assert {each.name for each in verify(str(output.path), generate=False).checks if each.ok is False} == {

@@ -21,11 +21,12 @@ from chatvector.arithmetic.native import NativeKernel, engine
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Unit
 from chatvector.arithmetic.reading import Buffer, Buffers, read_slice
 from chatvector.checkpoint.tensor_files import TensorFiles
-from chatvector.checks.selfcheck import recompute
+from chatvector.checks.selfcheck import REMOTE_READS, reads_from_afar, recompute
 
 # The default sample: so many blocks of every tensor, evenly spread, of about so many elements, in whole rows where rows
-# are mapped, and every transplanted row.
+# are mapped, and every transplanted row. Over a network each block is four requests: fewer, of many at a time.
 SAMPLE_BLOCKS, SAMPLE_ELEMENTS = 8, 4096
+SAMPLE_BLOCKS_FROM_AFAR = 2
 # Elements of one step in scratch: three arrays of 256 KiB stay in the second-level cache.
 STEP_ELEMENTS = 65_536
 # Elements that are read at once from each source where nothing but bytes is mapped: 1 MiB of BF16, which a disk likes
@@ -86,14 +87,18 @@ def compare(
     """
     wrong = list(_by_header(plan, written))
     skipped = {difference.tensor for difference in wrong}
+    far = written.is_remote or reads_from_afar(plan)
+    blocks = SAMPLE_BLOCKS_FROM_AFAR if far else SAMPLE_BLOCKS
     pieces = (
         (index, start, stop)
         for index, tensor in enumerate(plan.tensors)
         if tensor.name not in skipped
-        for start, stop in (_whole(plan, tensor) if full else _sample(tensor))
+        for start, stop in (_whole(plan, tensor) if full else _sample(tensor, blocks))
     )
     run = _Run(plan, written, pieces, advance)
     count = max(1, min(threads or THREADS_PER_CORE * available_cores(), MOST_THREADS))
+    if far and not full and threads is None:
+        count = REMOTE_READS
     with ThreadPoolExecutor(count, "verify") as pool:
         pending = {pool.submit(run.work) for _ in range(count)}
         try:
@@ -130,16 +135,14 @@ def _whole(plan: Plan, tensor: TensorPlan) -> Iterator[tuple[int, int]]:
         yield start, min(start + step, tensor.elements)
 
 
-def _sample(tensor: TensorPlan) -> Iterator[tuple[int, int]]:
+def _sample(tensor: TensorPlan, blocks: int) -> Iterator[tuple[int, int]]:
     """Even blocks, cut so that none overlaps; whole rows where rows are mapped, transplanted ones among them."""
     width = tensor.row_elements if tensor.is_mapped else 1
     if tensor.elements == 0 or width == 0:
         return
     rows = tensor.elements // width
     count = max(1, SAMPLE_ELEMENTS // width)
-    starts = (
-        {(rows - count) * number // (SAMPLE_BLOCKS - 1) for number in range(SAMPLE_BLOCKS)} if rows > count else {0}
-    )
+    starts = {(rows - count) * number // (blocks - 1) for number in range(blocks)} if rows > count else {0}
     chosen = {(start, min(start + count, rows)) for start in starts}
     if tensor.transplant is not None and tensor.transplant.rows is not None:
         chosen |= {(int(row), int(row) + 1) for row in np.flatnonzero(tensor.transplant.rows >= 0)}

@@ -63,12 +63,16 @@ def check_weights(plan: Plan, written: TensorFiles) -> WeightCheck:
         return stop - start
 
     blocks = [(tensor, start, stop) for tensor in plan.tensors for start, stop in _spans(tensor)]
-    readers = {part.reader for tensor in plan.tensors for part in tensor.slices()}
-    far = any(isinstance(reader, TensorFiles) and reader.is_remote for reader in readers)
     # Over a network a small read is one long wait: many at a time.
-    with ThreadPoolExecutor(REMOTE_READS if far else 1) as pool:
+    with ThreadPoolExecutor(REMOTE_READS if reads_from_afar(plan) else 1) as pool:
         elements = sum(pool.map(check, blocks))
     return WeightCheck(len(plan.tensors), elements)
+
+
+def reads_from_afar(plan: Plan) -> bool:
+    """Whether a parent is read over a network."""
+    readers = {part.reader for tensor in plan.tensors for part in tensor.slices()}
+    return any(isinstance(reader, TensorFiles) and reader.is_remote for reader in readers)
 
 
 @dataclass(frozen=True)

@@ -75,14 +75,19 @@ def show_plan(recipe: Recipe, console: Console, check: Callable[[Job], None] = l
 
     from chatvector.arithmetic.execute import choose_threads
     from chatvector.cli.describe import job_document, job_text
+    from chatvector.origins import parents_of
     from chatvector.pipeline import check_places
     from chatvector.preparation import prepare
+    from chatvector.provenance.licences import judge
 
     with ExitStack() as stack:
         job = prepare(recipe, stack, console.say, stream=True)
         check(job)
         check_places(job)
         threads = choose_threads(job.plan, recipe.memory_bytes, recipe.threads)
-        for line in job.warnings:
+        licences = judge(parents_of(job, console.say))
+        for line in (*job.warnings, *(f"licences: {line}" for line in licences.conflicts)):
             console.warn(line)
-        console.result(job_document(job, threads), job_text(job, threads))
+        for line in licences.undetermined:
+            console.say(f"licences: {line}")
+        console.result(job_document(job, threads, licences), job_text(job, threads, licences))

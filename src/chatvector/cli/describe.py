@@ -13,11 +13,12 @@ from chatvector.vocabulary.choice import describe as describe_choice
 if TYPE_CHECKING:
     from chatvector.checkpoint.remote import Transfer
     from chatvector.preparation import Job
+    from chatvector.provenance.licences import Verdict
 
 WIDTH = 110
 
 
-def job_document(job: Job, threads: int) -> dict[str, Any]:
+def job_document(job: Job, threads: int, licences: Verdict) -> dict[str, Any]:
     """The plan as data: schema in docs/manifest.md."""
     from chatvector.preparation import transfers
     from chatvector.record import effective_scales, fingerprints
@@ -40,11 +41,12 @@ def job_document(job: Job, threads: int) -> dict[str, Any]:
         "vocabulary": job.vocabulary.report.as_dict(),
         "scales": effective_scales(job),
         "lineage": [None if verdict is None else verdict.summary() for verdict in job.lineage],
+        "licences": licences.as_dict(),
         "warnings": list(job.warnings),
     }
 
 
-def job_text(job: Job, threads: int) -> str:
+def job_text(job: Job, threads: int, licences: Verdict) -> str:
     """The plan for people."""
     lines = [
         f"plan {job.plan.hash}: {len(job.plan.tensors)} tensors, reads {_size(job.plan.bytes_read)},"
@@ -62,7 +64,20 @@ def job_text(job: Job, threads: int) -> str:
     lines += [transfer_text(one, stream=job.recipe.stream) for one in transfers(job)]
     lines.append(format_text(describe_choice(job.choice), job.recipe.system_prompt))
     lines.append(vocabulary_text(job.vocabulary.report.as_dict()))
+    lines.append(licences_text(licences))
     return "\n".join(line for line in lines if line)
+
+
+def licences_text(licences: Verdict) -> str:
+    """The output's licence and what publishing asks for; conflicts are said apart."""
+    lines = [f"licence of the output: {licences.output or 'not determined'}"]
+    lines += [
+        f"  {licence.id} asks for a name that begins with {text!r}, or push refuses"
+        for licence, text in licences.rules("name")
+    ]
+    lines += [f"  {licence.id} asks to show {text!r}" for licence, text in licences.rules("display")]
+    lines += [f"  not to be shared: {line}" for line in licences.forbidden]
+    return "\n".join(lines)
 
 
 def transfer_text(one: Transfer, *, stream: bool) -> str:

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parents on the hub: read again by range, pinned to the commits of the manifest, also of a published one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from huggingface_hub import constants
+
+from builders import Shape, trio_specs, write_trio
+from chatvector.errors import HubError
+from chatvector.pipeline import apply
+from chatvector.provenance.manifest import MANIFEST, publishable, to_bytes
+from chatvector.recipe import Recipe, VectorSpec
+from chatvector.verification import Check, Verification, verify
+from doctor.patients import Body
+from hub_server import Fault, HubServer
+
+NAMES = {"base": "meta/base", "chat": "meta/chat", "target": "org/ko"}
+
+
+@pytest.fixture
+def output(tmp_path: Path, hub: HubServer) -> Body:
+    """A merge of some megabytes of models on the hub, whose downloads are gone again."""
+    written = write_trio(tmp_path / "trio", trio_specs(Shape(vocabulary=8192, hidden=64, mlp=256)))
+    for role, name in NAMES.items():
+        folder: Path = getattr(written, role)
+        hub.add(name, {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()})
+    vector = VectorSpec(base=NAMES["base"], chat=NAMES["chat"], scale=0.5)
+    made = apply(Recipe(target=NAMES["target"], vectors=(vector,), output=str(tmp_path / "out"))).output
+    shutil.rmtree(constants.HF_HUB_CACHE)
+    return Body(made)
+
+
+def check(found: Verification, name: str) -> Check:
+    return next(each for each in found.checks if each.name == name)
+
+
+def weights_that_landed() -> list[Path]:
+    return list(Path(constants.HF_HUB_CACHE).rglob("*.safetensors"))
+
+
+def test_a_sample_is_read_by_range(hub: HubServer, output: Body) -> None:
+    hub.log.clear()
+    found = verify(str(output.path), generate=False)
+    assert found.ok, found.problems
+    assert check(found, "weights").ok is True
+    assert check(found, "side files").ok is True
+    assert not weights_that_landed()
+    asked = [each for each in hub.log if each.path.endswith(".safetensors") and each.method == "GET"]
+    assert asked
+    assert all("range" in {key.lower() for key in each.headers} for each in asked)
+
+
+def test_the_commits_of_the_manifest_count(hub: HubServer, output: Body) -> None:
+    hub.add("org/ko", {"config.json": b"{}", "model.safetensors": b"moved on"})
+    assert verify(str(output.path), generate=False).ok
+
+
+def test_a_difference_in_the_sample_is_found(output: Body) -> None:
+    with output.weights() as weights:
+        name = "model.layers.1.mlp.down_proj.weight"
+        weights[name].reshape(-1)[-1] += np.asarray(1, weights[name].dtype)
+    found = verify(str(output.path), generate=False)
+    assert not found.ok
+    assert any(name in problem for problem in found.problems)
+
+
+def test_everything_is_downloaded_once(output: Body) -> None:
+    found = verify(str(output.path), generate=False, full=True)
+    assert found.ok, found.problems
+    assert len(weights_that_landed()) == 3
+
+
+@pytest.fixture
+def published(output: Body) -> Body:
+    """With the manifest that `push` sends."""
+    output.write(MANIFEST, to_bytes(publishable(json.loads((output.path / MANIFEST).read_text("utf-8")))))
+    return output
+
+
+def test_a_published_output_is_verified_against_the_hub(published: Body) -> None:
+    found = verify(str(published.path), generate=False)
+    assert found.ok, found.problems
+    assert [each.name for each in found.checks if each.ok is None] == ["reply"]
+    assert not weights_that_landed()
+
+
+def test_without_a_hub_a_published_output_is_verified_by_itself(hub: HubServer, published: Body) -> None:
+    hub.faults += [Fault("GET", "/", status=503), Fault("HEAD", "/", status=503)]
+    found = verify(str(published.path), generate=False)
+    assert found.ok
+    assert [each.name for each in found.checks if each.ok is None] == ["weights", "side files", "manifest", "reply"]
+    assert "the parents on the hub cannot be read" in check(found, "weights").summary
+
+
+def test_without_a_hub_an_output_with_its_places_cannot_be_verified(hub: HubServer, output: Body) -> None:
+    hub.faults += [Fault("GET", "/", status=503), Fault("HEAD", "/", status=503)]
+    with pytest.raises(HubError):
+        verify(str(output.path), generate=False)
