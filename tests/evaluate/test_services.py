@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,14 @@ from scripted_backend import ScriptedBackend
 from chatvector.errors import InputError, MissingInput, UsageError
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.cached_backend import CachedBackend
+from chatvector.evaluate.cached_scorer import CachedScorer, score_key
 from chatvector.evaluate.scorers.classifier import ClassifierScorer
 from chatvector.evaluate.scorers.guard import GenerativeGuard
 from chatvector.evaluate.scorers.judge_verdict import JudgeGuard
 from chatvector.evaluate.scorers.labelled import Labelled, guard_agrees, patterns_agree, read_labelled
 from chatvector.evaluate.scorers.linear import LinearScorer
 from chatvector.evaluate.scorers.moderation import ModerationScorer
+from chatvector.evaluate.scorers.text_scorer import CallableScorer, Card, ScorerInfo
 from chatvector.evaluate.scorers.verdicts import Exchange
 from chatvector.evaluate.services import guard_of, toxicity_scorer
 from chatvector.runtime.backend import Prompt, Reply, Sampling
@@ -103,6 +107,41 @@ def test_failures_are_asked_for_again_and_batches_are_kept(tmp_path: Path) -> No
         before = len(dying.asked)
         CachedBackend(dying, cache, batch=2).generate(more[:2], Sampling())
         assert len(dying.asked) == before
+
+
+def test_scores_are_asked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def length(texts: Sequence[str], _: str) -> list[dict[str, float]]:
+        asked.append(tuple(texts))
+        if "dies" in texts:
+            raise RuntimeError
+        return [{"toxicity": len(text) / 10} for text in texts]
+
+    info = ScorerInfo("length", "1", None, ("en",), ("toxicity",), Card("test"))
+    with Cache(tmp_path / "cache") as cache:
+        scorer = CachedScorer(CallableScorer(length, info), cache, batch=2)
+        with pytest.raises(RuntimeError):
+            scorer.score(["a", "bb", "a", "ccc", "dies"], "en")
+    assert asked == [("a", "bb"), ("ccc", "dies")]
+    with Cache(tmp_path / "cache") as cache:
+        again = CachedScorer(CallableScorer(length, info), cache)
+        assert [each["toxicity"] for each in again.score(["a", "bb", "ccc"], "en")] == [0.1, 0.2, 0.3]
+        assert asked[2:] == [("ccc",)]
+        with pytest.raises(UsageError, match="was asked for ko"):
+            again.score(["a"], "ko")
+        # Another version, other attributes, another language: another score.
+        keys = {
+            score_key(info, "a", "en"),
+            score_key(info, "a", "zh"),
+            score_key(replace(info, version="2"), "a", "en"),
+            score_key(replace(info, parameters={"labels": {"x": "toxicity"}}), "a", "en"),
+        }
+        assert len(keys) == 4
+        assert score_key(replace(info, forced=True), "a", "en") in keys
+        monkeypatch.setenv("OPENAI_API_KEY", "k")
+        assert isinstance(toxicity_scorer("moderation", cache=cache), CachedScorer)
+        assert isinstance(toxicity_scorer("linear", cache=cache), LinearScorer)
 
 
 # --- agreement with people -------------------------------------------------------------------------------------------

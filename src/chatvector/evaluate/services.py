@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from chatvector.errors import UsageError
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.cached_backend import CachedBackend
+from chatvector.evaluate.cached_scorer import CachedScorer
 from chatvector.evaluate.scorers.guard import FORMATS, GenerativeGuard, format_for
 from chatvector.evaluate.scorers.judge_verdict import JudgeGuard
 from chatvector.evaluate.scorers.text_scorer import TextScorer
@@ -36,6 +37,7 @@ def toxicity_scorer(
     labels: Mapping[str, str] | None = None,
     device: str = "cpu",
     forced: bool = False,
+    cache: Cache | None = None,
 ) -> TextScorer:
     """The scorer that `name` means.
 
@@ -43,6 +45,7 @@ def toxicity_scorer(
         languages: that a classifier or the endpoint was made for, where its name does not say.
         labels: of a classifier, label → attribute.
         forced: score languages that it was not made for; recorded.
+        cache: where scores are kept; the bundled scorer needs none.
 
     Raises UsageError for a combination without meaning, MissingInput without a key, MissingExtra without `[local]`.
     """
@@ -61,12 +64,15 @@ def toxicity_scorer(
         raise UsageError(f"--toxicity {name}: {kind} has its languages and takes nothing after its name")
     if kind == "linear":
         return LinearScorer(forced=forced)
+    scorer: TextScorer
     if kind == "perspective":
-        return PerspectiveScorer(forced=forced)
-    if kind == "moderation":
+        scorer = PerspectiveScorer(forced=forced)
+    elif kind == "moderation":
         spoken = tuple(languages) or moderation.LANGUAGES
-        return moderation.ModerationScorer(rest or moderation.SNAPSHOT, languages=spoken, forced=forced)
-    return ClassifierScorer(name, tuple(languages) or None, labels, device=device, forced=forced)
+        scorer = moderation.ModerationScorer(rest or moderation.SNAPSHOT, languages=spoken, forced=forced)
+    else:
+        scorer = ClassifierScorer(name, tuple(languages) or None, labels, device=device, forced=forced)
+    return scorer if cache is None else CachedScorer(scorer, cache)
 
 
 def guard_of(backend: Backend, *, form: str | None = None, cache: Cache | None = None, forced: bool = False) -> Guard:
