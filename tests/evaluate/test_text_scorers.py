@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import pytest
 from json_server import Asked, json_server
 
-from chatvector.errors import DamagedFile, HubError, MissingInput, UsageError
-from chatvector.evaluate.scorers.endpoint import Endpoint
+from chatvector.errors import DamagedFile, HubError, UsageError
+from chatvector.evaluate.scorers.endpoint import ask
 from chatvector.evaluate.scorers.moderation import ModerationScorer
 from chatvector.evaluate.scorers.perspective import LAST_DAY, PerspectiveScorer, today
 from chatvector.evaluate.scorers.text_scorer import CallableScorer, Card, ScorerInfo
+from chatvector.runtime.http_json import JsonClient
 
 INFO = ScorerInfo("mine", "1", None, ("en", "zh-Hant"), ("toxicity",), Card("for this test"))
 
@@ -71,52 +72,28 @@ def test_what_is_no_score_is_an_error(given: list[dict[str, Any]], message: str)
 # --- the endpoint ----------------------------------------------------------------------------------------------------
 
 
-def endpoint(url: str, waits: list[float] | None = None, **settings: Any) -> Endpoint:
-    return Endpoint(f"{url}/v1/x", "the service", sleep=([] if waits is None else waits).append, **settings)
+def client(url: str, **settings: Any) -> JsonClient:
+    return JsonClient(url, sleep=lambda _: None, **settings)
 
 
-def test_busy_signals_are_waited_out() -> None:
-    waits: list[float] = []
-
-    def answer(number: int, _: Asked) -> tuple[int, Any, Mapping[str, str]]:
-        return [(429, {}, {"Retry-After": "7"}), (503, {}, {}), (200, {"ok": 1}, {})][number]
-
-    with json_server(answer) as server:
-        assert endpoint(server.url, waits).post({"a": 1}) == {"ok": 1}
-    assert waits == [7.0, 2.0]
-    assert [each.body for each in server.asked] == [{"a": 1}] * 3
-
-
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_does_not_carry_the_key_away(status: int) -> None:
-    with json_server(lambda *_: (200, {"stolen": True})) as other:
-        where = {"Location": f"{other.url}/v1/x"}
-        with json_server(lambda *_: (status, {}, where)) as server, pytest.raises(HubError, match=f"HTTP {status}"):
-            endpoint(server.url, headers={"Authorization": "Bearer secret"}).post({})
-    assert other.asked == []
-
-
-def test_what_does_not_work_is_said_in_one_line() -> None:
+def test_what_does_not_work_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_KEY", "secret")
     body = {"error": {"message": "bad\nattribute"}}
-    with json_server(lambda *_: (400, body)) as server, pytest.raises(HubError, match=r"HTTP 400 .* bad attribute"):
-        endpoint(server.url).post({})
-    assert len(server.asked) == 1
-    with json_server(lambda *_: (500, b"<html>")) as server, pytest.raises(HubError, match="HTTP 500 after 3 tries"):
-        endpoint(server.url, tries=3).post({})
-    with json_server(lambda *_: (200, b"[1]")) as server, pytest.raises(HubError, match="something else than a JSON"):
-        endpoint(server.url).post({})
-    with pytest.raises(HubError, match="does not answer after 2 tries"):
-        endpoint(server.url, tries=2).post({})
-    with pytest.raises(UsageError, match="is no http"):
-        Endpoint("file:///etc/passwd", "the service")
-
-
-def test_a_refused_key_is_the_users_to_mend_and_is_not_printed() -> None:
-    with json_server(lambda *_: (401, {"error": {"message": "no such key"}})) as server:
-        service = endpoint(server.url, headers={"Authorization": "Bearer secret"})
-        with pytest.raises(UsageError, match="refuses the key") as refused:
-            service.post({})
-    assert "secret" not in f"{refused.value} {service!r}"
+    with (
+        json_server(lambda *_: (400, body)) as server,
+        pytest.raises(HubError, match=r"it refuses this \(400: bad attr"),
+    ):
+        ask(client(server.url), "/x", {}, "it")
+    with json_server(lambda *_: (403, {"error": "no such key"})) as server:
+        service = client(server.url, key_variable="A_KEY", key_header="X-Key")
+        with pytest.raises(HubError, match=r"it refuses the key in A_KEY \(403: no such key\)"):
+            ask(service, "/x", {}, "it")
+        assert server.asked[0].headers["X-Key"] == "secret"
+        assert "Authorization" not in server.asked[0].headers
+    with json_server(lambda *_: (200, b"[1]")) as server, pytest.raises(HubError, match="answers with list"):
+        ask(client(server.url), "/x", {}, "it")
+    with pytest.raises(HubError, match="did not answer"):
+        ask(client(server.url, attempts=2), "/x", {}, "it")
 
 
 # --- moderation ------------------------------------------------------------------------------------------------------
@@ -130,7 +107,7 @@ def moderated(_: int, asked: Asked) -> tuple[int, Any]:
 
 
 def moderation(url: str, **settings: Any) -> ModerationScorer:
-    return ModerationScorer(base_url=url, endpoint=endpoint(url), **settings)
+    return ModerationScorer(base_url=url, client=client(url), **settings)
 
 
 def test_moderation_maps_categories_and_batches() -> None:
@@ -152,7 +129,7 @@ def test_moderation_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="changes without notice"):
         ModerationScorer(snapshot="omni-moderation-latest")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(MissingInput, match="set OPENAI_API_KEY"):
+    with pytest.raises(UsageError, match="OPENAI_API_KEY, which holds its key, is not set"):
         ModerationScorer()
     answer = {"model": "omni-moderation-2027-01-01", "results": []}
     with (
@@ -180,7 +157,7 @@ def test_moderation_that_answers_nonsense(answer: dict[str, Any], message: str) 
 
 
 def perspective(url: str, **settings: Any) -> PerspectiveScorer:
-    return PerspectiveScorer(endpoint=endpoint(url), sleep=lambda _: None, clock=lambda: LAST_DAY, **settings)
+    return PerspectiveScorer(client=client(url), sleep=lambda _: None, clock=lambda: LAST_DAY, **settings)
 
 
 def test_perspective_until_its_last_day() -> None:
@@ -211,7 +188,7 @@ def test_perspective_after_its_last_day() -> None:
 
 def test_perspective_without_key_or_score(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PERSPECTIVE_API_KEY", raising=False)
-    with pytest.raises(MissingInput, match="set PERSPECTIVE_API_KEY"):
+    with pytest.raises(UsageError, match="PERSPECTIVE_API_KEY, which holds its key, is not set"):
         PerspectiveScorer(clock=lambda: LAST_DAY)
     with json_server(lambda *_: (200, {"attributeScores": {}})) as server, pytest.raises(HubError, match="TOXICITY"):
         perspective(server.url).score(["a"], "en")

@@ -47,7 +47,7 @@ def toxicity_scorer(
         forced: score languages that it was not made for; recorded.
         cache: where scores are kept; the bundled scorer needs none.
 
-    Raises UsageError for a combination without meaning, MissingInput without a key, MissingExtra without `[local]`.
+    Raises UsageError for a combination without meaning or a key that is not set, MissingExtra without `[local]`.
     """
     from chatvector.evaluate.scorers import moderation
     from chatvector.evaluate.scorers.classifier import ClassifierScorer

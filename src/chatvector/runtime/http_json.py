@@ -53,12 +53,14 @@ class JsonClient:
         url: str,
         *,
         key_variable: str | None = None,
+        key_header: str | None = None,
         timeout: float = 600.0,
         attempts: int = ATTEMPTS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`key_variable` names the environment variable that holds the key; it is read at each request. `timeout` is
-        the longest silence in seconds: a long reply comes at once at its end.
+        """`key_variable` names the environment variable that holds the key; it is read at each request, and goes into
+        `key_header` as it is, or without one as `Authorization: Bearer`. `timeout` is the longest silence in seconds: a
+        long reply comes at once at its end.
 
         Raises UsageError for a URL that is not http(s), or a variable that is not set.
         """
@@ -70,6 +72,7 @@ class JsonClient:
         if key_variable is not None and not _key(key_variable):
             raise UsageError(f"{url}: the environment variable {key_variable}, which holds its key, is not set")
         self.url, self.key_variable, self.timeout = url.rstrip("/"), key_variable, timeout
+        self.key_header = key_header
         self.attempts, self._sleep = attempts, sleep
         handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
         if parts.hostname in _LOOPBACK:
@@ -127,7 +130,8 @@ class JsonClient:
         if body is not None:
             headers["Content-Type"] = "application/json"
         if self.key_variable is not None:
-            headers["Authorization"] = f"Bearer {_key(self.key_variable)}"
+            key = _key(self.key_variable)
+            headers |= {self.key_header: key} if self.key_header else {"Authorization": f"Bearer {key}"}
         request = urllib.request.Request(f"{self.url}{path}", data=body, headers=headers)
         with self._opener.open(request, timeout=timeout) as answer:
             return json.loads(answer.read())

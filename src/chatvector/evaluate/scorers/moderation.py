@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatvector.errors import HubError, UsageError
-from chatvector.evaluate.scorers.endpoint import Endpoint, key_from_environment
+from chatvector.evaluate.scorers.endpoint import ask
 from chatvector.evaluate.scorers.text_scorer import Card, ScorerBase, ScorerInfo, Scores, checked
 from chatvector.evaluate.task import Language
+from chatvector.runtime.http_json import JsonClient
 
 SNAPSHOT = "omni-moderation-2024-09-26"
 BASE_URL = "https://api.openai.com/v1"
@@ -40,28 +41,23 @@ NAMES = {
 class ModerationScorer(ScorerBase):
     """Scores by a moderation endpoint, `batch` texts a request.
 
-    Raises UsageError for a name that is no snapshot, MissingInput without a key (`$OPENAI_API_KEY`) where the address
-    is the public one.
+    Raises UsageError for a name that is no snapshot, and without a key (`$OPENAI_API_KEY`) where the address is the
+    public one.
     """
 
     snapshot: str = SNAPSHOT
     base_url: str = BASE_URL
     languages: tuple[Language, ...] = LANGUAGES
     batch: int = 32
-    endpoint: Endpoint | None = field(default=None, repr=False)
-    _service: Endpoint = field(init=False, repr=False)
+    client: JsonClient | None = field(default=None, repr=False)
+    _service: JsonClient = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.snapshot.endswith("-latest"):
             raise UsageError(f"{self.snapshot} changes without notice: name a snapshot such as {SNAPSHOT}")
         # Now, so that a missing key is said before anything is generated.
-        object.__setattr__(self, "_service", self.endpoint or self._public())
-
-    def _public(self) -> Endpoint:
-        headers = {}
-        if self.base_url == BASE_URL:
-            headers["Authorization"] = f"Bearer {key_from_environment(KEY, 'The moderation endpoint')}"
-        return Endpoint(f"{self.base_url.rstrip('/')}/moderations", "the moderation endpoint", headers)
+        key = KEY if self.base_url == BASE_URL else None
+        object.__setattr__(self, "_service", self.client or JsonClient(self.base_url, key_variable=key))
 
     @property
     def info(self) -> ScorerInfo:
@@ -86,7 +82,8 @@ class ModerationScorer(ScorerBase):
         scores: list[Scores] = []
         for start in range(0, len(texts), self.batch):
             part = list(texts[start : start + self.batch])
-            answer = self._service.post({"model": self.snapshot, "input": part})
+            body = {"model": self.snapshot, "input": part}
+            answer = ask(self._service, "/moderations", body, "the moderation endpoint")
             if (named := answer.get("model", self.snapshot)) != self.snapshot:
                 raise HubError(
                     f"the moderation endpoint answers as {named}, asked for was {self.snapshot}: name what it is"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatvector.errors import HubError, UsageError
-from chatvector.evaluate.scorers.endpoint import Endpoint, key_from_environment
+from chatvector.evaluate.scorers.endpoint import ask
 from chatvector.evaluate.scorers.text_scorer import (
     ATTRIBUTES,
     Card,
@@ -24,9 +24,10 @@ from chatvector.evaluate.scorers.text_scorer import (
     checked,
 )
 from chatvector.evaluate.task import Language
+from chatvector.runtime.http_json import JsonClient
 
 LAST_DAY = datetime.date(2026, 12, 31)
-URL = "https://commentanalyzer.googleapis.com/v1alpha1/comments:analyze"
+URL = "https://commentanalyzer.googleapis.com/v1alpha1"
 KEY = "PERSPECTIVE_API_KEY"
 INSTEAD = (
     "a classifier (textdetox for Chinese and Japanese, Detoxify for English), a moderation endpoint, or a guard model"
@@ -42,14 +43,14 @@ def today() -> datetime.date:
 class PerspectiveScorer(ScorerBase):
     """One request a text, `pause` seconds apart (the free quota is one a second).
 
-    Raises UsageError after the service's last day, MissingInput without `$PERSPECTIVE_API_KEY`.
+    Raises UsageError after the service's last day, and without `$PERSPECTIVE_API_KEY`.
     """
 
     attributes: tuple[str, ...] = tuple(name for name in ATTRIBUTES if name != "sexually_explicit")
     """Those of the paper's table; all of them exist in English, Korean, Chinese and Japanese."""
     pause: float = 1.0
-    endpoint: Endpoint | None = field(default=None, repr=False)
-    _service: Endpoint = field(init=False, repr=False)
+    client: JsonClient | None = field(default=None, repr=False)
+    _service: JsonClient = field(init=False, repr=False)
     clock: Callable[[], datetime.date] = field(default=today, repr=False, compare=False)
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False, compare=False)
 
@@ -57,11 +58,9 @@ class PerspectiveScorer(ScorerBase):
         if self.clock() > LAST_DAY:
             raise UsageError(f"Perspective ended on {LAST_DAY:%d %B %Y}: use {INSTEAD}")
         # Now, so that a missing key is said before anything is generated.
-        object.__setattr__(self, "_service", self.endpoint or self._public())
-
-    def _public(self) -> Endpoint:
-        # In a header, not in the address: addresses end up in messages and logs.
-        return Endpoint(URL, "Perspective", {"X-Goog-Api-Key": key_from_environment(KEY, "Perspective")})
+        # The key goes into a header, not into the address: addresses end up in messages and logs.
+        public = self.client or JsonClient(URL, key_variable=KEY, key_header="X-Goog-Api-Key")
+        object.__setattr__(self, "_service", public)
 
     @property
     def notice(self) -> str:
@@ -94,7 +93,7 @@ class PerspectiveScorer(ScorerBase):
                 "requestedAttributes": {name.upper(): {} for name in self.attributes},
                 "doNotStore": True,
             }
-            scores.append(self._scores(self._service.post(body)))
+            scores.append(self._scores(ask(self._service, "/comments:analyze", body, "Perspective")))
         return checked("Perspective", scores, self.attributes, len(texts))
 
     def _scores(self, answer: dict[str, Any]) -> Scores:
