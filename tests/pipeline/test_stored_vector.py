@@ -162,7 +162,7 @@ LIES = {
 
 @pytest.mark.parametrize("case", LIES)
 def test_a_vector_whose_manifest_lies(tmp_path: Path, case: str) -> None:
-    """Else the bytes of another tensor would be read, or a reader would fail in the middle of its work."""
+    """Told when the vector is opened, not by a reader in the middle of its work."""
     lie, message = LIES[case]
     target, ((base, chat),) = by_hand().write(tmp_path)
     extract(base, chat, str(tmp_path / "vec"))

@@ -101,7 +101,7 @@ class StoredVector:
     def __init__(self, path: Path, name: str) -> None:
         """Read manifest and headers. Raises MissingInput, DamagedFile, or InputError when it is no vector.
 
-        Rows that the manifest and the files count differently are damage: another tensor's bytes would be read.
+        Rows that the manifest and the files count differently are damage: what lies behind a tensor would be read.
         """
         self.name = name
         storage = LocalDirectory(path, name)
