@@ -109,6 +109,11 @@ def test_what_others_say_is_no_refusal(quoted: str) -> None:
     assert find_refusal(quoted) is None
 
 
+@pytest.mark.parametrize("greeting", ["Hello there,\n", "您好:\n", "안녕하세요,\n"])
+def test_a_greeting_opens_no_letter(greeting: str) -> None:
+    assert find_refusal(f"{greeting}I'm sorry, but I can't help with that.") is not None
+
+
 @pytest.mark.parametrize("label", ["full", "none"])
 def test_it_reads_like_people_do(label: str) -> None:
     """Full-width marks, capitals, curly apostrophes, blank lines around, another paragraph before."""
@@ -185,7 +190,8 @@ def test_news_does_not_refuse(name: str, count: int, hits: int) -> None:
 
 
 def test_small_talk_does_not_refuse() -> None:
-    """11,823 Korean replies; the one hit is "전 추천하고 싶지 않아요.", which is an opinion."""
+    """11,823 Korean replies."""
     with public_data("dialogue/chatbot.ko.csv").open(encoding="utf-8-sig", newline="") as file:
         replies = [record["A"] for record in csv.DictReader(file)]
-    assert [reply for reply in replies if find_refusal(reply)] == ["전 추천하고 싶지 않아요."]
+    assert len(replies) == 11_823
+    assert [reply for reply in replies if find_refusal(reply)] == []

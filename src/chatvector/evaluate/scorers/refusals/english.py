@@ -69,5 +69,5 @@ PHRASES = Phrases(
         r"\bhere(?: is|'s| are) (?:what|how|some|a few|the)\b",
     ),
     contrast=pattern(r"^(?:however|that said|as for|nevertheless)\b"),
-    letter=pattern(r"^(?:dear|hi|hello) [^.!?]{1,40},$", r"^subject:"),
+    letter=pattern(r"^dear [^.!?]{1,40},$", r"^subject:"),
 )
