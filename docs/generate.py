@@ -16,10 +16,11 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 DOCS = Path(__file__).parent
-PAGES = ("cli.md", "recipe.md", "licences.md", "doctor.md")
+PAGES = ("cli.md", "recipe.md", "licences.md", "doctor.md", "evaluation.md")
 PART = re.compile(r"(<!-- generated: (?P<name>[\w -]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 WIDTH = 80
 
@@ -137,6 +138,78 @@ def faults(level: str) -> str:
     return "\n".join(lines)
 
 
+def tasks(_: str) -> str:
+    """The evaluation's tasks: axis, languages, primary figures."""
+    from chatvector.cli.tasks import known
+    from chatvector.evaluate.registry import LANGUAGES
+
+    lines = ["| task | axis | languages | headline figures |", "|---|---|---|---|"]
+    for entry in known().tasks:
+        task = entry.make()
+        figures = "; ".join(metric.title for metric in task.metrics if metric.primary) or task.metrics[0].title
+        languages = ", ".join(one for one in LANGUAGES if one in task.languages)
+        lines.append(f"| `{entry.name}` | {entry.axis} | {languages} | {figures} |")
+    return "\n".join(lines)
+
+
+def riders(_: str) -> str:
+    """What is measured on every reply."""
+    from chatvector.cli.tasks import known
+
+    lines = ["| figure | of | better |", "|---|---|---|"]
+    for entry in known().riders:
+        for metric in entry.make().metrics:
+            lines.append(f"| {metric.title} | `{entry.name}/{metric.name}` | {metric.better} |")
+    return "\n".join(lines)
+
+
+def suites(_: str) -> str:
+    """The suites: what for, and how many items of which task."""
+    from chatvector.cli.tasks import known
+
+    lines = ["| `--suite` | what for | items |", "|---|---|---|"]
+    for name, suite in known().suites.items():
+        counts = ", ".join(f"{task} {'all' if count is None else count}" for task, count in suite.tasks.items())
+        about = suite.about + (f" ({', '.join(suite.languages)} by default)" if suite.languages else "")
+        lines.append(f"| `{name}` | {about} | {counts} |")
+    return "\n".join(lines)
+
+
+def schema(model: str) -> str:
+    """The fields of a row of results: key, type, meaning."""
+    from chatvector.evaluate import results
+
+    cls = getattr(results, model)
+    meanings = field_docstrings(inspect.getsource(cls))
+    lines = ["| key | type | meaning |", "|---|---|---|"]
+    for name, field in cls.model_fields.items():
+        lines.append(f"| `{name}` | {json_kind(field.annotation)} | {meanings[name]} |")
+    return "\n".join(lines)
+
+
+def json_kind(annotation: Any) -> str:
+    """A type as JSON has it."""
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(annotation))
+    if get_origin(annotation) in (Union, UnionType):
+        kinds = [json_kind(one) for one in get_args(annotation)]
+        return " or ".join(kinds)
+    if get_origin(annotation) is Annotated:
+        return json_kind(get_args(annotation)[0])
+    text = str(annotation)
+    words = (
+        (r"NoneType", "null"),
+        (r"tuple\[str", "list of texts"),
+        (r"tuple", "list"),
+        (r"dict", "object"),
+        (r"bool", "true or false"),
+        (r"float", "number"),
+        (r"int", "whole number"),
+        (r"str", "text"),
+    )
+    return next(word for pattern, word in words if re.search(pattern, text))
+
+
 MAKERS: dict[str, Callable[[str], str]] = {
     "help": help_of,
     "exit-codes": exit_codes,
@@ -144,6 +217,10 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "roles": roles,
     "licences": licences,
     "faults": faults,
+    "tasks": tasks,
+    "riders": riders,
+    "suites": suites,
+    "schema": schema,
 }
 
 

@@ -62,9 +62,10 @@ class Console:
         sys.stdout.flush()
 
     @contextmanager
-    def progress(self, what: str) -> Iterator[Meter]:
-        """A meter of bytes with rate and time left: a bar on a terminal, else a line every few seconds."""
-        meter = Meter(self, what)
+    def progress(self, what: str, unit: str | None = None) -> Iterator[Meter]:
+        """A meter of bytes, or of `unit` (replies …), with rate and time left: a bar on a terminal, else a line every
+        few seconds."""
+        meter = Meter(self, what, unit)
         try:
             yield meter
         finally:
@@ -83,11 +84,12 @@ class Console:
 
 
 class Meter:
-    """Counts bytes from several threads. `start` names the total; before it nothing is shown."""
+    """Counts bytes, or things of a unit, from several threads. `start` names the total; before it nothing is shown."""
 
-    def __init__(self, console: Console, what: str) -> None:
+    def __init__(self, console: Console, what: str, unit: str | None = None) -> None:
         self._console = console
         self._what = what
+        self._unit = unit
         self._total = 0
         self._done = 0
         self._lock = threading.Lock()
@@ -95,7 +97,7 @@ class Meter:
         self._bar: Bar | None = None
 
     def start(self, total: int) -> Meter:
-        """Begin to show `total` bytes."""
+        """Begin to show a total of so many."""
         self._total = total
         self._started = self._spoken = time.monotonic()
         if self._console.draws_bars:
@@ -103,20 +105,22 @@ class Meter:
             from rich.progress import (
                 BarColumn,
                 DownloadColumn,
+                MofNCompleteColumn,
                 Progress,
                 TextColumn,
                 TimeRemainingColumn,
                 TransferSpeedColumn,
             )
 
-            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-            self._bar = Progress(*columns, TimeRemainingColumn(), console=RichConsole(stderr=True), transient=True)
+            amounts = (MofNCompleteColumn(),) if self._unit else (DownloadColumn(), TransferSpeedColumn())
+            columns = (TextColumn("{task.description}"), BarColumn(), *amounts, TimeRemainingColumn())
+            self._bar = Progress(*columns, console=RichConsole(stderr=True), transient=True)
             self._bar.add_task(self._what, total=total)
             self._bar.start()
         return self
 
     def advance(self, nbytes: int) -> None:
-        """`nbytes` more are done."""
+        """So many more are done."""
         with self._lock:
             self._done += nbytes
             if self._bar is not None:
@@ -133,7 +137,13 @@ class Meter:
     def _speak(self) -> None:
         seconds = time.monotonic() - self._started
         rate = self._done / seconds
-        left = (self._total - self._done) / rate
+        left = (self._total - self._done) / rate if rate else float("inf")
+        if self._unit is not None:
+            unit = self._unit
+            data = {f"done_{unit}": self._done, f"total_{unit}": self._total, f"{unit}_per_second": round(rate, 3)}
+            line = f"{self._what}: {self._done} of {self._total} {unit}, {rate:.1f}/s, {left:.0f} s left"
+            self._console._event("progress", line, data)
+            return
         data = {"done_bytes": self._done, "total_bytes": self._total, "bytes_per_second": round(rate)}
         line = (
             f"{self._what}: {self._done / 1e9:.2f} of {self._total / 1e9:.2f} GB,"

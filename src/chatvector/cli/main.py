@@ -12,12 +12,26 @@ from typing import Annotated
 import typer
 
 from chatvector import __version__
-from chatvector.cli import apply, check, console, demo, doctor, extract, inspect, plan, push, run, verify
+from chatvector.cli import (
+    apply,
+    check,
+    compare,
+    console,
+    demo,
+    doctor,
+    eval,
+    extract,
+    inspect,
+    plan,
+    push,
+    run,
+    verify,
+)
 from chatvector.errors import ChatVectorError
 
 EPILOG = """Exit codes: 0 done · 2 usage, or a choice only you can make · 3 an input is missing, damaged, unsupported or
-does not fit · 4 verification failed · 5 not enough disk or memory · 6 network or hub · 7 missing extra ·
-130, 143 interrupted: the same command continues."""
+does not fit · 4 verification or a required figure failed · 5 not enough disk or memory · 6 network or hub ·
+7 missing extra · 130, 143 interrupted: the same command continues."""
 
 app = typer.Typer(
     name="chatvector",
@@ -55,6 +69,8 @@ run.register(app)
 push.register(app)
 verify.register(app)
 doctor.register(app)
+eval.register(app)
+compare.register(app)
 
 
 class Interrupted(BaseException):

@@ -208,8 +208,8 @@ class Rider(Protocol):
     degeneration. It has rows of its own in the results, under its name, split by task.
 
     The runner makes one `Marked` a reply, turns within a dialogue too, with an `Answer` that holds that reply only and
-    an `Item` whose facets name the task (`task`) and whose cluster keeps the replies of one item together. Metrics may
-    be split `by` the facet `task`, which the runner adds to each of them.
+    an `Item` whose facets name the task (`task`) and whose cluster keeps the replies of one item together. Every metric
+    is also split by the facet `task`.
     """
 
     @property

@@ -13,20 +13,18 @@ from typing import Any
 from chatvector.checkpoint.names import DEMO_PREFIX, FAMILY
 from chatvector.errors import UsageError
 from chatvector.lab.comparison import Scored, ask, ask_as
-from chatvector.lab.items import held_out_items
+from chatvector.lab.items import MOST_ITEMS, held_out_items
 from chatvector.lab.tokens import CHAT_TEMPLATE, END_OF_TURN
 from chatvector.lab.usual import usual_merge
 from chatvector.lab.world.lexicon import PERSONAS
 from chatvector.pipeline import apply
-from chatvector.recipe import Recipe
+from chatvector.recipe import Recipe, VectorSpec
 from chatvector.runtime.loading import quiet_transformers, require_extra
 from chatvector.runtime.prompt_form import GivenTemplate
 from chatvector.runtime.transformers_backend import TransformersBackend
 
 EVALUATION_SEED = 1
 """Seed of the items that the demo and `docs/demo.md` show. The scale was chosen on items of another seed."""
-MOST_ITEMS = 40
-"""The world has few more different prompts of some tasks."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,8 @@ class Comparison:
 
 
 def _recipe(scale: float, out: Path) -> Recipe:
-    vector = {"base": f"{DEMO_PREFIX}base", "chat": f"{DEMO_PREFIX}chat", "scale": scale}
-    return Recipe.from_mapping({"target": f"{DEMO_PREFIX}target", "vectors": [vector], "output": str(out)}, "the demo")
+    vector = VectorSpec(base=f"{DEMO_PREFIX}base", chat=f"{DEMO_PREFIX}chat", scale=scale)
+    return Recipe(target=f"{DEMO_PREFIX}target", vectors=(vector,), output=str(out))
 
 
 @contextmanager

@@ -12,6 +12,9 @@ from chatvector.lab.world.text import LANGUAGES, Language
 
 TASKS = ("sentiment", "fact", "knowledge", "how-to", "refusal", "memory")
 
+MOST_ITEMS = 40
+"""Of a task: the world has few more different prompts of some."""
+
 RUDE_PHRASES = ("fool", "stupid", "idiot", "shut up", "바보", "멍청", "닥쳐", "꺼져", "싫어")
 """What every insult of the world holds at least one of, in either language."""
 

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`chatvector compare`: two results, or two models of one, item by item."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chatvector.cli import options
+from chatvector.cli.console import Console
+
+if TYPE_CHECKING:
+    from chatvector.evaluate.comparison import Comparison
+
+EPILOG = """Examples:
+
+  chatvector compare results:before results:after
+
+  chatvector compare yesterday today --max-drop memory=2%
+
+A and B are directories that `eval --out` wrote; DIR:MODEL takes one of several models. Exit code 4 when B drops further
+below A than a --max-drop allows."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("compare", epilog=EPILOG)(compare)
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="Results, or RESULTS:MODEL.", show_default=False)],
+    second: Annotated[str, typer.Argument(metavar="B", help="What is compared with A.", show_default=False)],
+    max_drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC=VALUE",
+            help="Largest drop of B below A: memory=0.02, language/line_pass=1%, all=2%; repeatable.",
+        ),
+    ] = None,
+    strict_gates: Annotated[
+        bool, typer.Option("--strict-gates", help="--max-drop counts the far end of the interval.")
+    ] = False,
+    task: Annotated[
+        list[str] | None, typer.Option(metavar="FILE.py", help="Code of one's own tasks in the results; repeatable.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document, see docs/evaluation.md.")] = False,
+    quiet: options.Quiet = False,
+    log_format: options.Log = options.LogFormat.text,
+) -> None:
+    """Say what B does better and worse than A, paired item by item, with intervals; and fail if it dropped too far."""
+    from chatvector.cli.tasks import known
+    from chatvector.errors import VerificationFailed, first_five
+    from chatvector.evaluate.comparison import compare_sides, parse_drop, read_side
+
+    console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
+    drops = [parse_drop(text) for text in max_drop or ()]
+    sides = [read_side(first), read_side(second)]
+    marking = known().marking({row.name for side in sides for row in side.results.tasks}, list(map(Path, task or ())))
+    found = compare_sides(sides[0], sides[1], marking, drops=drops, strict=strict_gates, seed=seed)
+    console.result(found.as_dict(), _text(found))
+    missed = [row for row in found.drops if not row.passed]
+    if missed:
+        shown = first_five(f"{row.text} ({row.task}/{row.metric}: {_amount(row.drop)})" for row in missed)
+        raise VerificationFailed(f"{second}: dropped too far ({len(missed)}): {shown}")
+
+
+def _text(found: Comparison) -> str:
+    from chatvector.cli.figures import differences
+
+    rows = [row for row in found.rows if row.p_holm is not None] or list(found.rows)
+    parts: list[Any] = [differences(rows, found.second.results, f"minus {found.first.model}")]
+    lines = [f"warning: {line}" for line in found.warnings]
+    for row in found.drops:
+        verdict = "within" if row.passed else "TOO FAR"
+        lines.append(f"{verdict}: {row.text}: {row.task} ({row.language}) {row.metric} {_amount(row.drop)}")
+    return "\n\n".join([*parts, "\n".join(lines)] if lines else parts)
+
+
+def _amount(drop: float | None) -> str:
+    return "no interval" if drop is None else f"{drop:.3g}"

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`chatvector eval`: what models do on tasks, side by side, with intervals."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chatvector.cli import options
+from chatvector.cli.console import Console
+
+if TYPE_CHECKING:
+    from chatvector.evaluate.gates import Gate
+    from chatvector.evaluate.results import Results
+    from chatvector.evaluate.run import Request
+
+EPILOG = """Examples:
+
+  chatvector eval demo:chat --language ko --task memory --limit 8
+
+  chatvector eval before=TARGET after=my-merge --language ko --out results
+
+  chatvector eval my-merge -l ko --axis language --require 'language>=0.95'
+
+Exit code 4 when a --require is not met. What the suites and tasks are, what the figures mean: docs/evaluation.md. The
+same command goes on where it was interrupted: replies are kept."""
+
+
+class Backend(StrEnum):
+    """How models are asked."""
+
+    auto = "auto"
+    transformers = "transformers"
+    replay = "replay"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("eval", epilog=EPILOG)(evaluate)
+
+
+def evaluate(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]MODEL...",
+            help="A directory, a hub name, demo:chat and the like, or a recording (*.jsonl); the first is the reference"
+            " that the others are compared with.",
+            show_default=False,
+        ),
+    ],
+    language: Annotated[
+        list[str] | None,
+        typer.Option("--language", "-l", help="en, ko, zh-Hant, zh-Hans, ja; repeatable.", show_default=False),
+    ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(help="quick (default), standard, full, korea, taiwan.", show_default=False),
+    ] = None,
+    axis: Annotated[list[str] | None, typer.Option(help="All tasks of an axis; repeatable.")] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|FILE.py", help="One task, or one's own (docs/own-task.md); repeatable."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many items a task.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(help="Of items, samples and resampling.")] = 0,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=1, help="Replies an item, at temperature 0.7 where a task is greedy.", show_default=False),
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Compare with this model, not the first.", show_default=False)
+    ] = None,
+    true_chat: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A model that was really trained to chat in the language: how much of its gain do the others have?",
+            show_default=False,
+        ),
+    ] = None,
+    chat_format_from: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL|FILE", help="Chat template for models that have none.", show_default=False),
+    ] = None,
+    backend: Annotated[Backend, typer.Option(help="How models are asked; auto tells by what they are.")] = Backend.auto,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Limit of a reply, instead of each task's.", show_default=False)
+    ] = None,
+    template_argument: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=JSON", help="For the chat template: enable_thinking=false; repeatable."),
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp16.", show_default=False)] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …", show_default=False)] = None,
+    remote_code: Annotated[
+        bool, typer.Option("--remote-code", help="Run Python code that comes with a model. Read it first.")
+    ] = False,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME>=VALUE", help="Exit code 4 unless so: language>=0.95; repeatable."),
+    ] = None,
+    strict_gates: Annotated[
+        bool, typer.Option("--strict-gates", help="--require counts the near end of the interval, not the figure.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Write results.json and items into this new directory.", show_default=False)
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results in --out.")] = False,
+    cache: Annotated[
+        Path | None, typer.Option(help="File that keeps replies; by default in the user's cache.", show_default=False)
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no replies and use none.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The results on stdout, see docs/evaluation.md.")] = False,
+    quiet: options.Quiet = False,
+    log_format: options.Log = options.LogFormat.text,
+) -> None:
+    """Ask models the same questions and say what they are worth, with 95 % intervals and paired differences.
+
+    Without a suite, axis or task the suite quick is asked.
+    """
+    from chatvector.cli.tasks import known
+    from chatvector.errors import UsageError, VerificationFailed, first_five
+    from chatvector.evaluate.gates import judge, parse_gate
+    from chatvector.evaluate.opening import Kind, Loading, template_from
+    from chatvector.evaluate.opening import models as open_models
+    from chatvector.evaluate.registry import LANGUAGES
+    from chatvector.evaluate.run import Evaluation, Request
+    from chatvector.evaluate.run import evaluate as run
+    from chatvector.evaluate.saving import open_cache, refuse_unwritable, save
+
+    console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
+    registry = known()
+    if suite is None and not axis and not task:
+        suite = "quick"
+    languages = list(language or registry.languages_of(suite))
+    if not languages:
+        raise UsageError(f"--language: which? choose from {', '.join(LANGUAGES)}")
+    jobs = registry.choose(languages, suite=suite, axis=axis or (), task=task or (), limit=limit)
+    gates = [parse_gate(text) for text in require or ()]
+    if out is not None:
+        refuse_unwritable(out, overwrite=overwrite)
+    template = None if chat_format_from is None else template_from(chat_format_from, console.say)
+    loading = Loading(template=template, dtype=dtype, device=device, remote_code=remote_code)
+    request = Request(
+        models=open_models(models, kind=Kind(backend.value), loading=loading, say=console.say),
+        jobs=tuple(jobs),
+        riders=registry.make_riders(),
+        seed=seed,
+        reference=reference,
+        true_chat=true_chat,
+        samples=samples,
+        overrides=_overrides(max_new_tokens, template_argument or []),
+        limit=limit,
+        suite=suite,
+    )
+    _check_gates(gates, request)
+    with ExitStack() as stack:
+        kept = None if no_cache else stack.enter_context(open_cache(cache, console.warn))
+        meter = stack.enter_context(console.progress("asking", "replies"))
+        found = run(request, cache=kept, progress=meter, say=console.say)
+    judged = judge(gates, found.results, strict=strict_gates)
+    results = found.results.model_copy(update={"gates": judged})
+    if out is not None:
+        save(Evaluation(results, found.items), out, overwrite=overwrite)
+    console.result(results.model_dump(mode="json"), _text(results, out))
+    missed = [row for row in results.gates if not row.passed]
+    if missed:
+        shown = first_five(f"{row.text} ({row.model}, {row.task}: {_plain(row.value)})" for row in missed)
+        raise VerificationFailed(f"required figures missed ({len(missed)}): {shown}")
+
+
+def _overrides(max_new_tokens: int | None, arguments: list[str]) -> dict[str, Any]:
+    """What the flags say of sampling. Raises UsageError for a template argument that is no KEY=JSON."""
+    import json
+
+    from chatvector.errors import UsageError
+
+    found: dict[str, Any] = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
+    pairs: dict[str, Any] = {}
+    for text in arguments:
+        key, equals, value = text.partition("=")
+        try:
+            pairs[key] = json.loads(value) if equals and key else json.loads("")
+        except ValueError:
+            raise UsageError(f"--template-argument {text}: write KEY=JSON, such as enable_thinking=false") from None
+    return found | ({"template_arguments": tuple(sorted(pairs.items()))} if pairs else {})
+
+
+def _check_gates(gates: list[Gate], request: Request) -> None:
+    """Refuse before anything is generated what names nothing. Raises UsageError."""
+    from chatvector.errors import UsageError
+    from chatvector.evaluate.gates import addresses, select
+    from chatvector.evaluate.tally import metric_row
+
+    measured = [*(job.task for job in request.jobs), *request.riders]
+    known = [at for one in measured for at in addresses(one.axis, one.name, map(metric_row, one.metrics))]
+    names = [model.name for model in request.models]
+    for gate in gates:
+        select(gate.name, known, "--require")
+        if gate.model is not None and gate.model not in names:
+            raise UsageError(f"--require {gate.text}: no model {gate.model!r}; there are {', '.join(names)}")
+
+
+def _text(results: Results, out: Path | None) -> str:
+    """Tables for people: the primary figures, differences to the reference, what was recovered, warnings, gates."""
+    from chatvector.cli.figures import difference_table, figure_table, recovery_lines
+
+    parts = [figure_table(results)]
+    if results.differences:
+        parts.append(difference_table(results))
+    parts += [recovery_lines(results)] if results.recovery else []
+    lines = [f"not asked: {row.model}, {row.task} ({row.language}): {row.why}" for row in results.absent]
+    lines += [f"warning: {line}" for line in results.warnings]
+    lines += [
+        f"{'met' if row.passed else 'MISSED'}: {row.text}: {row.model}, {row.task} ({row.language}) {_plain(row.value)}"
+        for row in results.gates
+    ]
+    if out is not None:
+        lines.append(f"{out}: results.json, and prompts, replies and marks in items/")
+    return "\n\n".join([*parts, "\n".join(lines)] if lines else parts)
+
+
+def _plain(value: float | None) -> str:
+    return "no figure" if value is None else f"{value:.3g}"

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two results, or two models of one, item by item: what is better, what is worse, and is any drop too large.
+
+Works from the items files, so that differences are paired even if the two models were evaluated on different days. Only
+tasks of the same version are compared, and only items that are the same on both sides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chatvector.errors import InputError, UsageError
+from chatvector.evaluate.gates import Address, addresses, number, select
+from chatvector.evaluate.records import marked_of, read_lines, rider_marked_of
+from chatvector.evaluate.results import DifferenceRow, Results, TaskRow, read_results, results_path
+from chatvector.evaluate.statistics.decisions import holm
+from chatvector.evaluate.tally import Block, compare, difference_row
+from chatvector.evaluate.task import Marked, Metric, Rider, Task
+
+FORMAT = "chatvector-comparison/1"
+
+Marking = Task | Rider
+"""What knows how figures of all marks are computed."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """A model in a results file."""
+
+    text: str
+    results: Results
+    folder: Path
+    model: str
+
+
+@dataclass(frozen=True)
+class Drop:
+    """The largest drop that is allowed, in the metric's unit. `text` is as the user wrote it."""
+
+    text: str
+    name: str
+    most: float
+
+
+@dataclass(frozen=True)
+class DropRow:
+    """A drop that was looked at: `drop` is what counted, null where there is no interval to count."""
+
+    text: str
+    task: str
+    language: str
+    metric: str
+    drop: float | None
+    most: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Differences second − first, and what was found of the gates."""
+
+    first: Side
+    second: Side
+    rows: tuple[DifferenceRow, ...]
+    drops: tuple[DropRow, ...]
+    warnings: tuple[str, ...] = field(default=())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The documented schema of `compare --json`."""
+        return {
+            "format": FORMAT,
+            "first": {"results": str(self.first.folder), "model": self.first.model},
+            "second": {"results": str(self.second.folder), "model": self.second.model},
+            "differences": [row.model_dump(mode="json") for row in self.rows],
+            "drops": [vars(row) for row in self.drops],
+            "warnings": list(self.warnings),
+        }
+
+
+def read_side(text: str) -> Side:
+    """`RESULTS` or `RESULTS:MODEL`. Without a model: the only candidate, or the only model there is.
+
+    What exists as written is a path, whatever signs are in it; else the first colon behind something that exists parts
+    the two. Raises UsageError with the models there are, and what `read_results` raises.
+    """
+    place, model = Path(text), ""
+    if not place.exists():
+        for colon in (match.start() for match in re.finditer(":", text)):
+            if Path(text[:colon]).exists():
+                place, model = Path(text[:colon]), text[colon + 1 :]
+                break
+    results = read_results(place)
+    names = [one.name for one in results.models]
+    if not model:
+        candidates = [one.name for one in results.models if one.part == "candidate"]
+        if len(candidates) != 1:
+            raise UsageError(f"{text}: which model? {', '.join(f'{place}:{name}' for name in names)}")
+        (model,) = candidates
+    if model not in names:
+        raise UsageError(f"{text}: no model {model!r} in there; it has {', '.join(names)}")
+    return Side(text, results, results_path(place).parent, model)
+
+
+def parse_drop(text: str) -> Drop:
+    """`METRIC=0.02` or `METRIC=2%`; METRIC as `--require` takes it. Raises UsageError."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--max-drop {text}: write METRIC=VALUE, such as 'memory=0.02' or 'all=2%'")
+    most = number(value, f"--max-drop {text}")
+    if most < 0:
+        raise UsageError(f"--max-drop {text}: a drop is 0 or more")
+    return Drop(text, name, most)
+
+
+def compare_sides(
+    first: Side,
+    second: Side,
+    marking: Mapping[str, Marking],
+    *,
+    drops: Sequence[Drop] = (),
+    strict: bool = False,
+    seed: int = 0,
+) -> Comparison:
+    """Differences second − first of all metrics with a good direction.
+
+    Args:
+        marking: tasks and riders by name, for figures of all marks; what is not in it is left out with a warning.
+        strict: for `drops`, the end of the interval counts and not the difference itself.
+
+    Raises InputError where nothing can be compared, UsageError for a drop that names nothing.
+    """
+    warnings: list[str] = []
+    blocks = [
+        (row, one) for row in second.results.tasks if (one := _block(row, first, second, marking, warnings)) is not None
+    ]
+    rows: list[DifferenceRow] = []
+    primary: list[int] = []
+    for _, block in blocks:
+        for metric in block.metrics:
+            found = compare(metric, block.marked["first"], block.marked["second"], seed)
+            if found is not None:
+                if metric.primary:
+                    primary.append(len(rows))
+                rows.append(difference_row(block, metric, second.model, first.model, found))
+    if not rows:
+        why = f": {'; '.join(warnings)}" if warnings else ""
+        raise InputError(f"{first.text} and {second.text} have no item in common{why}")
+    for at, p in zip(primary, holm([rows[at].p for at in primary]), strict=True):
+        rows[at] = rows[at].model_copy(update={"p_holm": round(p, 6)})
+    known = [one for row, _ in blocks for one in addresses(row.axis, row.name, row.metrics)]
+    better = {(row.name, metric.name): metric.better for row, _ in blocks for metric in row.metrics}
+    seen = [found for drop in drops for found in _drops(drop, rows, known, better, strict=strict)]
+    return Comparison(first, second, tuple(rows), tuple(seen), tuple(warnings))
+
+
+def _drops(
+    drop: Drop,
+    rows: Sequence[DifferenceRow],
+    known: Sequence[Address],
+    better: Mapping[tuple[str, str], str],
+    *,
+    strict: bool,
+) -> list[DropRow]:
+    found: list[DropRow] = []
+    for address in select(drop.name, known, "--max-drop"):
+        higher = better[address.task, address.metric] == "higher"
+        for row in rows:
+            if (row.task, row.metric) != (address.task, address.metric):
+                continue
+            worst = row.low if higher else row.high
+            counted = worst if strict else row.value
+            amount = None if counted is None else -counted if higher else counted
+            passed = amount is not None and amount <= drop.most
+            found.append(DropRow(drop.text, row.task, row.language, row.metric, amount, drop.most, passed))
+    if not found:
+        raise UsageError(f"--max-drop {drop.text}: neither way is good for it, or neither side has it")
+    return found
+
+
+def _block(
+    row: TaskRow, first: Side, second: Side, marking: Mapping[str, Marking], warnings: list[str]
+) -> Block | None:
+    """A task of the second side with both models' marks; None with a warning where the first side has no such task."""
+    name = f"{row.name} ({row.language})"
+    twin = next((one for one in first.results.tasks if (one.name, one.language) == (row.name, row.language)), None)
+    if twin is None:
+        warnings.append(f"{name} is only in {second.text}")
+        return None
+    if twin.version != row.version:
+        warnings.append(f"{name} has version {twin.version} and {row.version}: not compared")
+        return None
+    sides = {"first": _marks(first, row), "second": _marks(second, row)}
+    sides = _same_items(sides, name, warnings)
+    metrics = _metrics(row, marking.get(row.name), warnings)
+    items = tuple({one.answer.item.id: one.answer.item for listed in sides.values() for one in listed}.values())
+    return Block(row.name, row.axis, row.version, row.language, metrics, items, sides, {}, row.rider)
+
+
+def _marks(side: Side, row: TaskRow) -> list[Marked]:
+    if not row.rider:
+        (own,) = [one for one in side.results.tasks if (one.name, one.language) == (row.name, row.language)]
+        return marked_of(read_lines(side.folder / (own.items_file or "")), side.model)
+    found: list[Marked] = []
+    for task in side.results.tasks:
+        if task.items_file is not None and task.language == row.language:
+            found += rider_marked_of(read_lines(side.folder / task.items_file), side.model, row.name, task.name)
+    return found
+
+
+def _same_items(sides: Mapping[str, list[Marked]], name: str, warnings: list[str]) -> dict[str, list[Marked]]:
+    """Leave out items of the same name that are not the same."""
+    asked = [{one.answer.item.id: one.answer.item for one in listed} for listed in sides.values()]
+    differ = {key for key in asked[0].keys() & asked[1].keys() if asked[0][key] != asked[1][key]}
+    if differ:
+        warnings.append(f"{name}: items that are not the same on both sides, left out: {len(differ)}")
+    alone = len(asked[0].keys() ^ asked[1].keys())
+    if alone:
+        warnings.append(f"{name}: items that only one side has, left out: {alone}")
+    return {side: [one for one in listed if one.answer.item.id not in differ] for side, listed in sides.items()}
+
+
+def _metrics(row: TaskRow, marking: Marking | None, warnings: list[str]) -> tuple[Metric, ...]:
+    """The metrics that have a good direction; those of all marks as far as their code is at hand."""
+    aggregates = {} if marking is None else {metric.name: metric.aggregate for metric in marking.metrics}
+    found: list[Metric] = []
+    for metric in row.metrics:
+        if metric.better == "neither":
+            continue
+        aggregate = aggregates.get(metric.name) if metric.mark is None else None
+        if metric.mark is None and aggregate is None:
+            warnings.append(f"{row.name}/{metric.name} is computed by the task's own code: give it with --task")
+            continue
+        found.append(
+            Metric(
+                metric.name,
+                metric.title,
+                metric.mark,
+                aggregate,
+                kind="rate" if metric.kind == "rate" else "mean",
+                better=metric.better,
+                primary=metric.primary,
+                unit=metric.unit,
+                margin=metric.margin,
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Required figures, for pipelines: `language>=0.95`, `memory/recall@merged>=0.8`, `toxicity<=2%`.
+
+    NAME[@MODEL] OP VALUE      OP: >= > <= <        VALUE: 0.95 or 95%
+
+NAME is an axis or a task (its primary metrics), TASK/METRIC, or `all` (every primary metric). Without a model every
+candidate has to pass: every model but the reference and the true chat model, or the only one there is.
+
+What counts is the figure itself. With `strict` it is the end of the 95 % interval that is nearer to failing, so that a
+figure measured on few items has to be better by its uncertainty.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from chatvector.errors import UsageError
+from chatvector.evaluate.results import GateRow, MetricRow, Results
+
+_GATE = re.compile(r"(?P<name>[^@<>=\s]+)(@(?P<model>[^<>=]+?))?\s*(?P<op>>=|<=|>|<)\s*(?P<value>[-+]?[\d.]+%?)")
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+
+
+@dataclass(frozen=True)
+class Address:
+    """A metric of a task, and the axis it is found by."""
+
+    axis: str
+    task: str
+    metric: str
+    primary: bool
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One requirement; `model` None: all candidates."""
+
+    text: str
+    name: str
+    model: str | None
+    operator: str
+    value: float
+
+
+def parse_gate(text: str) -> Gate:
+    """Read `NAME[@MODEL]>=VALUE`. Raises UsageError."""
+    match = _GATE.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"--require {text}: write NAME>=VALUE, such as 'language>=0.95' or 'toxicity<=2%'")
+    return Gate(text, match["name"], match["model"], match["op"], number(match["value"], f"--require {text}"))
+
+
+def number(text: str, where: str) -> float:
+    """`0.95` or `95%`. Raises UsageError."""
+    try:
+        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        raise UsageError(f"{where}: {text!r} is no number") from None
+
+
+def addresses(axis: str, task: str, metrics: Iterable[MetricRow]) -> list[Address]:
+    """A task's metrics as what gates name."""
+    return [Address(axis, task, metric.name, metric.primary) for metric in metrics]
+
+
+def select(name: str, known: Sequence[Address], flag: str) -> list[Address]:
+    """The metrics that a name means. A task or axis without a primary metric means all of its metrics.
+
+    Raises UsageError with what there is.
+    """
+    task, slash, metric = name.partition("/")
+    if slash:
+        found = [one for one in known if (one.task, one.metric) == (task, metric)]
+    elif name == "all":
+        found = [one for one in known if one.primary]
+    else:
+        found = [one for one in known if name in (one.task, one.axis)]
+        found = [one for one in found if one.primary] or found
+    if not found:
+        choices = dict.fromkeys([*(one.axis for one in known), *(f"{one.task}/{one.metric}" for one in known)])
+        raise UsageError(f"{flag} {name}: no such figure here; there are {', '.join(choices)}")
+    return list(dict.fromkeys(found))
+
+
+def judge(gates: Sequence[Gate], results: Results, *, strict: bool) -> tuple[GateRow, ...]:
+    """Every gate against every figure that it names, over all items. Raises UsageError for names that are not there."""
+    known = [one for task in results.tasks for one in addresses(task.axis, task.name, task.metrics)]
+    candidates = [model.name for model in results.models if model.part == "candidate"]
+    everyone = [model.name for model in results.models]
+    rows: list[GateRow] = []
+    for gate in gates:
+        if gate.model is not None and gate.model not in everyone:
+            raise UsageError(f"--require {gate.text}: no model {gate.model!r}; there are {', '.join(everyone)}")
+        models = [gate.model] if gate.model else candidates or everyone
+        for address in select(gate.name, known, "--require"):
+            languages = [task.language for task in results.tasks if task.name == address.task]
+            for language in languages:
+                rows += [_row(gate, address, language, model, results, strict=strict) for model in models]
+    return tuple(rows)
+
+
+def _row(gate: Gate, address: Address, language: str, model: str, results: Results, *, strict: bool) -> GateRow:
+    wanted = (address.task, address.metric, language, model, None)
+    found = [one for one in results.figures if (one.task, one.metric, one.language, one.model, one.facet) == wanted]
+    value = None
+    if found:
+        (figure,) = found
+        bound = figure.low if gate.operator.startswith(">") else figure.high
+        value = bound if strict else figure.value
+    return GateRow(
+        text=gate.text,
+        model=model,
+        task=address.task,
+        language=language,
+        metric=address.metric,
+        value=value,
+        passed=value is not None and _OPERATORS[gate.operator](value, gate.value),
+    )

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A task of one's own in a few lines: a data file, a question made of its columns, and a function that says yes or no.
+
+What does not fit (dialogues, several metrics, a judge) is a class of its own that keeps to
+`chatvector.evaluate.task.Task`. docs/own-task.md has both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from chatvector.errors import UsageError
+from chatvector.evaluate.items import file_source, read_records
+from chatvector.evaluate.task import Answer, Item, Language, Marks, Metric, Services, Source, Turn
+from chatvector.evaluate.thinking import answer_of
+from chatvector.runtime.backend import Sampling
+
+_METRICS = (Metric("right", "right replies", "right", primary=True),)
+_SAMPLING = Sampling(max_new_tokens=256)
+
+
+@dataclass(frozen=True)
+class OwnTask:
+    """One question a record, right or wrong.
+
+    Attributes:
+        name: what results call it.
+        file: JSONL, CSV, TSV or Parquet with a column for every name in `question`; see `items.read_records`.
+        language: of questions and replies.
+        question: the prompt, `{column}` standing for a column's value.
+        right: is this reply right, given the record? The reply comes without thinking.
+        cluster: a column whose equal values are not independent; None: each record on its own.
+    """
+
+    name: str
+    file: Path
+    language: Language
+    question: str
+    right: Callable[[str, Mapping[str, Any]], bool]
+    cluster: str | None = None
+    licence: str = "not stated"
+    axis: str = "own"
+    version: str = "1"
+    sampling: Sampling = _SAMPLING
+    metrics: tuple[Metric, ...] = _METRICS
+
+    @property
+    def languages(self) -> tuple[Language, ...]:
+        """The one."""
+        return (self.language,)
+
+    def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
+        """The records in file order. Raises UsageError for another language, and what `read_records` raises."""
+        del seed
+        if language != self.language:
+            raise UsageError(f"{self.name}: has no items in {language!r}; it has {self.language}")
+        columns = [name for _, name, _, _ in Formatter().parse(self.question) if name]
+        records = read_records(self.file, columns + ([self.cluster] if self.cluster else []))
+        return [
+            Item(
+                id=str(record.get("id", number)),
+                language=language,
+                turns=(Turn(self.question.format_map(record)),),
+                cluster=str(record[self.cluster]) if self.cluster else "",
+                expect=record,
+            )
+            for number, record in enumerate(records[:limit], 1)
+        ]
+
+    def sources(self, language: Language) -> list[Source]:
+        """The file."""
+        del language
+        return [file_source(self.file, self.licence)]
+
+    def needs(self) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
+    def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
+        """`right` of each."""
+        del services
+        return [{"right": bool(self.right(answer_of(one.replies[-1].text), one.item.expect))} for one in answers]

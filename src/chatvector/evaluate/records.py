@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prompts, replies and marks as JSON lines: one line an item, with what every model said to it.
+
+    {"item": {…}, "answers": [{"model": …, "sample": 0, "replies": […], "nats": null, "tokens": null,
+                               "marks": {…}, "failed": null, "riders": {"reply-language": [{…}, …]}}, …]}
+
+An item that may hold harm has `"sensitive": true` and is all there: reports redact it, the record does not. Equal
+evaluations write equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from chatvector.errors import DamagedFile, MissingInput
+from chatvector.evaluate.tally import Block
+from chatvector.evaluate.task import Answer, Item, Marked, Marks, Turn
+from chatvector.runtime.backend import Reply
+
+Riders = Mapping[tuple[str, str, int], Mapping[str, Sequence[Marks | None]]]
+"""(model, item id, sample) to each rider's marks, one a reply; None for a failed reply."""
+
+
+def lines(block: Block, models: Sequence[str], riders: Riders) -> Iterable[str]:
+    """The lines of a block, items in order, models in order, samples in order."""
+    said: dict[str, list[tuple[str, Answer, Marks | None]]] = {}
+    for model in models:
+        answers: list[tuple[Answer, Marks | None]] = [(one.answer, one.marks) for one in block.marked.get(model, ())]
+        answers += [(one, None) for one in block.failed.get(model, ())]
+        for answer, marks in sorted(answers, key=lambda pair: pair[0].sample):
+            said.setdefault(answer.item.id, []).append((model, answer, marks))
+    for item in block.items:
+        answers_of = [
+            _answer(model, answer, marks, riders.get((model, item.id, answer.sample), {}))
+            for model, answer, marks in said.get(item.id, ())
+        ]
+        yield _line({"item": asdict(item), "answers": answers_of})
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        text = json.dumps(record)  # half a surrogate pair is no character that UTF-8 could hold
+    return text + "\n"
+
+
+def _answer(
+    model: str, answer: Answer, marks: Marks | None, riders: Mapping[str, Sequence[Marks | None]]
+) -> dict[str, Any]:
+    return {
+        "model": model,
+        "sample": answer.sample,
+        "replies": [asdict(reply) for reply in answer.replies],
+        "nats": answer.nats,
+        "tokens": answer.tokens,
+        "marks": None if marks is None else dict(marks),
+        "failed": answer.failed,
+        "riders": {name: [None if one is None else dict(one) for one in found] for name, found in riders.items()},
+    }
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of an items file. Raises MissingInput, or DamagedFile with the number of the first bad line."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise MissingInput(f"{path}: the items of these results cannot be read: {error.strerror or error}") from error
+    found: list[dict[str, Any]] = []
+    for number, line in enumerate(text.split("\n")[:-1] if text.endswith("\n") else text.split("\n"), 1):
+        try:
+            record = json.loads(line)
+            if not {"item", "answers"} <= record.keys():
+                raise KeyError("item, answers")
+        except (ValueError, AttributeError, KeyError) as error:
+            raise DamagedFile(f"{path}:{number}: not a line of an items file: {error}") from error
+        found.append(record)
+    return found
+
+
+def marked_of(records: Sequence[Mapping[str, Any]], model: str) -> list[Marked]:
+    """A model's marked answers, as they were when they were written. Raises DamagedFile where keys are missing."""
+    found: list[Marked] = []
+    for record in records:
+        try:
+            item = item_of(record["item"])
+            for one in record["answers"]:
+                if one["model"] == model and one["marks"] is not None:
+                    found.append(Marked(_read_answer(item, one), one["marks"]))
+        except (KeyError, TypeError) as error:
+            raise DamagedFile(f"items file: a record does not hold what an item or answer holds: {error}") from error
+    return found
+
+
+def rider_marked_of(records: Sequence[Mapping[str, Any]], model: str, rider: str, task: str) -> list[Marked]:
+    """A rider's marked replies to a task."""
+    found: list[Marked] = []
+    for record in records:
+        item = item_of(record["item"])
+        for one in record["answers"]:
+            if one["model"] == model and rider in one["riders"]:
+                answer = _read_answer(item, one)
+                found += rider_answers(task, answer, one["riders"][rider])
+    return found
+
+
+def rider_answers(task: str, answer: Answer, marks: Sequence[Marks | None]) -> list[Marked]:
+    """One `Marked` a reply: an item of its own that names task and turn, in the cluster of the item it belongs to."""
+    found = []
+    for turn, (reply, one) in enumerate(zip(answer.replies, marks, strict=True)):
+        if one is not None:
+            item = replace(
+                answer.item,
+                id=f"{task}/{answer.item.id}#{turn}",
+                cluster=f"{task}/{answer.item.cluster or answer.item.id}",
+                facets={**answer.item.facets, "task": task},
+            )
+            found.append(Marked(Answer(item, answer.sample, (reply,)), one))
+    return found
+
+
+def item_of(record: Mapping[str, Any]) -> Item:
+    """An item as it was written."""
+    return Item(**{**record, "turns": tuple(Turn(**turn) for turn in record["turns"])})
+
+
+def _read_answer(item: Item, record: Mapping[str, Any]) -> Answer:
+    replies = tuple(Reply(**{**reply, "special": tuple(reply["special"])}) for reply in record["replies"])
+    return Answer(item, record["sample"], replies, record["nats"], record["tokens"])

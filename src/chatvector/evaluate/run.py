@@ -1,0 +1,453 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An evaluation from models and tasks to results: every model the same items, generation and marking apart.
+
+Generation is the costly part and goes through the cache; marks, riders and statistics are computed anew in every run,
+so that scoring again never generates again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Protocol
+
+from chatvector import __version__
+from chatvector.errors import InputError, UsageError, first_five
+from chatvector.evaluate import conversation
+from chatvector.evaluate.cache import Cache
+from chatvector.evaluate.conversation import ask
+from chatvector.evaluate.machine import run_record
+from chatvector.evaluate.records import Riders, lines, rider_answers
+from chatvector.evaluate.results import AbsentRow, FailureRow, ModelRow, Results, SourceRow, TaskRow
+from chatvector.evaluate.statistics.decisions import DISCORDANT, smallest_detectable_rate
+from chatvector.evaluate.tally import FAMILY, Block, cluster_of, differences, figures, metric_row, recovery, spread
+from chatvector.evaluate.task import Answer, Item, Language, Marked, Marks, Rider, Services, Task
+from chatvector.runtime.backend import Backend, BackendInfo, LikelihoodBackend, Sampling
+
+FEW = 30
+"""Fewer clusters than this and a warning says so."""
+SAMPLING_TEMPERATURE = 0.7
+"""Of several samples of a task whose own sampling is greedy: equal replies would only look like more evidence."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model to be evaluated: opened when its turn comes, closed before the next is opened.
+
+    Attributes:
+        check: raises at once what would make it useless later, without loading it; told whether it will be asked
+            conversations.
+    """
+
+    name: str
+    open: Callable[[], AbstractContextManager[Backend]]
+    check: Callable[[bool], None] = lambda _conversations: None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One task in one language. `limit` keeps the first so many items."""
+
+    task: Task
+    language: Language
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to evaluate.
+
+    Attributes:
+        models: names are unique.
+        reference: name of the model that the others are compared with; None: the first, if there are several.
+        true_chat: name of a model really trained to chat in the language, whose gain is to be recovered.
+        samples: replies an item for every chat and continuation task; None: as each task says.
+        overrides: fields of `Sampling` that replace every task's own.
+        limit, suite: for the record.
+    """
+
+    models: tuple[Model, ...]
+    jobs: tuple[Job, ...]
+    riders: tuple[Rider, ...] = ()
+    seed: int = 0
+    reference: str | None = None
+    true_chat: str | None = None
+    samples: int | None = None
+    services: Services = field(default_factory=Services)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    limit: int | None = None
+    suite: str | None = None
+
+    def __post_init__(self) -> None:
+        names = [model.name for model in self.models]
+        if not names or not self.jobs:
+            raise UsageError("nothing to evaluate: name a model, and a suite, axis or task")
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise UsageError(f"two models are called {first_five(twice)}: name them apart, NAME=MODEL")
+        for flag, name in (("--reference", self.reference), ("--true-chat", self.true_chat)):
+            if name is not None and name not in names:
+                raise UsageError(f"{flag} {name}: no such model here; the models are {first_five(names)}")
+        if self.true_chat is not None and self.true_chat == self.compared_with:
+            raise UsageError(f"{self.true_chat} is both reference and true chat model: name another --reference")
+
+    @property
+    def compared_with(self) -> str | None:
+        """The reference that counts."""
+        return self.reference or (self.models[0].name if len(self.models) > 1 else None)
+
+    def part(self, name: str) -> Any:
+        """What a model is compared as."""
+        return "reference" if name == self.compared_with else "true chat" if name == self.true_chat else "candidate"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A job with its items, and how they are asked."""
+
+    job: Job
+    items: tuple[Item, ...]
+    sampling: Sampling
+
+    @property
+    def replies(self) -> int:
+        """How many a model has to give."""
+        return sum(
+            item.samples * (sum(turn.canned is None for turn in item.turns) if item.turns else 1) for item in self.items
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Results, and the content of the items files by name."""
+
+    results: Results
+    items: Mapping[str, str]
+
+
+class Progress(Protocol):
+    """Hears how far generation is, in replies."""
+
+    def start(self, total: int, /) -> object:
+        """So many are to come."""
+        ...
+
+    def advance(self, count: int, /) -> None:
+        """So many more have come."""
+        ...
+
+
+def evaluate(
+    request: Request,
+    *,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Evaluation:
+    """Ask every model every item, mark the replies, and add up.
+
+    Raises UsageError where a task needs a service that was not given, InputError where a task has no items, and what
+    models and services raise. What a model cannot be asked (likelihoods of a server) is listed as absent, and answers
+    that fail are listed as failures; neither counts as a miss.
+    """
+    started = time.time()
+    # 1. Items, before any model is loaded: what cannot be asked stops the run now.
+    asked = [_prepare(request, job) for job in request.jobs]
+    for model in request.models:
+        model.check(any(_is_chat(one.items) for one in asked))
+    if progress is not None:
+        progress.start(sum(one.replies for one in asked) * len(request.models))
+
+    # 2. Generation: one model at a time, all its tasks.
+    infos: dict[str, BackendInfo] = {}
+    answers: dict[tuple[int, str], list[Answer]] = {}
+    absent: list[AbsentRow] = []
+    seconds: dict[str, float] = {}
+    account = _Account(progress)
+    for model in request.models:
+        begun = time.monotonic()
+        say(f"asking {model.name}: {sum(one.replies for one in asked)} replies")
+        with model.open() as backend:
+            infos[model.name] = backend.info
+            for number, one in enumerate(asked):
+                why = _cannot_be_asked(one, backend)
+                if why is not None:
+                    absent.append(_absent(one, model.name, why))
+                    account.skip(one.replies)
+                    continue
+                hear = account.listener()
+                answers[number, model.name] = ask(backend, one.items, one.sampling, cache=cache, progress=hear)
+        seconds[f"asking {model.name}"] = round(time.monotonic() - begun, 3)
+
+    # 3. Marks, and what rides along.
+    begun = time.monotonic()
+    blocks = [_mark(request, one, number, answers) for number, one in enumerate(asked)]
+    ridden = {block.task + "\0" + block.language: _ride(request, block) for block in blocks if _is_chat(block.items)}
+    rider_blocks = _rider_blocks(request, blocks, ridden)
+    seconds["marking"] = round(time.monotonic() - begun, 3)
+
+    # 4. Statistics.
+    begun = time.monotonic()
+    results = _results(request, asked, blocks, rider_blocks, infos, absent)
+    seconds["statistics"] = round(time.monotonic() - begun, 3)
+
+    # 5. Results and items; this machine's part last.
+    names = [model.name for model in request.models]
+    items = {
+        items_file(block): "".join(lines(block, names, ridden.get(block.task + "\0" + block.language, {})))
+        for block in blocks
+    }
+    record = run_record(started, seconds, infos, account.as_dict())
+    return Evaluation(results.model_copy(update={"run": record}), items)
+
+
+def items_file(block: Block) -> str:
+    """Where a task's items are written, relative to the results."""
+    return f"items/{block.task}.{block.language}.jsonl"
+
+
+class _Account:
+    """How many replies have come, and how many of them from the cache, over all models and tasks."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self.asked = self.cached = 0
+
+    def listener(self) -> Callable[[conversation.Progress], None]:
+        """For one model and task."""
+        before = conversation.Progress(0, 0, 0, None)
+
+        def hear(now: conversation.Progress) -> None:
+            nonlocal before
+            cached = now.cached - before.cached
+            self.cached += cached
+            self.asked += now.done - before.done - cached
+            if self._progress is not None:
+                self._progress.advance(now.done - before.done)
+            before = now
+
+        return hear
+
+    def skip(self, count: int) -> None:
+        """So many will not be asked."""
+        if self._progress is not None:
+            self._progress.advance(count)
+
+    def as_dict(self) -> dict[str, int]:
+        """For the record."""
+        return {"generated": self.asked, "from_cache": self.cached}
+
+
+def _prepare(request: Request, job: Job) -> Asked:
+    task = job.task
+    missing = [need for need in task.needs() if getattr(request.services, need) is None]
+    if missing:
+        raise UsageError(f"task {task.name} needs a {' and a '.join(missing)}: give --{' and --'.join(missing)}")
+    if job.language not in task.languages:
+        raise UsageError(f"task {task.name} has no items in {job.language!r}; it has {', '.join(task.languages)}")
+    items = task.items(job.language, limit=job.limit, seed=request.seed)
+    if not items:
+        raise InputError(f"task {task.name} ({job.language}): no items")
+    ids = [item.id for item in items]
+    if len(set(ids)) < len(ids):
+        twice = sorted({one for one in ids if ids.count(one) > 1})
+        raise InputError(f"task {task.name} ({job.language}): ids that occur twice ({len(twice)}): {first_five(twice)}")
+    sampling = replace(task.sampling, seed=request.seed, **request.overrides)
+    if request.samples is not None:
+        items = [item if item.mode == "likelihood" else replace(item, samples=request.samples) for item in items]
+    if sampling.temperature == 0 and any(item.samples > 1 for item in items):
+        sampling = replace(sampling, temperature=SAMPLING_TEMPERATURE)
+    return Asked(job, tuple(items), sampling)
+
+
+def _cannot_be_asked(asked: Asked, backend: Backend) -> str | None:
+    if any(item.mode == "likelihood" for item in asked.items) and not isinstance(backend, LikelihoodBackend):
+        return f"needs likelihoods, which a {backend.info.kind} model does not give"
+    return None
+
+
+def _absent(asked: Asked, model: str, why: str) -> AbsentRow:
+    return AbsentRow(task=asked.job.task.name, language=asked.job.language, model=model, why=why)
+
+
+def _mark(request: Request, asked: Asked, number: int, answers: Mapping[tuple[int, str], list[Answer]]) -> Block:
+    task = asked.job.task
+    marked: dict[str, list[Marked]] = {}
+    failed: dict[str, list[Answer]] = {}
+    for model in request.models:
+        given = answers.get((number, model.name))
+        if given is None:
+            continue
+        fit = [answer for answer in given if answer.failed is None]
+        failed[model.name] = [answer for answer in given if answer.failed is not None]
+        marks = task.mark(fit, request.services) if fit else []
+        marked[model.name] = [Marked(answer, one) for answer, one in zip(fit, marks, strict=True)]
+    language = asked.job.language
+    return Block(task.name, task.axis, task.version, language, task.metrics, asked.items, marked, failed)
+
+
+def _is_chat(items: Sequence[Item]) -> bool:
+    return any(item.mode == "chat" for item in items)
+
+
+def _ride(request: Request, block: Block) -> Riders:
+    """Every rider's marks of every reply of a chat task."""
+    found: dict[tuple[str, str, int], dict[str, list[Marks | None]]] = {}
+    for model, listed in block.marked.items():
+        for answer in [*(one.answer for one in listed), *block.failed[model]]:
+            if answer.item.mode == "chat":
+                found[model, answer.item.id, answer.sample] = {
+                    rider.name: [None if reply.failure else rider.marks(reply, answer.item) for reply in answer.replies]
+                    for rider in request.riders
+                }
+    return found
+
+
+def _rider_blocks(request: Request, blocks: Sequence[Block], ridden: Mapping[str, Riders]) -> list[Block]:
+    """A block a rider and language, over the replies of all chat tasks of that language."""
+    found: list[Block] = []
+    for rider in request.riders:
+        for language in dict.fromkeys(block.language for block in blocks):
+            marked: dict[str, list[Marked]] = {}
+            for block in blocks:
+                riders = ridden.get(block.task + "\0" + block.language)
+                if riders is None or block.language != language:
+                    continue
+                for model, listed in block.marked.items():
+                    for answer in [*(one.answer for one in listed), *block.failed[model]]:
+                        marks = riders.get((model, answer.item.id, answer.sample))
+                        if marks is not None:
+                            marked.setdefault(model, []).extend(rider_answers(block.task, answer, marks[rider.name]))
+            if any(marked.values()):
+                items = {one.answer.item.id: one.answer.item for listed in marked.values() for one in listed}
+                metrics = tuple(replace(one, by=(*dict.fromkeys((*one.by, "task")),)) for one in rider.metrics)
+                block = Block(rider.name, rider.axis, rider.version, language, metrics, tuple(items.values()), marked)
+                found.append(replace(block, rider=True))
+    return found
+
+
+def _results(
+    request: Request,
+    asked: Sequence[Asked],
+    blocks: Sequence[Block],
+    rider_blocks: Sequence[Block],
+    infos: Mapping[str, BackendInfo],
+    absent: Sequence[AbsentRow],
+) -> Results:
+    names = [model.name for model in request.models]
+    reference, chat, seed = request.compared_with, request.true_chat, request.seed
+    both = [*blocks, *rider_blocks]
+    others = [name for name in names if name not in (reference, chat)]
+    failures = _failures(blocks, names)
+    return Results(
+        chatvector=__version__,
+        suite=request.suite,
+        seed=seed,
+        limit=request.limit,
+        languages=tuple(dict.fromkeys(job.language for job in request.jobs)),
+        reference=reference,
+        true_chat=chat,
+        services={name: _service(getattr(request.services, name)) for name in ("judge", "toxicity", "guard")},
+        models=tuple(_model_row(name, request.part(name), infos[name]) for name in names),
+        tasks=tuple(
+            [_task_row(block, one) for block, one in zip(blocks, asked, strict=True)]
+            + [_task_row(block, None) for block in rider_blocks]
+        ),
+        figures=tuple(row for block in both for name in block.marked for row in figures(block, name, seed)),
+        differences=() if reference is None else tuple(differences(both, names, reference, seed)),
+        family=FAMILY,
+        recovery=()
+        if reference is None or chat is None
+        else tuple(row for block in both for name in others for row in recovery(block, name, reference, chat, seed)),
+        spread=tuple(row for block in both for name in block.marked for row in spread(block, name)),
+        absent=tuple(absent),
+        failures=failures,
+        gates=(),
+        warnings=tuple(_warnings(both, failures, infos)),
+        run={},
+    )
+
+
+def _service(service: Any) -> Any:
+    """What a service says of itself: scorers, judges and guards have an `info`."""
+    return None if service is None else json.loads(json.dumps(asdict(service.info)))
+
+
+def _model_row(name: str, part: Any, info: BackendInfo) -> ModelRow:
+    return ModelRow(
+        name=name,
+        part=part,
+        kind=info.kind,
+        model=without_folder(info.model),
+        fingerprint=info.fingerprint,
+        template=info.template,
+        prompt_form=without_folder(info.prompt_form),
+        context=info.context,
+        settings=dict(info.settings),
+    )
+
+
+def without_folder(text: str) -> str:
+    """A model's name without the folders of a local path; hub names keep their owner, URLs all."""
+    if "://" in text or (text.count("/") == 1 and not text.startswith((".", "/", "~", "template of /"))):
+        return text
+    head = "template of " if text.startswith("template of ") else ""
+    return head + text.rstrip("/").rpartition("/")[2].removeprefix(head)
+
+
+def _task_row(block: Block, asked: Asked | None) -> TaskRow:
+    sources = [] if asked is None else asked.job.task.sources(block.language)
+    sampling = (
+        {}
+        if asked is None
+        else {**asdict(asked.sampling), "template_arguments": dict(asked.sampling.template_arguments)}
+    )
+    return TaskRow(
+        name=block.task,
+        axis=block.axis,
+        version=block.version,
+        language=block.language,
+        rider=block.rider,
+        items=len(block.items),
+        clusters=len({item.cluster or item.id for item in block.items}),
+        samples=max(item.samples for item in block.items),
+        sampling=sampling,
+        sources=tuple(SourceRow(**asdict(source)) for source in sources),
+        metrics=tuple(metric_row(metric) for metric in block.metrics),
+        items_file=None if asked is None else items_file(block),
+    )
+
+
+def _failures(blocks: Sequence[Block], names: Sequence[str]) -> tuple[FailureRow, ...]:
+    found = []
+    for block in blocks:
+        for name in names:
+            reasons = [answer.failed for answer in block.failed.get(name, ()) if answer.failed is not None]
+            for why in sorted(set(reasons)):
+                row = FailureRow(
+                    task=block.task, language=block.language, model=name, why=why, count=reasons.count(why)
+                )
+                found.append(row)
+    return tuple(found)
+
+
+def _warnings(blocks: Sequence[Block], failures: Sequence[FailureRow], infos: Mapping[str, BackendInfo]) -> list[str]:
+    found = [
+        f"{row.task} ({row.language}), {row.model}: failed answers ({row.count}), {row.why}: not counted as misses"
+        for row in failures
+    ]
+    for block in blocks:
+        clusters = len({cluster_of(one) for listed in block.marked.values() for one in listed})
+        if 0 < clusters < FEW and not block.rider:
+            points = 100 * smallest_detectable_rate(clusters)
+            found.append(
+                f"{block.task} ({block.language}): independent items: {clusters}; if two models differ in"
+                f" {100 * DISCORDANT:.0f} % of them, differences under {points:.0f} points do not show"
+            )
+    forms = {without_folder(info.prompt_form) for info in infos.values()}
+    if len(forms) > 1:
+        found.append(f"the models were asked in different prompt forms: {', '.join(sorted(forms))}")
+    return found

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where results go, whole or not at all, and where replies are kept from run to run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from chatvector.errors import OutputRefused
+from chatvector.evaluate.cache import Cache
+from chatvector.evaluate.results import RESULTS
+from chatvector.evaluate.run import Evaluation
+
+
+def refuse_unwritable(out: Path, *, overwrite: bool) -> None:
+    """Raise OutputRefused before anything is generated: something is there that is not to be overwritten, or no
+    results at all."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise OutputRefused(f"{out}: is a file; --out takes a new directory")
+    if not any(out.iterdir()):
+        return
+    if not (out / RESULTS).is_file():
+        raise OutputRefused(f"{out}: holds other things than results; --out takes a new directory")
+    if not overwrite:
+        raise OutputRefused(f"{out}: holds results; take another directory, or --overwrite")
+
+
+def save(evaluation: Evaluation, out: Path, *, overwrite: bool = False) -> None:
+    """Write `results.json` and the items files into a directory beside, then rename it to `out`.
+
+    What is there is removed only when the new one is complete. Raises OutputRefused.
+    """
+    refuse_unwritable(out, overwrite=overwrite)
+    staging = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        for name, content in {RESULTS: evaluation.results.text(), **evaluation.items}.items():
+            path = staging / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, "utf-8")
+    except OSError as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise OutputRefused(f"{out}: results cannot be written there: {error.strerror or error}") from error
+    if out.exists():
+        shutil.rmtree(out)
+    os.rename(staging, out)
+
+
+def cache_path() -> Path:
+    """`$CHATVECTOR_CACHE`, else `chatvector/replies.jsonl` in the user's cache directory (`$XDG_CACHE_HOME`)."""
+    own = os.environ.get("CHATVECTOR_CACHE")
+    if own:
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "chatvector" / "replies.jsonl"
+
+
+def open_cache(path: Path | None, note: Callable[[str], None]) -> Cache:
+    """The cache at `path`, or at its usual place."""
+    return Cache(path or cache_path(), note)
