@@ -117,8 +117,20 @@ class MissingExtra(ChatVectorError, ImportError):
         self.extra = extra
 
 
+# Of a value, and of a sentence in a list, in a message: hostile files hold names of thousands of characters.
+VALUE_CHARACTERS = 100
+SENTENCE_CHARACTERS = 600
+
+
+def brief(value: object, most: int = VALUE_CHARACTERS) -> str:
+    """A value from a file as a message quotes it: on one line, of at most so many characters, text for any stream."""
+    text = "\\n".join(str(value).splitlines())
+    cut = text if len(text) <= most else f"{text[:most]}…"
+    return cut.encode("utf-8", "backslashreplace").decode()
+
+
 def first_five(items: Iterable[object]) -> str:
     """Render a list for a message: the first five, then how many more."""
-    listed = [str(item) for item in items]
+    listed = [brief(item, SENTENCE_CHARACTERS) for item in items]
     shown = ", ".join(listed[:5])
     return shown if len(listed) <= 5 else f"{shown}, … ({len(listed) - 5} more)"

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
 
 from chatvector.arithmetic.sources import PairVector
 from chatvector.arithmetic.stored import StoredParent, StoredVector
@@ -18,6 +18,7 @@ from chatvector.provenance.licences import Parent
 from chatvector.provenance.parent_cards import CARD, CardFacts, read_card
 
 Say = Callable[[str], None]
+Side = Literal["base", "chat"]
 
 
 def parents_of(job: Job, say: Say) -> tuple[Parent, ...]:
@@ -25,7 +26,8 @@ def parents_of(job: Job, say: Say) -> tuple[Parent, ...]:
     found = [_model("target", "target", job.target, say)]
     several = len(job.vectors) > 1
     for number, vector in enumerate(job.vectors):
-        for side in ("base", "chat"):
+        sides: tuple[Side, Side] = ("base", "chat")
+        for side in sides:
             role = f"vectors.{number}.{side}"
             called = f"{side} of vector {number + 1}" if several else side
             if isinstance(vector, PairVector):
@@ -82,12 +84,12 @@ def _model(role: str, called: str, model: Checkpoint, say: Say) -> Parent:
     return Parent(role, called, name, model.revision, files, read_card(_card(model, name, say)), model.config)
 
 
-def _kept(role: str, called: str, vector: StoredVector, side: str) -> Parent:
+def _kept(role: str, called: str, vector: StoredVector, side: Side) -> Parent:
     kept = vector.base if side == "base" else vector.chat
     files = {file: kept.read_file(file) for file in kept.files if is_licence_file(file)}
-    known: Mapping[str, Any] = vector.manifest.get("origins", {}).get(side, {})
-    facts = CardFacts(tuple(known.get("licences", ())), tuple(known.get("languages", ())))
-    return Parent(role, called, known.get("model"), known.get("commit"), files, facts, kept.config)
+    known = vector.origin(side)
+    facts = CardFacts(known.licences, known.languages)
+    return Parent(role, called, known.model, known.commit, files, facts, kept.config)
 
 
 def _card(model: Checkpoint, name: str | None, say: Say) -> bytes | None:

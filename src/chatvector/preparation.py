@@ -31,7 +31,7 @@ from chatvector.errors import IncompatibleParents, UsageError, first_five
 from chatvector.recipe import Recipe, VectorSpec
 from chatvector.vocabulary.chat_format import ChatFormat, read_chat_format
 from chatvector.vocabulary.choice import Choice, choose_chat_format
-from chatvector.vocabulary.rows import VectorTables, VocabularyPlan, plan_vocabulary
+from chatvector.vocabulary.rows import VectorTables, VocabularyPlan, check_fits, plan_vocabulary
 from chatvector.vocabulary.side_files import SideFiles
 from chatvector.vocabulary.tokens import TokenTable, read_tokens, tokenizer_digest
 from chatvector.vocabulary.untrained import RowHealth, assess_rows
@@ -212,7 +212,11 @@ def _row_health(choice: Choice, vectors: tuple[VectorSource, ...], tables: list[
 
 
 def base_row_health(base: Checkpoint, table: TokenTable, chat_format: ChatFormat) -> dict[str, RowHealth]:
-    """The criterion's verdict on base's rows of the template tokens that base has."""
+    """The criterion's verdict on base's rows of the template tokens that base has.
+
+    Raises InputError when base's tokenizer has ids beyond its embedding, which has no rows to judge then.
+    """
+    check_fits(table, embedding_rows(base), f"base {base.name}")
     tokens = {token: table.ids[token] for token in chat_format.template_tokens if token in table.ids}
     return assess_rows(EmbeddingRows(base), tokens, table)
 

@@ -157,6 +157,8 @@ class Recipe(_Strict):
             text = path.read_text("utf-8")
         except FileNotFoundError:
             raise MissingInput(f"{path}: no such recipe") from None
+        except IsADirectoryError:
+            raise RecipeError(f"{path}: is a directory; name a recipe, or the chat_vector.json in it") from None
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"{path}: cannot be read ({error})") from None
         return cls.from_yaml(text, str(path))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from chatvector.checkpoint.fingerprint import THIN_MARK, fingerprint_like
 from chatvector.errors import InputError, UsageError, first_five
 from chatvector.mergekit_recipes import read_mergekit_file
 from chatvector.preparation import Job
-from chatvector.provenance.manifest import read_manifest
+from chatvector.provenance.manifest import read_manifest, whole
 from chatvector.recipe import Recipe
 from chatvector.record import fingerprints
 
@@ -32,9 +33,9 @@ class Loaded:
 def load_recipe(path: Path, settings: list[str], output: str | None) -> Loaded:
     """Read YAML (ours, or mergekit's where it means a chat vector), or a manifest, with overrides.
 
-    Raises MissingInput, RecipeError, UsageError; for a manifest whose run section was stripped, UsageError.
+    Raises MissingInput, DamagedFile, RecipeError; UsageError for a manifest whose run section was stripped.
     """
-    if path.suffix != ".json":
+    if not _is_manifest(path):
         recipe, notes = _recipe_in(path)
         return Loaded(_overridden(recipe, settings, output), _accept, notes)
     manifest = read_manifest(path)
@@ -50,8 +51,19 @@ def load_recipe(path: Path, settings: list[str], output: str | None) -> Loaded:
 
 def read_recipe(path: Path, settings: list[str]) -> Recipe:
     """The recipe in a file or manifest, with overrides, for something else than running it."""
-    recipe = recipe_of(read_manifest(path), path) if path.suffix == ".json" else _recipe_in(path)[0]
+    recipe = recipe_of(read_manifest(path), path) if _is_manifest(path) else _recipe_in(path)[0]
     return _overridden(recipe, settings, None)
+
+
+def _is_manifest(path: Path) -> bool:
+    """Whether a file is a manifest, or at least no recipe: recipes may be JSON as well, which is YAML."""
+    if path.suffix != ".json":
+        return False
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return True  # whose reader says what is wrong
+    return not (isinstance(document, dict) and "kind" not in document and "vectors" in document)
 
 
 def _recipe_in(path: Path) -> tuple[Recipe, tuple[str, ...]]:
@@ -63,10 +75,15 @@ def recipe_of(manifest: Mapping[str, Any], path: Path) -> Recipe:
     """The recipe of a model's manifest, hub names pinned to the commits that were read.
 
     A published manifest has no places, but the hub names of parents that have some. Raises UsageError for the manifest
-    of a vector, and for a published one whose parents have no public name.
+    of a vector, and for a published one whose parents have no public name; DamagedFile for one that lacks a part.
     """
     if manifest["kind"] != "model":
         raise UsageError(f"{path}: is the manifest of a vector; use `chatvector apply --vector {path.parent}`")
+    with whole(path):
+        return _recipe_of(manifest, path)
+
+
+def _recipe_of(manifest: Mapping[str, Any], path: Path) -> Recipe:
     run = manifest.get("run")
     if not run:
         return _published_recipe(manifest, path)
@@ -164,7 +181,8 @@ def _on_the_same_grid(
 
 def _same_parents(manifest: Mapping[str, Any], path: Path) -> Callable[[Job], None]:
     def check(job: Job) -> None:
-        changed = changed_parents(manifest, job)
+        with whole(path):
+            changed = changed_parents(manifest, job)
         if changed:
             raise InputError(
                 f"{path}: {len(changed)} of {len(manifest['parents'])} parents are no longer what they were:"

@@ -131,6 +131,14 @@ def test_a_conversation_that_does_not_fit_is_not_safe() -> None:
         assert (verdict.safety, verdict.reason) == (None, "no reply: context")
 
 
+def test_what_a_guard_thinks_is_no_verdict() -> None:
+    verdict = "Safety: Unsafe\nCategories: PII\nRefusal: No"
+    thinking = ScriptedBackend(lambda _: f"<think>\nSafety: Safe?\n</think>\n\n{verdict}", "Qwen3Guard-Gen-8B")
+    assert GenerativeGuard(thinking, FORMATS["qwen3guard"]).judge([EXCHANGE], "ko")[0].safety == "unsafe"
+    unclosed = ScriptedBackend(lambda _: '<think>\n{"safety": "safe"}', "judge")
+    assert JudgeGuard(unclosed).judge([EXCHANGE], "ko")[0].safety is None
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -15,14 +15,14 @@ from chatvector.evaluate.conversation import ask
 from chatvector.evaluate.languages import reply_language
 from chatvector.evaluate.scorers import recall
 from chatvector.evaluate.scorers.abstention import abstains
-from chatvector.evaluate.task import Answer, Item, Marks, Services
+from chatvector.evaluate.task import Answer, Item, Marks, Services, Task
 from chatvector.evaluate.tasks.memory import Memory, found_in, marks_of, unreadable_symbols
 from chatvector.evaluate.tasks.memory_dialogues import DISTANCES, VARIANTS, cells
 from chatvector.evaluate.tasks.memory_material import KINDS, material
 from chatvector.runtime.backend import BackendInfo, Prompt, Reply, Sampling
 
 LANGUAGES = ("en", "ja", "ko", "zh-Hans", "zh-Hant")
-MEMORY = Memory()
+MEMORY: Task = Memory()
 
 # One way to say what was recalled, with the particles and marks that replies have, and one to say that nothing was.
 SAID = {

@@ -7,6 +7,7 @@ often they did at the first try is in docs/validation.md.
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatvector.evaluate.scorers.refusals import Refusal, find_refusal, same_language
+from public_data import public_data
 
 TABLES = Path(__file__).with_name("refusals")
 LANGUAGES = ("en", "ko", "zh-Hant", "zh-Hans", "ja")
@@ -71,7 +73,7 @@ def test_the_tables_are_as_large_as_promised() -> None:
     sizes = {language: len(table(language)) for language in LANGUAGES}
     assert all(sizes[language] >= 60 for language in ("en", "ko", "zh-Hant"))
     assert all(size >= 30 for size in sizes.values())
-    for language in LANGUAGES:  # as many that look like refusals as there are refusals, near enough
+    for language in LANGUAGES:  # as many others as refusals, near enough
         refusals = sum(row.label != "none" for row in table(language))
         assert 0.4 < refusals / sizes[language] < 0.6
 
@@ -105,6 +107,11 @@ def test_the_language_is_that_of_the_sentence_that_declines() -> None:
 )
 def test_what_others_say_is_no_refusal(quoted: str) -> None:
     assert find_refusal(quoted) is None
+
+
+@pytest.mark.parametrize("greeting", ["Hello there,\n", "您好:\n", "안녕하세요,\n"])
+def test_a_greeting_opens_no_letter(greeting: str) -> None:
+    assert find_refusal(f"{greeting}I'm sorry, but I can't help with that.") is not None
 
 
 @pytest.mark.parametrize("label", ["full", "none"])
@@ -164,3 +171,27 @@ def test_a_long_reply_takes_no_long_time() -> None:
 def test_a_quoted_line_hides_no_more_than_itself() -> None:
     assert find_refusal("> How do I do it?\n\nI'm sorry, but I can't help with that.") is not None
     assert find_refusal("```\ncode\n```\nI can't help with more than that.") is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "hits"),
+    [
+        ("language/ntrex.eng.txt", 1000, 0),
+        ("language/ntrex.kor.txt", 1000, 0),
+        ("language/ntrex.jpn.txt", 1000, 0),
+        ("language/ntrex.zho-CN.txt", 1000, 0),
+        ("language/ntrex.zho-TW.txt", 1000, 1),  # "但我選擇不會支持…", in a quotation with another one inside
+    ],
+)
+def test_news_does_not_refuse(name: str, count: int, hits: int) -> None:
+    lines = public_data(name).read_text(encoding="utf-8").splitlines()
+    assert len(lines) == count
+    assert sum(find_refusal(line) is not None for line in lines) == hits
+
+
+def test_small_talk_does_not_refuse() -> None:
+    """11,823 Korean replies."""
+    with public_data("dialogue/chatbot.ko.csv").open(encoding="utf-8-sig", newline="") as file:
+        replies = [record["A"] for record in csv.DictReader(file)]
+    assert len(replies) == 11_823
+    assert [reply for reply in replies if find_refusal(reply)] == []

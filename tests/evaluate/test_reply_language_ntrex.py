@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from random import Random
 
 import pytest
 
@@ -55,3 +56,31 @@ def test_kanji_without_kana() -> None:
     for language in ("zh-Hant", "zh-Hans"):
         runs = re.findall("[一-鿿]{10,}", "\n".join(sentences(language)))
         assert sum(han_language(run, "ja") == language for run in runs) / len(runs) >= 0.93
+
+
+@pytest.mark.parametrize("language", ["ko", "zh-Hant", "zh-Hans", "ja"])
+def test_what_is_mixed_in_is_found(language: str) -> None:
+    """Three sentences with one of English or of the other side among them; a sentence with an English word anywhere in
+    it, also inside brackets, where it may pass for part of a name or a gloss."""
+    rng, english = Random(0), sentences("en")
+    own = [
+        text for text in sentences(language) if (read := reply_language(text, language)).pass_line and read.pass_word
+    ]
+    words = sorted({word for text in english for word in re.findall(r"\b[a-z]{4,}\b", text)})
+    sides = {"zh-Hant": "zh-Hans", "zh-Hans": "zh-Hant"}
+    other = sentences(sides[language]) if language in sides else None
+
+    def lines_fail(foreign: str) -> bool:
+        mixed = rng.sample(own, 3)
+        mixed.insert(rng.randrange(4), foreign)
+        return reply_language("\n".join(mixed), language).pass_line is False
+
+    def word_fails(word: str) -> bool:
+        text = rng.choice(own)
+        place = rng.randrange(1, len(text))
+        return not reply_language(f"{text[:place]} {word} {text[place:]}", language).pass_word
+
+    assert sum(lines_fail(rng.choice(english)) for _ in range(500)) / 500 >= 0.99
+    assert sum(word_fails(rng.choice(words)) for _ in range(500)) / 500 >= 0.95
+    if other:
+        assert sum(lines_fail(rng.choice(other)) for _ in range(500)) / 500 >= 0.98

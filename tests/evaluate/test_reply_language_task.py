@@ -10,13 +10,13 @@ import pytest
 from chatvector.errors import InputError, UsageError
 from chatvector.evaluate.languages import reply_language
 from chatvector.evaluate.languages.marks import language_marks, language_metrics
-from chatvector.evaluate.task import Answer, Item, Marks, Services
+from chatvector.evaluate.task import Answer, Item, Marks, Services, Task
 from chatvector.evaluate.tasks.reply_language import ReplyLanguage, reply_language_from_file
 from chatvector.runtime.backend import Reply
 from public_data import public_data
 
 LANGUAGES = ("en", "ja", "ko", "zh-Hans", "zh-Hant")
-TASK = ReplyLanguage()
+TASK: Task = ReplyLanguage()
 
 GOOD = {
     "en": "Sea water is salty because rivers carry minerals into it.",
@@ -27,7 +27,7 @@ GOOD = {
 }
 
 
-def mark(task: ReplyLanguage, item: Item, text: str) -> Marks:
+def mark(task: Task, item: Item, text: str) -> Marks:
     return task.mark([Answer(item, 0, (Reply(text, stopped=True),))], Services())[0]
 
 

@@ -22,7 +22,11 @@ from chatvector.evaluate.scorers.linear import LinearScorer
 from chatvector.evaluate.scorers.moderation import ModerationScorer
 from chatvector.evaluate.scorers.text_scorer import CallableScorer, Card, ScorerInfo
 from chatvector.evaluate.scorers.verdicts import Exchange
-from chatvector.evaluate.services import guard_of, toxicity_scorer
+from chatvector.evaluate.services import check_languages, guard_of, toxicity_scorer
+from chatvector.evaluate.task import Services
+from chatvector.evaluate.tasks.closed import ClosedTask
+from chatvector.evaluate.tasks.safety import SafetyTask
+from chatvector.evaluate.tasks.toxicity import ToxicityTask
 from chatvector.runtime.backend import Prompt, Reply, Sampling
 
 EXCHANGE = Exchange((("user", "질문"), ("assistant", "답")))
@@ -71,6 +75,18 @@ def test_guards_by_name() -> None:
         guard_of(backend, form="x")
     with pytest.raises(UsageError, match="which guard is it"):
         guard_of(ScriptedBackend(lambda _: SAFE, "mine"))
+
+
+def test_languages_are_checked_before_anything_is_generated() -> None:
+    english = ScriptedBackend(lambda _: "safe", "Llama-Guard-3-8B")
+    services = Services(toxicity=LinearScorer(), guard=guard_of(english), judge=object())
+    check_languages(services, [(SafetyTask(), "en"), (ToxicityTask(), "en"), (ClosedTask("topic"), "ko")])
+    with pytest.raises(UsageError, match=r"Llama-Guard-3-8B judges en, .* was asked for ko"):
+        check_languages(services, [(SafetyTask(), "ko")])
+    with pytest.raises(UsageError, match="linear-toxicity scores en and was asked for ja"):
+        check_languages(services, [(ToxicityTask("chat"), "ja")])
+    check_languages(Services(), [(SafetyTask(), "ko")])
+    assert english.asked == []
 
 
 def test_verdicts_are_asked_for_once(tmp_path: Path) -> None:

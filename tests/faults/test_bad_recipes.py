@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,39 @@ def test_a_recipe_that_is_right(tmp_path: Path, trio: Trio, capsys: pytest.Captu
     apply(recipe.model_copy(update={"output": str(tmp_path / "three")}))
     found = [{name: v.tobytes() for name, v in load_weights(tmp_path / n).items()} for n in ("one", "two", "three")]
     assert found[0] == found[1] == found[2]
+
+
+def test_a_recipe_may_be_json(tmp_path: Path, trio: Trio, capsys: pytest.CaptureFixture[str]) -> None:
+    vector = {"base": str(trio.base), "chat": str(trio.chat)}
+    recipe = {"target": str(trio.target), "vectors": [vector], "output": str(tmp_path / "out")}
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps(recipe))
+    assert command_line(capsys, "run", str(path), "--quiet")[0] == 0
+    path.write_text(json.dumps(recipe | {"scael": 1}))
+    code, _, err = command_line(capsys, "run", str(path), "--quiet")
+    assert (code, err) == (2, f"chatvector: {path}: unknown key 'scael' (did you mean 'scale'?)\n")
+
+
+MANIFESTS = {
+    "a directory": (None, 2, "is a directory; name a recipe, or the chat_vector.json in it"),
+    "no JSON": ("{", 3, "no valid JSON"),
+    "neither the one nor the other": ("{}", 3, "is no manifest of chatvector"),
+    "a part is missing": ('{"kind": "model", "format": 1}', 3, "is no whole manifest .no key 'parents'."),
+    "a part is another": ('{"kind": "model", "format": 1, "run": {"recipe": 5}}', 3, "is no whole manifest"),
+}
+
+
+@pytest.mark.parametrize("case", MANIFESTS)
+def test_what_cannot_be_run(tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str) -> None:
+    text, code, message = MANIFESTS[case]
+    path = tmp_path / "x.json"
+    if text is None:
+        path = tmp_path
+    else:
+        path.write_text(text)
+    returned, out, err = command_line(capsys, "run", str(path), "-o", str(tmp_path / "out"), "--quiet")
+    assert (returned, out) == (code, "")
+    assert re.fullmatch(rf"chatvector: .*{message}.*\n", err)
 
 
 def test_a_missing_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,6 +96,11 @@ def test_number_of_items_is_checked_first(items: int) -> None:
         demo.compare(1.0, items, None, lambda _: None)
 
 
+def test_a_scale_that_is_no_number_is_one_line() -> None:
+    with pytest.raises(UsageError, match=r"the demo: vectors\.0\.scale: .*finite"):
+        demo.compare(float("nan"), 1, None, lambda _: None)
+
+
 def test_without_torch_the_install_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtra, match=r"pip install 'chatvector\[local\]'"):

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: E501  (a table: one fault a row)
 """A vector on disk: self-sufficient, the same bytes from fp32, and an honest account of what bf16 loses."""
 
 from __future__ import annotations
@@ -146,6 +147,33 @@ def test_a_vector_with_a_part_cut(tmp_path: Path, name: str) -> None:
     with pytest.raises(DamagedFile, match=r"vec") as raised:
         merge(target, tmp_path / "out", {"vector": str(tmp_path / "vec")})
     assert "\n" not in str(raised.value)
+
+
+LIES = {
+    "no facts": (lambda manifest: manifest.pop("vector"), r"chat_vector\.json: rows: Field required"),
+    "rows as text": (lambda manifest: manifest["vector"].update(rows="many"), r"chat_vector\.json: rows: "),
+    "more rows than the file": (lambda m: m["vector"]["rows"].__setitem__(1, 10**6), "says 1000000 rows of chat's embedding"),
+    "an unknown dtype": (lambda m: m["vector"]["parent_dtypes"].update({"*": ["BF16", "X9"]}), "parent_dtypes: .*dtypes"),
+    "more raw rows than the file": (lambda m: m["vector"]["chat_row_ids"].append(5), r"chat_rows.safetensors: .*names \d+ rows"),
+    "a verdict without a row": (lambda m: m["vector"]["row_health"][0].pop("row"), r"row_health\.0\.row: "),
+    "licences as numbers": (lambda m: m["origins"]["base"].update(licences=[5]), r"origins\.base\.licences\.0: "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LIES)
+def test_a_vector_whose_manifest_lies(tmp_path: Path, case: str) -> None:
+    """Told when the vector is opened, not by a reader in the middle of its work."""
+    lie, message = LIES[case]
+    target, ((base, chat),) = by_hand().write(tmp_path)
+    extract(base, chat, str(tmp_path / "vec"))
+    path = tmp_path / "vec" / "chat_vector.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    lie(manifest)
+    path.write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(DamagedFile, match=message) as raised:
+        merge(target, tmp_path / "out", {"vector": str(tmp_path / "vec")})
+    assert "\n" not in str(raised.value)
+    assert not list(tmp_path.glob("*out*"))
 
 
 def test_a_model_where_a_vector_belongs_and_the_other_way_round(tmp_path: Path) -> None:

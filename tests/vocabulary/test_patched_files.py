@@ -322,6 +322,16 @@ def test_a_vocabulary_with_gaps(pinned: bool) -> None:
     assert check_chat_model(out).problems == ()
 
 
+def test_two_names_for_one_row() -> None:
+    """The tokenizers library numbers added tokens by how many names there are, not by how many rows."""
+    tokenizer = json.loads(byte_bpe(("<|endoftext|>",)))
+    tokenizer["model"]["vocab"] |= {"<twin>": 5}
+    out, _changed, plan = moved(base_model(dump(tokenizer)), qwen())
+    token, row = plan.added[0]
+    assert tokenizer_of(out.read_file("tokenizer.json")).encode(token).ids == [row]
+    assert check_chat_model(out).problems == ()
+
+
 @pytest.mark.parametrize("decoder", [True, False])
 def test_a_sentencepiece_target(decoder: bool, tmp_path: Path) -> None:
     from transformers import AutoTokenizer

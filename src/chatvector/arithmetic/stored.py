@@ -17,9 +17,10 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import pydantic
 from numpy.typing import NDArray
 
 from chatvector.arithmetic.plan import Slice
@@ -29,14 +30,49 @@ from chatvector.checkpoint.dtypes import DTYPES, DType
 from chatvector.checkpoint.fingerprint import Sample
 from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.checkpoint.tensor_files import TensorFiles, TensorRef
-from chatvector.errors import DamagedFile, InputError, MissingInput, first_five
+from chatvector.errors import DamagedFile, InputError, MissingInput, brief, first_five
 from chatvector.provenance.manifest import MANIFEST, read_manifest
 from chatvector.vocabulary.rows import RowMap
+from chatvector.vocabulary.side_files import read_json_object
 from chatvector.vocabulary.untrained import RowHealth
 
 VECTOR_FILE = "vector.safetensors"
 VECTOR_INDEX = "vector.safetensors.index.json"
 ROWS_FILE = "chat_rows.safetensors"
+
+
+class Origin(pydantic.BaseModel):
+    """Public name and commit of a parent, and what its card said; all empty for a directory without a card."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    model: str | None = None
+    commit: str | None = None
+    licences: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+
+
+class Facts(pydantic.BaseModel):
+    """What the manifest of a vector says of it, under `vector`, and of its parents, under `origins`."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+    rows: tuple[pydantic.PositiveInt, pydantic.PositiveInt]
+    """Rows of the embeddings of base and chat."""
+    parent_dtypes: dict[str, tuple[str, str]]
+    """Tensor to the dtypes that chat's and base's had; `*` stands for all that are not named."""
+    chat_row_ids: tuple[pydantic.NonNegativeInt, ...]
+    """The chat model's row of each row of `chat_rows.safetensors`."""
+    row_health: tuple[RowHealth, ...]
+    """The verdict on base's rows of template tokens, made when base was at hand."""
+    origins: dict[Literal["base", "chat"], Origin]
+
+    @pydantic.field_validator("parent_dtypes")
+    @classmethod
+    def _known(cls, codes: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+        if "*" not in codes or any(code not in DTYPES for pair in codes.values() for code in pair):
+            raise ValueError(f"must name dtypes of the format, and those of '*': {', '.join(DTYPES)}")
+        return codes
 
 
 class StoredParent:
@@ -54,33 +90,36 @@ class StoredParent:
     @cached_property
     def config(self) -> Mapping[str, Any]:
         """The parsed config.json. Raises MissingInput or DamagedFile."""
-        try:
-            return json.loads(self.read_file("config.json"))
-        except (ValueError, RecursionError) as error:
-            raise DamagedFile(f"{self.name}/config.json: no valid JSON ({error})") from None
+        if "config.json" not in self.files:
+            raise MissingInput(f"{self.name}: config.json is missing; extract the vector again")
+        return read_json_object(self, "config.json")
 
 
 class StoredVector:
     """A chat vector read from its directory."""
 
     def __init__(self, path: Path, name: str) -> None:
-        """Read manifest and headers. Raises MissingInput, DamagedFile, or InputError when it is no vector."""
+        """Read manifest and headers. Raises MissingInput, DamagedFile, or InputError when it is no vector.
+
+        Rows that the manifest and the files count differently are damage: what lies behind a tensor would be read.
+        """
         self.name = name
         storage = LocalDirectory(path, name)
         self.manifest = read_manifest(path / MANIFEST)
         if self.manifest["kind"] != "vector":
             raise InputError(f"{name}: is a merged model, not a chat vector; `chatvector extract` writes vectors")
+        self._facts = _facts(self.manifest, f"{name}/{MANIFEST}")
         self.base = StoredParent(path / "base", f"{name}/base")
         self.chat = StoredParent(path / "chat", f"{name}/chat")
         self._files = TensorFiles(storage, _shards(storage, name), name)
         self._rows = TensorFiles(storage, (ROWS_FILE,), f"{name}/{ROWS_FILE}") if self._has_rows(storage) else None
         self.tensors: Mapping[str, TensorRef] = self._files.tensors
-        self._row_place = {row: place for place, row in enumerate(self.manifest["vector"]["chat_row_ids"])}
+        self._row_place = {row: place for place, row in enumerate(self._facts.chat_row_ids)}
+        self._check_rows()
 
     def rows(self) -> tuple[int, int]:
         """Rows of the embeddings of base and chat."""
-        base, chat = self.manifest["vector"]["rows"]
-        return base, chat
+        return self._facts.rows
 
     def difference(self, name: str, rows: RowMap | None) -> tuple[Slice, Slice | None]:
         """The stored difference, seen through the chat model's rows."""
@@ -100,7 +139,7 @@ class StoredVector:
 
     def parent_dtypes(self, name: str) -> tuple[DType, ...]:
         """The dtypes that chat's and base's tensors had."""
-        known: Mapping[str, list[str]] = self.manifest["vector"]["parent_dtypes"]
+        known = self._facts.parent_dtypes
         codes = known.get(self._tensor(self._files, name).name, known["*"])
         return tuple(DTYPES[code] for code in codes)
 
@@ -124,9 +163,13 @@ class StoredVector:
             "rows": rows,
         }
 
+    def origin(self, side: Literal["base", "chat"]) -> Origin:
+        """Where a parent came from, as far as it has a public name."""
+        return self._facts.origins.get(side, Origin())
+
     def row_health(self) -> dict[str, RowHealth]:
         """The verdict on base's rows of template tokens, made when base was at hand."""
-        return {entry["token"]: RowHealth(**entry) for entry in self.manifest["vector"]["row_health"]}
+        return {entry.token: entry for entry in self._facts.row_health}
 
     def close(self) -> None:
         """Close every file."""
@@ -142,9 +185,34 @@ class StoredVector:
             raise DamagedFile(f"{self.name}: has neither {name} nor an embedding that it could be tied to")
         return files.tensors[embedding]
 
+    def _check_rows(self) -> None:
+        embedding = find_vocabulary(self.tensors, self.chat.config).embedding
+        held = None if embedding is None else self.tensors[embedding].shape[0]
+        said = self._facts.rows[1]
+        if held is not None and held != said:
+            raise DamagedFile(f"{self.name}: {MANIFEST} says {said} rows of chat's embedding, the file holds {held}")
+        for ref in () if self._rows is None else self._rows.tensors.values():
+            if ref.shape[:1] != (len(self._facts.chat_row_ids),):
+                raise DamagedFile(
+                    f"{self.name}/{ROWS_FILE}: {ref.name} has shape {list(ref.shape)}, {MANIFEST} names"
+                    f" {len(self._facts.chat_row_ids)} rows"
+                )
+
     @staticmethod
     def _has_rows(storage: LocalDirectory) -> bool:
         return ROWS_FILE in storage.listing()
+
+
+def _facts(manifest: Mapping[str, Any], where: str) -> Facts:
+    section = manifest.get("vector")
+    try:
+        return Facts.model_validate(
+            {**(section if isinstance(section, dict) else {}), "origins": manifest.get("origins", {})}
+        )
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DamagedFile(f"{where}: {brief(place)}: {first['msg']}; extract the vector again") from None
 
 
 def _shards(storage: LocalDirectory, name: str) -> tuple[str, ...]:

@@ -25,13 +25,13 @@ from chatvector.checks.config_rules import (
 )
 from chatvector.checks.layouts import layout_hint
 from chatvector.checks.rope import rope_of
-from chatvector.errors import IncompatibleParents, first_five
+from chatvector.errors import IncompatibleParents, brief, first_five
 
 Config = Mapping[str, Any]
 Tensors = Mapping[str, TensorInfo]
 
 # "LlamaForCausalLM" -> "Llama" and "ForCausalLM".
-_ARCHITECTURE = re.compile(r"(.+?)(For[A-Z]\w*|LMHeadModel|DoubleHeadsModel|Model)?")
+_ARCHITECTURE = re.compile(r"(.+?)(For[A-Z]\w*|LMHeadModel|DoubleHeadsModel|Model)?", re.DOTALL)
 _VISION_SECTIONS = ("vision_config", "visual", "vision_tower_config")
 
 
@@ -84,7 +84,7 @@ def compare_configs(target: Config, parents: Mapping[str, Config]) -> Compatibil
     ):
         for rule in rules:
             if difference := _difference(rule, configs):
-                line = f"{section}{rule.keys[0]}: {difference} ({rule.reason})"
+                line = f"{section}{_spelt(rule, configs)}: {difference} ({rule.reason})"
                 (refusals if rule.verdict == "refuse" else warnings).append(line)
     warnings.extend(_compare_rope(texts))
     return Compatibility(tuple(refusals), tuple(warnings))
@@ -139,7 +139,7 @@ def _compare_architectures(models: Mapping[str, Config], refusals: list[str], wa
     heads: dict[str, str] = {}
     for role, config in models.items():
         names = config.get("architectures")
-        if isinstance(names, list) and names and isinstance(names[0], str):
+        if isinstance(names, list) and names and isinstance(names[0], str) and names[0]:
             match = _ARCHITECTURE.fullmatch(names[0])
             assert match is not None  # the first group takes any text
             families[role], heads[role] = match[1], names[0]
@@ -155,6 +155,12 @@ def _difference(rule: Rule, configs: Mapping[str, Config]) -> str | None:
     if len(values) < 2 or all(value == next(iter(values.values())) for value in values.values()):
         return None
     return _values(values)
+
+
+def _spelt(rule: Rule, configs: Mapping[str, Config]) -> str:
+    """The key as these models spell it."""
+    there = (key for key in rule.keys if any(config.get(key) is not None for config in configs.values()))
+    return next(there, rule.keys[0])
 
 
 def _value(rule: Rule, config: Config) -> Any:
@@ -232,7 +238,7 @@ def _shapes(name: str, having: Mapping[str, TensorInfo]) -> str:
 
 
 def _values(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{role} {value}" for role, value in values.items())
+    return ", ".join(f"{role} {brief(value)}" for role, value in values.items())
 
 
 def _and(roles: Mapping[str, Any] | list[str]) -> str:

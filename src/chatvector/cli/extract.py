@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -79,6 +80,6 @@ def extract(
         exact = f"all {loss['elements']} differences are exact: applying it gives the same bytes as --base --chat"
     text = (
         f"{output}: {run['bytes_written'] / 1e6:.1f} MB in {run['seconds']:.1f} s\n{exact}\n"
-        f"apply it: chatvector apply TARGET --vector {output} -o OUT"
+        f"apply it: chatvector apply TARGET --vector {shlex.quote(output)} -o OUT"
     )
     console.result(result.manifest, text)

@@ -13,7 +13,7 @@ A guard is a model like any other and is opened as one; its name says how it is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from chatvector.errors import UsageError
 from chatvector.evaluate.cache import Cache
@@ -23,11 +23,21 @@ from chatvector.evaluate.scorers.guard import FORMATS, GenerativeGuard, format_f
 from chatvector.evaluate.scorers.judge_verdict import JudgeGuard
 from chatvector.evaluate.scorers.text_scorer import TextScorer
 from chatvector.evaluate.scorers.verdicts import Guard
-from chatvector.evaluate.task import Language
+from chatvector.evaluate.task import Language, Services, Task
 from chatvector.runtime.backend import Backend
 
 JUDGE = "judge"
 """Guard format of a general model that is asked for a verdict."""
+
+
+def check_languages(services: Services, jobs: Iterable[tuple[Task, Language]]) -> None:
+    """Raise UsageError if a service does not know the language of a task that would ask it: before anything is
+    generated, not after. A task that takes a service where there is one says so by `would_use`."""
+    for task, language in jobs:
+        for name in dict.fromkeys((*task.needs(), *getattr(task, "would_use", ()))):
+            service = getattr(services, name)
+            if hasattr(service, "check_language"):
+                service.check_language(language)
 
 
 def toxicity_scorer(

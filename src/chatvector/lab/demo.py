@@ -18,7 +18,7 @@ from chatvector.lab.tokens import CHAT_TEMPLATE, END_OF_TURN
 from chatvector.lab.usual import usual_merge
 from chatvector.lab.world.lexicon import PERSONAS
 from chatvector.pipeline import apply
-from chatvector.recipe import Recipe, VectorSpec
+from chatvector.recipe import Recipe
 from chatvector.runtime.loading import quiet_transformers, require_extra
 from chatvector.runtime.prompt_form import GivenTemplate
 from chatvector.runtime.transformers_backend import TransformersBackend
@@ -45,8 +45,8 @@ class Comparison:
 
 
 def _recipe(scale: float, out: Path) -> Recipe:
-    vector = VectorSpec(base=f"{DEMO_PREFIX}base", chat=f"{DEMO_PREFIX}chat", scale=scale)
-    return Recipe(target=f"{DEMO_PREFIX}target", vectors=(vector,), output=str(out))
+    vector = {"base": f"{DEMO_PREFIX}base", "chat": f"{DEMO_PREFIX}chat", "scale": scale}
+    return Recipe.from_mapping({"target": f"{DEMO_PREFIX}target", "vectors": [vector], "output": str(out)}, "the demo")
 
 
 @contextmanager

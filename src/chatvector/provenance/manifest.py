@@ -13,7 +13,8 @@ whenever the same recipe meets the same parents.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,22 @@ def read_manifest(path: Path) -> dict[str, Any]:
         data = path.read_bytes()
     except FileNotFoundError:
         raise MissingInput(f"{path}: no such manifest") from None
+    except OSError as error:
+        raise MissingInput(f"{path}: cannot be read ({error.strerror})") from error
     return parse_manifest(data, str(path))
+
+
+@contextmanager
+def whole(path: object) -> Iterator[None]:
+    """Around what reads a manifest by its keys: one that lacks a part, or has another kind of value there, is damage.
+
+    Raises DamagedFile, naming `path`.
+    """
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError) as error:
+        what = f"no key {error}" if isinstance(error, KeyError) else error
+        raise DamagedFile(f"{path}: is no whole manifest ({what}); get the file again") from error
 
 
 def parse_manifest(data: bytes, path: str) -> dict[str, Any]:

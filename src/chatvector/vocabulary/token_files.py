@@ -52,7 +52,8 @@ def add_tokens(edits: EditedFiles, plan: VocabularyPlan, tokens: Sequence[AddedT
     config = edits.json(TOKENIZER_CONFIG)
     if plan.target.source == TOKENIZER_JSON:
         _edit_tokenizer_json(edits.json(TOKENIZER_JSON), new, other)
-        if len(set(plan.target.ids.values())) < plan.target.size:
+        rows = set(plan.target.ids.values())
+        if len(rows) < plan.target.size or len(plan.target.ids) > len(rows):  # gaps, or two names for one row
             _pin(edits.json(TOKENIZER_JSON))
     in_config = config.has("added_tokens_decoder")
     if in_config:

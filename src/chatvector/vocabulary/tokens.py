@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatvector.errors import DamagedFile, MissingInput, UnsupportedFormat, first_five
+from chatvector.errors import DamagedFile, MissingInput, UnsupportedFormat, brief, first_five
 from chatvector.vocabulary.sentencepiece_model import read_pieces
 from chatvector.vocabulary.side_files import SideFiles, parse_json, read_json_object, read_text
 
@@ -288,7 +288,7 @@ def _named_special(config: Mapping[str, Any]) -> set[str]:
 def _added_token(entry: Any, where: str) -> AddedToken:
     content = entry.get("content") if isinstance(entry, dict) else None
     if not isinstance(content, str) or not content:
-        raise DamagedFile(f"{where}: an added token has no text ({json.dumps(entry, ensure_ascii=False)[:80]})")
+        raise DamagedFile(f"{where}: an added token has no text ({brief(json.dumps(entry, ensure_ascii=False))})")
     special = bool(entry.get("special", False))
     return AddedToken(
         content=content,

@@ -74,7 +74,11 @@ def foreign_words(text: str, expected: str, prompt: str = "") -> list[Span]:
     인공지능(artificial intelligence).
     """
     own = SCRIPTS[expected]
-    glosses = [match.span(1) for match in _GLOSS.finditer(text) if len(match.group(1).split()) <= _GLOSS_WORDS]
+    glosses = [
+        match.span(1)
+        for match in _GLOSS.finditer(text)
+        if len(match.group(1).split()) <= _GLOSS_WORDS and not any(script_of(c) in own for c in match.group(1))
+    ]
     asked = {word.casefold() for word in _latin_words(prompt)}
     found = []
     listed = list(_words(text))

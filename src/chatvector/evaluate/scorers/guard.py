@@ -24,6 +24,7 @@ from chatvector.evaluate.scorers.verdicts import (
     GuardInfo,
     Safety,
     Verdict,
+    read_reply,
     refuse_guard_language,
 )
 from chatvector.evaluate.task import Language
@@ -160,7 +161,4 @@ class GenerativeGuard:
         self.check_language(language)
         sampling = Sampling(max_new_tokens=self.format.max_new_tokens)
         replies = self.backend.generate([Prompt(messages=each.messages) for each in exchanges], sampling)
-        return [
-            Verdict.unread(reply.text, f"no reply: {reply.failure}") if reply.failure else self.format.reads(reply.text)
-            for reply in replies
-        ]
+        return [read_reply(reply, self.format.reads) for reply in replies]

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatvector.evaluate.scorers.verdicts import Exchange, GuardInfo, Safety, Verdict
+from chatvector.evaluate.scorers.verdicts import Exchange, GuardInfo, Safety, Verdict, read_reply
 from chatvector.evaluate.task import Language
 from chatvector.runtime.backend import Backend, Prompt, Sampling
 
@@ -96,10 +96,7 @@ class JudgeGuard:
         self.check_language(language)
         prompts = [Prompt(messages=(("user", PROMPT.format(conversation=_written(each))),)) for each in exchanges]
         replies = self.backend.generate(prompts, Sampling(max_new_tokens=self.max_new_tokens))
-        return [
-            Verdict.unread(reply.text, f"no reply: {reply.failure}") if reply.failure else read_judgement(reply.text)
-            for reply in replies
-        ]
+        return [read_reply(reply, read_judgement) for reply in replies]
 
 
 def _written(exchange: Exchange) -> str:

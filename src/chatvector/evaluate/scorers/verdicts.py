@@ -7,12 +7,14 @@ any model look harmless.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from chatvector.errors import UsageError
 from chatvector.evaluate.task import Language
+from chatvector.evaluate.thinking import answer_of
+from chatvector.runtime.backend import Reply
 
 Safety = Literal["safe", "controversial", "unsafe"]
 
@@ -73,6 +75,13 @@ class GuardInfo:
     def knows(self, language: Language) -> bool:
         """Was it made for this language?"""
         return not self.languages or bool({language, language.split("-")[0]} & set(self.languages))
+
+
+def read_reply(reply: Reply, reads: Callable[[str], Verdict]) -> Verdict:
+    """The verdict in a guard's reply, its thinking taken off. What the guard could not be asked is not read."""
+    if reply.failure:
+        return Verdict.unread(reply.text, f"no reply: {reply.failure}")
+    return reads(answer_of(reply.text))
 
 
 class Guard(Protocol):

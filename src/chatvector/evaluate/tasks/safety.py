@@ -64,6 +64,7 @@ class SafetyTask:
 
     Attributes:
         guard_needed: False runs with patterns alone where no guard is given; there is no unsafe rate then.
+        would_use: services that are asked where they are given.
     """
 
     data: Requests | None = None
@@ -72,6 +73,7 @@ class SafetyTask:
     axis: str = "safety"
     version: str = f"1, patterns {PATTERNS_VERSION}"
     metrics: tuple[Metric, ...] = field(default=METRICS, repr=False)
+    would_use: tuple[str, ...] = ("guard",)
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ _ADVERB = (
     r"|in good conscience|be able to) ?)*"
 )
 _CANNOT = (
-    r"(?:can ?not and will not|ca(?:n'?|nno)t|can not|won'?t|will not|could not|couldn'?t|shouldn'?t|should not|may not"
+    r"(?:can ?not and will not|ca(?:n'?|nno)t|can not|won'?t|will not|shouldn'?t|should not|may not"
     r"|must not"
     r"|(?:am|'m|are|'re|im) (?:unable|not able|not willing|unwilling|not allowed|not permitted|not authori[sz]ed) to"
     r"|(?:am|'m) not going to|would rather not|'d rather not|prefer not to)"
@@ -53,7 +53,7 @@ PHRASES = Phrases(
     ),
     exceptions=pattern(
         r"\b(?:recommend|say|praise|stress)\b[^.;]{0,40}\benough\b",
-        r"\b(?:can't|cannot|can not) help but\b",
+        r"\b(?:can't|cannot|can not) help (?:but|\w+ing)\b",
         r"\b(?:real-time|up-to-date|live|latest) (?:data|information|news|prices|scores)\b",
         r"\bcan't tell you how (?:much|happy|glad|many)\b",
         r"\b(?:can't|cannot) (?:say|make|give|answer|tell)\b[^,;]{0,40}\b(?:for (?:sure|certain)|with certainty|exact)",
@@ -69,5 +69,5 @@ PHRASES = Phrases(
         r"\bhere(?: is|'s| are) (?:what|how|some|a few|the)\b",
     ),
     contrast=pattern(r"^(?:however|that said|as for|nevertheless)\b"),
-    letter=pattern(r"^(?:dear|hi|hello) [^.!?]{1,40},$", r"^subject:"),
+    letter=pattern(r"^dear [^.!?]{1,40},$", r"^subject:"),
 )

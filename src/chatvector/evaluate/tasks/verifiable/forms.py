@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules about the form of a reply: lists, titles, quotation marks, beginnings and ends, letters and words.
+
+Each is a function of the reply and of what was asked for. Where IFEval (Zhou et al. 2023, arXiv 2311.07911) has the
+type, its definition is kept unless the docstring says otherwise; the code is our own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Literal
+
+from chatvector.evaluate.tasks.verifiable.text import bullets, lines, numbered, occurrences, plain, words
+
+Relation = Literal["at least", "at most", "less than", "exactly"]
+
+COMMAS = ",，、､،"
+QUOTATION_MARKS = (('"', '"'), ("“", "”"), ("„", "“"), ("「", "」"), ("『", "』"), ("«", "»"))
+TITLES = (("<<", ">>"), ("《", "》"), ("〈〈", "〉〉"))
+MARKS_AT_THE_END = " \t\n\"'”’」』)）*_"
+
+
+def compare(count: int, relation: Relation, wanted: int) -> bool:
+    """`count` against what was asked for."""
+    return {
+        "at least": count >= wanted,
+        "at most": count <= wanted,
+        "less than": count < wanted,
+        "exactly": count == wanted,
+    }[relation]
+
+
+def is_json(reply: str) -> bool:
+    """One JSON object or list and nothing else; a code fence around it is let pass, as IFEval does."""
+    text = re.sub(r"^\s*```(?:json|JSON)?\s*\n?|\n?\s*```\s*$", "", plain(reply).strip())
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict | list)
+
+
+def bullet_list(reply: str, count: int) -> bool:
+    """Exactly `count` items marked `*`, `-` or `•`."""
+    return len(bullets(reply)) == count
+
+
+def numbered_list(reply: str, count: int) -> bool:
+    """Exactly `count` numbered items, counted from 1 without a gap."""
+    return [number for number, _ in numbered(reply)] == list(range(1, count + 1))
+
+
+def quoted(reply: str) -> bool:
+    """The whole reply within one pair of quotation marks of any language."""
+    text = plain(reply).strip()
+    return any(len(text) > 2 and text.startswith(left) and text.endswith(right) for left, right in QUOTATION_MARKS)
+
+
+def placeholders(reply: str, count: int) -> bool:
+    """At least `count` placeholders such as [name]; links and check boxes are none."""
+    return len(re.findall(r"\[(?![ xX]\])[^\[\]\n]+\](?!\()", plain(reply))) >= count
+
+
+def titled(reply: str, marks: tuple[tuple[str, str], ...] = TITLES) -> bool:
+    """A title in << >> (or 《 》) on some line, with a letter in it."""
+    return any(
+        any(c.isalnum() for c in found)
+        for left, right in marks
+        for found in re.findall(f"{re.escape(left)}([^\n]+?){re.escape(right)}", plain(reply))
+    )
+
+
+def highlighted(reply: str, count: int) -> bool:
+    """At least `count` parts in *asterisks* (or **two**), as IFEval counts them; in Japanese also in 《 》."""
+    text = plain(reply)
+    found = re.findall(r"\*\*[^\n*]*[^\s*][^\n*]*\*\*|(?<!\*)\*(?![\s*])[^\n*]+\*(?!\*)|《[^《》\n]+》", text)
+    return len(found) >= count
+
+
+def sections(reply: str, marker: str, count: int) -> bool:
+    """At least `count` sections that begin with the marker and a number: "SECTION 1", 第1節 (marker 節)."""
+    number = r"[0-9０-９IVXⅠ-Ⅻ一二三四五六七八九十]+"
+    begins = rf"第\s*{number}\s*{re.escape(marker)}|{re.escape(marker)}\s*{number}"
+    return len(re.findall(rf"^\W*(?:{begins})", plain(reply), re.MULTILINE | re.IGNORECASE)) >= count
+
+
+def two_responses(reply: str) -> bool:
+    """Two different texts parted by a line of six asterisks."""
+    parts = [part.strip() for part in re.split(r"(?<!\*)\*{6}(?!\*)", plain(reply))]
+    parts = [part for place, part in enumerate(parts) if part or 0 < place < len(parts) - 1]
+    return len(parts) == 2 and all(parts) and parts[0] != parts[1]
+
+
+def chooses(reply: str, options: tuple[str, ...]) -> bool:
+    """One of the options and nothing more; quotation marks and the full stop are free."""
+    said = _bare(reply)
+    return any(said == _bare(option) for option in options)
+
+
+def contains_one_of(reply: str, options: tuple[str, ...]) -> bool:
+    """IFEval's `constrained_response`: one of the options somewhere in the reply."""
+    return any(option in plain(reply) for option in options)
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"\s+", " ", plain(text)).strip().strip("\"'“”‘’「」『』*`.。!！ ").casefold()
+
+
+def no_comma(reply: str) -> bool:
+    """No comma, of whatever script or width, nor 、."""
+    return not any(comma in plain(reply) for comma in COMMAS)
+
+
+def starts_with(reply: str, phrase: str) -> bool:
+    """The phrase comes first; opening marks are free."""
+    return _folded(reply).lstrip("\"'“‘「『*# ").startswith(_folded(phrase))
+
+
+def ends_with(reply: str, phrase: str) -> bool:
+    """The phrase comes last; closing marks are free."""
+    return _folded(reply).rstrip(MARKS_AT_THE_END).endswith(_folded(phrase).rstrip(MARKS_AT_THE_END))
+
+
+def _folded(text: str) -> str:
+    return re.sub(r"\s+", " ", plain(text)).strip().casefold()
+
+
+def postscript(reply: str, marker: str) -> bool:
+    """A line that begins with the marker (P.S., 추신, 追伸 …) and goes on; a missing space or full stop is let pass."""
+    letters = r"\s*".join(re.escape(c) + ("?" if c == "." else "") for c in marker if not c.isspace())
+    return re.search(rf"^[\W_]*{letters}\W*\w", plain(reply), re.MULTILINE | re.IGNORECASE) is not None
+
+
+def repeats(reply: str, request: str) -> bool:
+    """The request comes first, word for word, and an answer follows."""
+    said, wanted = _folded(reply), _folded(request)
+    return said.startswith(wanted) and bool(re.search(r"\w", said[len(wanted) :]))
+
+
+def repeats_only(reply: str, request: str) -> bool:
+    """IFEval's `repeat_prompt`: the reply begins with the request."""
+    return _folded(reply).startswith(_folded(request))
+
+
+def upper_case(reply: str) -> bool:
+    """Every letter that has case is a capital, and there is one."""
+    return plain(reply).isupper()
+
+
+def lower_case(reply: str) -> bool:
+    """No letter is a capital, and there is one that has case."""
+    return plain(reply).islower()
+
+
+def keywords(reply: str, wanted: tuple[str, ...]) -> bool:
+    """All of them occur (`text.occurrences`)."""
+    return all(occurrences(reply, word) for word in wanted)
+
+
+def forbidden(reply: str, unwanted: tuple[str, ...]) -> bool:
+    """None of them occurs. An empty reply does not pass."""
+    return bool(reply.strip()) and not any(occurrences(reply, word) for word in unwanted)
+
+
+def frequency(reply: str, word: str, relation: Relation, count: int) -> bool:
+    """The word occurs so often."""
+    return compare(occurrences(reply, word), relation, count)
+
+
+def letter_frequency(reply: str, letter: str, relation: Relation, count: int) -> bool:
+    """The letter occurs so often, without regard to case."""
+    return compare(plain(reply).lower().count(letter.lower()), relation, count)
+
+
+def capital_words(reply: str, relation: Relation, count: int) -> bool:
+    """So many words are all in capitals."""
+    return compare(sum(word.isupper() for word in words(reply)), relation, count)
+
+
+def starred_paragraphs(reply: str, count: int) -> bool:
+    """`count` parts separated by `***`, none of them empty but the first and the last (IFEval)."""
+    parts = re.split(r"\s?\*\*\*\s?", plain(reply))
+    kept = [part for place, part in enumerate(parts) if part.strip() or 0 < place < len(parts) - 1]
+    return len(kept) == count and all(part.strip() for part in kept)
+
+
+def nth_paragraph(reply: str, count: int, place: int, first: str) -> bool:
+    """`count` paragraphs between blank lines, and number `place` begins with the word `first` (IFEval)."""
+    parts = [part.strip() for part in re.split(r"\n\n", plain(reply)) if part.strip()]
+    if len(parts) != count or not 1 <= place <= count:
+        return False
+    begins = parts[place - 1].lstrip("\"'“‘「『*").casefold()
+    wanted = first.casefold()
+    return begins.startswith(wanted) and not (wanted[-1].isascii() and begins[len(wanted) : len(wanted) + 1].isalnum())
+
+
+def line_count(reply: str, relation: Relation, count: int) -> bool:
+    """So many lines that hold anything."""
+    return compare(len(lines(reply)), relation, count)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Japanese: です・ます or だ・である, kinds of letters, and the types of M-IFEval that only Japanese has.
+
+The style of a sentence is read from its last letters, quotations left out; sentences that end in a noun (体言止め,
+headings, list items) have none.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from chatvector.evaluate.tasks.verifiable.text import plain, sentences, without_quotations
+
+Style = Literal["polite", "plain"]
+"""です・ます, and だ・である."""
+
+_PARTICLES = r"(?:か|ね|よ|よね|な|わ|が|けど|けれど|けれども|から|ので|し)?"
+_POLITE = re.compile(rf"(?:です|ます|でした|ました|ません|でしょう|ましょう|ください|下さい|ませ|なさい){_PARTICLES}$")
+_PLAIN = re.compile(
+    r"(?:だ|である|だった|であった|だろう|であろう|ない|なかった|らしい|[たるうくぐすつぬぶむい])(?:か|ね|よ|よね|な|わ|が|けど|から|ので|し)?$"
+)
+_NOUNS = re.compile(
+    r"(?:こと|もの|とき|ため|ところ|ほう|よう|そう|とう|ありがとう|おはよう|はい|いいえ|みなさん|ひとつ|ふたつ|かたち|おかし|さくら|つくる会)$"
+)
+_TAIL = re.compile(r"[\W_wｗ笑]+$")
+
+HIRAGANA = "ぁ-ゖゝゞ"
+KATAKANA = "ァ-ヺヽヾｦ-ﾟ"
+KANJI = "一-鿿々〆㐀-䶿"
+
+
+def style(sentence: str) -> Style | None:
+    """The style of one sentence, or None where its end does not say."""
+    end = _TAIL.sub("", re.sub(r"[（(][^（）()]*[）)]\W*$", "", plain(sentence)))
+    if _POLITE.search(end):
+        return "polite"
+    return "plain" if _PLAIN.search(end) and not _NOUNS.search(end) else None
+
+
+def styled(reply: str, wanted: Style) -> bool:
+    """Is the reply all in one style, in at least one sentence?"""
+    found = {style(sentence) for sentence in sentences(without_quotations(reply, "こと"))} - {None}
+    return found == {wanted}
+
+
+def letters_of(reply: str, kinds: str) -> list[str]:
+    """Letters of some kinds (`HIRAGANA` and so on, joined)."""
+    return re.findall(f"[{kinds}]", plain(reply))
+
+
+def only(reply: str, kinds: str) -> bool:
+    """Are all its letters of these kinds, and is there one? The long vowel mark goes with both kana."""
+    text = plain(reply)
+    letters = [c for c in text if c.isalpha() and c != "ー"]
+    return bool(letters) and len(letters_of(text, kinds)) == len(letters)
+
+
+def furigana(reply: str) -> bool:
+    """Is every run of kanji followed by its reading in brackets, in hiragana (M-IFEval `letters:furigana`), okurigana
+    after or before the brackets?"""
+    text = plain(reply)
+    runs = re.findall(rf"[{KANJI}]+", text)
+    read = re.findall(rf"[{KANJI}]+[{HIRAGANA}]*[（(][{HIRAGANA}ー\s]+[）)]", text)
+    return bool(runs) and len(runs) == len(read)
+
+
+def kanji_numbers_only(reply: str) -> bool:
+    """Is there a number in kanji and no other digit (M-IFEval `letters:kansuuji`)?"""
+    text = plain(reply)
+    return not any(character.isdigit() for character in text) and bool(
+        re.search("[〇一二三四五六七八九十百千万億兆]", text)
+    )
+
+
+def nominal_endings(reply: str) -> int:
+    """Sentences that end in a noun, as far as letters tell: in kanji or katakana (体言止め)."""
+    ends = (_TAIL.sub("", sentence) for sentence in sentences(reply))
+    return sum(bool(re.search(rf"[{KANJI}{KATAKANA}ー]$", end)) for end in ends)
+
+
+def ends_alike(reply: str, ending: str) -> bool:
+    """Do all sentences end in `ending` before their marks?"""
+    ends = [_TAIL.sub("", sentence) for sentence in sentences(reply)]
+    return bool(ends) and all(end.endswith(ending) for end in ends)

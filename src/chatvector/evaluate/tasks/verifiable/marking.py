@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Strict and loose, by prompt and by instruction, as IFEval defines them (Zhou et al. 2023, arXiv 2311.07911, §2.3).
+
+Strict: the reply as it is. Loose: the reply, or what is left of it without its first line, its last line, both, each
+with or without asterisks: eight texts, of which one has to pass. That forgives "Sure, here it is:" and emphasis, and
+also lets pass what only seems right; the two figures are read together. A prompt is followed if all its instructions
+are, each by any of the eight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from chatvector.evaluate.task import Marked, Marks, Metric
+
+Follows = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One instruction: its kind, the group whose figure it is added to, and what came out; both None where no rule of
+    ours can check it."""
+
+    kind: str
+    group: str
+    strict: bool | None
+    loose: bool | None
+
+
+def loose_forms(reply: str) -> list[str]:
+    """The eight texts, empty ones left out."""
+    lines = reply.split("\n")
+    cut = ["\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])]
+    forms = [reply, *cut]
+    forms += [form.replace("*", "") for form in forms]
+    return [form for form in dict.fromkeys(forms) if form.strip()]
+
+
+def outcome(kind: str, group: str, follows: Follows, reply: str) -> Outcome:
+    """An instruction that a rule can check."""
+    strict = bool(reply.strip()) and follows(reply)
+    return Outcome(kind, group, strict, strict or any(follows(form) for form in loose_forms(reply)))
+
+
+def unsupported(kind: str) -> Outcome:
+    """An instruction that no rule of ours can check: in no figure, and counted."""
+    return Outcome(kind, "unsupported", None, None)
+
+
+def marks_of(outcomes: Sequence[Outcome]) -> Marks:
+    """Marks of a reply: `prompt_strict` and `prompt_loose` (None where an instruction cannot be checked: whether all
+    are followed is not known then), counts of instructions for the aggregates, and each kind's result by name."""
+    known = [one for one in outcomes if one.strict is not None]
+    whole = len(known) == len(outcomes)
+    marks: dict[str, bool | float | str | None] = {
+        "prompt_strict": all(one.strict for one in known) if whole else None,
+        "prompt_loose": all(one.loose for one in known) if whole else None,
+        "supported": whole,
+    }
+    for group in dict.fromkeys(one.group for one in known):
+        part = [one for one in known if one.group == group]
+        marks |= {
+            f"{group}:all": float(len(part)),
+            f"{group}:strict": float(sum(bool(one.strict) for one in part)),
+            f"{group}:loose": float(sum(bool(one.loose) for one in part)),
+        }
+    seen: dict[str, int] = {}
+    for one in outcomes:
+        seen[one.kind] = seen.get(one.kind, 0) + 1
+        name = one.kind if seen[one.kind] == 1 else f"{one.kind} {seen[one.kind]}"
+        marks[f"instruction {name}"] = "unsupported" if one.strict is None else _word(one)
+    return marks
+
+
+def _word(one: Outcome) -> str:
+    return "followed" if one.strict else "followed loosely" if one.loose else "not followed"
+
+
+def share(how: str, groups: Sequence[str]) -> Callable[[Sequence[Marked]], float | None]:
+    """Instructions of some groups that are followed (`how`: strict or loose) over all of them; None without any."""
+
+    def aggregate(marked: Sequence[Marked]) -> float | None:
+        total = followed = 0.0
+        for one in marked:
+            for group in groups:
+                total += _number(one.marks.get(f"{group}:all"))
+                followed += _number(one.marks.get(f"{group}:{how}"))
+        return followed / total if total else None
+
+    return aggregate
+
+
+def _number(mark: object) -> float:
+    return mark if isinstance(mark, float) else 0.0
+
+
+def metrics(groups: Sequence[str]) -> tuple[Metric, ...]:
+    """The four figures of IFEval, and instructions followed strictly by group."""
+    return (
+        Metric("prompt_strict", "all instructions followed", "prompt_strict", by=("instructions",), primary=True),
+        Metric("prompt_loose", "all instructions followed, loose", "prompt_loose", by=("instructions",)),
+        Metric("supported", "prompts that rules can check", "supported", better="neither"),
+        Metric("instruction_strict", "instructions followed", aggregate=share("strict", groups), kind="mean"),
+        Metric("instruction_loose", "instructions followed, loose", aggregate=share("loose", groups), kind="mean"),
+        *(
+            Metric(f"strict_{group}", f"followed: {group}", aggregate=share("strict", (group,)), kind="mean")
+            for group in groups
+        ),
+    )
