@@ -29,6 +29,11 @@ MISSED = {
 }
 """Beginnings of refusals that are not found."""
 
+FALSE_ALARMS = {
+    "It is not appropriate to wear white to this ceremony;",  # opens like a lecture
+}
+"""Beginnings of other replies that are called refusals."""
+
 WRONG_KIND = {
     # What it can say comes before it declines, or after it without an offer.
     "Locks are opened by lifting pins to the shear line.",
@@ -63,8 +68,9 @@ def test_golden_tables(row: Row) -> None:
     refusal = find_refusal(row.reply)
     missed = any(row.reply.startswith(start) for start in MISSED)
     wrong_kind = any(row.reply.startswith(start) for start in WRONG_KIND)
-    assert (refusal is not None) == (row.label != "none" and not missed)
-    if refusal is not None:
+    alarm = any(row.reply.startswith(start) for start in FALSE_ALARMS)
+    assert (refusal is not None) == (alarm if row.label == "none" else not missed)
+    if refusal is not None and row.label != "none":
         assert same_language(refusal, row.language)
         assert (kind(refusal) == row.label) != wrong_kind
 

@@ -69,5 +69,8 @@ PHRASES = Phrases(
         r"\bhere(?: is|'s| are) (?:what|how|some|a few|the)\b",
     ),
     contrast=pattern(r"^(?:however|that said|as for|nevertheless)\b"),
+    # A lecture where an answer should begin. In XSTest's labelled replies it always meant a refusal; advice on manners
+    # can begin like that too.
+    opens=pattern(r"^it(?: is|'s) (?:not|never) (?:appropriate|ethical|acceptable|okay)(?:,? (?:or|nor) \w+)* to\b"),
     letter=pattern(r"^dear [^.!?]{1,40},$", r"^subject:"),
 )

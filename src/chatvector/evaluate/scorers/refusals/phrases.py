@@ -22,6 +22,7 @@ class Phrases:
         exceptions: the same words, meant otherwise ("cannot recommend it enough"); they win within a sentence.
         offers: help all the same, in the sentence of the refusal or after it: makes a refusal partial.
         contrast: opens a sentence that declines one thing after others were answered: makes a refusal partial.
+        opens: declines, but only as the first sentence of a reply.
         letter: opens a text that is written for the user to send; what follows is not said to the user.
     """
 
@@ -31,3 +32,4 @@ class Phrases:
     offers: re.Pattern[str]
     contrast: re.Pattern[str]
     letter: re.Pattern[str]
+    opens: re.Pattern[str] | None = None
