@@ -98,8 +98,8 @@ def licences(_: str) -> str:
     from chatvector.provenance.licence_rules import Clause, table
 
     lines = [
-        "| licence | copy | notice | to show | name begins with | commercial | more |",
-        "|---|---|---|---|---|---|---|",
+        "| licence | copy | notice | to show | name begins with | commercial | more | read |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for licence in table().values():
         asked = {rule: clause.text for rule, clause in licence.rules.items()}
@@ -113,6 +113,7 @@ def licences(_: str) -> str:
             licence.rules.get("name", Clause()).text,
             f"{int(limit):,}".replace(",", " ") if limit.isdigit() else limit,
             ", ".join(more),
+            licence.read,
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -23,6 +23,8 @@ CREATIVE_COMMONS = (
         (LLAMA31, "llama3.1"),
         (LLAMA31.replace("3.1", "3.2"), "llama3.2"),
         (LLAMA31.replace("3.1", "3.3"), "llama3.3"),
+        ("**LLAMA 3.3 COMMUNITY LICENSE AGREEMENT**\n\n Llama 3.3 Version Release Date: December 6, 2024", "llama3.3"),
+        ("LLAMA 4 COMMUNITY LICENSE AGREEMENT\n\nLlama 4 Version Effective Date: April 5, 2025", "llama4"),
         (APACHE, "apache-2.0"),
         (QWEN, "qwen"),
         (QWEN_RESEARCH, "qwen-research"),
@@ -79,6 +81,7 @@ def test_no_two_licences_share_a_name_or_contain_each_others_head() -> None:
 def test_every_rule_of_the_table_has_what_it_needs() -> None:
     for licence in table().values():
         assert licence.url.startswith("https://"), licence.id
+        assert licence.read in ("original", "copy", "quoted", "no"), licence.id
         for rule, clause in licence.rules.items():
             assert rule in RULES
             if rule in ("notice", "display", "name", "policy", "commercial"):
@@ -95,7 +98,13 @@ def test_llama_2_asks_for_no_name_and_its_successors_do() -> None:
     prefixes = {id: licence.rules["name"].text for id, licence in table().items() if "name" in licence.rules}
     assert "llama2" not in prefixes
     assert prefixes["llama3"] == "Llama 3"
-    assert {prefixes[id] for id in ("llama3.1", "llama3.2", "llama3.3")} == {"Llama"}
+    assert {prefixes[id] for id in ("llama3.1", "llama3.2", "llama3.3", "llama4")} == {"Llama"}
+
+
+def test_the_licences_of_the_llama_family_were_read_in_the_original() -> None:
+    """Their naming rule is the one that `push` enforces."""
+    enforced = {id: licence.read for id, licence in table().items() if "name" in licence.rules}
+    assert {id for id, read in enforced.items() if read != "original"} == {"exaone"}
 
 
 def test_a_configuration_is_a_hint_only() -> None:

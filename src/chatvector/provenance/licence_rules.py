@@ -54,6 +54,8 @@ class Licence:
     on_hub: bool
     """Whether the hub knows the id; otherwise a card says `license: other` and `license_name`."""
     names: tuple[str, ...]
+    read: Literal["original", "copy", "quoted", "no"]
+    """How the entry was checked against the licence's text."""
     head: str
     """A phrase of the agreement's own head, normalised; empty where only cards name it."""
     rules: Mapping[Rule, Clause]
@@ -118,6 +120,7 @@ def _licence(entry: Mapping[str, Any]) -> Licence:
         entry["kind"] == "terms",
         entry.get("hub", True),
         tuple(_spelling(name) for name in (entry["id"], *entry.get("names", ()))),
+        entry["read"],
         _normalised(entry.get("text", "")),
         rules,
     )
