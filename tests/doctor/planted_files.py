@@ -105,7 +105,8 @@ models:
     parameters: {{weight: 1.0}}
   - model: org/llama
     parameters: {{weight: {base}}}
-dtype: bfloat16
+dtype: float32
+out_dtype: bfloat16
 """
 
 
@@ -255,6 +256,24 @@ def rearranged_recipe_rooted_at_the_english_base(body: Body) -> None:
 def recipe_that_moves_to_the_chat_model(body: Body) -> None:
     recipe = "merge_method: task_arithmetic\nbase_model: org/ko-base\nmodels:\n"
     body.write("mergekit_config.yml", recipe + "  - model: org/llama-chat\n    parameters: {weight: 1.0}\n")
+
+
+@planted("mergekit", "recipe-keys", words=("dtpye, lamda",))
+def keys_that_mergekit_passes_over(body: Body) -> None:
+    recipe = MERGEKIT.format(root="org/ko-base", target=1.0, base=-1.0).replace("\ndtype", "\ndtpye")
+    body.write("mergekit_config.yml", recipe.replace("{weight: 1.0}", "{weight: 1.0, lamda: 0.5}"))
+
+
+@planted("mergekit", "recipe-path", words=("/models/chat@v2", "./chat+ko"))
+def paths_that_mergekit_misreads(body: Body) -> None:
+    recipe = MERGEKIT.format(root="org/ko-base@main", target=1.0, base=-1.0).replace("org/llama-chat", "./chat+ko")
+    body.write("mergekit_config.yml", recipe.replace("model: org/llama\n", "model: /models/chat@v2\n"))
+
+
+@planted("mergekit", "half-arithmetic", words=("dtype: bfloat16",))
+def summed_in_bfloat16(body: Body) -> None:
+    recipe = MERGEKIT.format(root="org/ko-base", target=1.0, base=-1.0)
+    body.write("mergekit_config.yml", recipe.replace("dtype: float32\nout_", ""))
 
 
 @planted("mergekit", words=("tags of README.md",))

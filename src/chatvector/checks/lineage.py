@@ -110,16 +110,6 @@ class Lineage:
             "elements": total.elements,
         }
 
-    def line(self) -> str:
-        """Verdict and main figures on one line."""
-        drift = ratio(self.geometry.total.drift, self.geometry.total.tau)
-        held = self.geometry.chat_in_target
-        figures = [] if held is None else [f"share of the chat vector in the target {held}"]
-        figures += [] if drift is None else [f"drift/τ {drift:.2f}"]
-        size = ratio(self.geometry.total.tau, self.geometry.total.base)
-        figures += [] if size is None else [f"τ/base {size:.3f}"]
-        return f"{self.verdict}; {', '.join(figures)}" if figures else self.verdict
-
     def raise_if_refused(self, names: tuple[str, str, str]) -> None:
         """Raise LineageError when the verdict is a refusal. `names`: target, base, chat as the user wrote them."""
         if self.refused:

@@ -58,7 +58,7 @@ def job_text(job: Job, threads: int, licences: Verdict) -> str:
         lines.append(f"vector {number}: {vector.name}; {scales}")
     for number, verdict in enumerate(job.lineage, 1):
         if verdict is not None:
-            lines.append(f"lineage {number}: {verdict.line()}")
+            lines.append(f"lineage {number}: {lineage_text(verdict.summary())}")
     from chatvector.preparation import transfers
 
     lines += [transfer_text(one, stream=job.recipe.stream) for one in transfers(job)]
@@ -89,6 +89,17 @@ def transfer_text(one: Transfer, *, stream: bool) -> str:
         f"network: {one.name}: downloads {_size(one.nbytes_missing)}{cached}; --stream reads it by range instead,"
         " without the disk"
     )
+
+
+def lineage_text(found: Mapping[str, Any]) -> str:
+    """Verdict and main figures of one pair of parents, from a manifest."""
+    held, error = found["chat_in_target"], found["chat_in_target_error"]
+    figures = [] if held is None else [f"share of the chat vector in the target {held:+.2f} ± {error:.2f}"]
+    if found["drift_over_tau"] is not None:
+        figures.append(f"drift/τ {found['drift_over_tau']:.2f}")
+    if found["tau_over_base"] is not None:
+        figures.append(f"τ/base {found['tau_over_base']:.3f}")
+    return "; ".join([found["verdict"], *([", ".join(figures)] if figures else [])])
 
 
 def format_text(chat_format: Mapping[str, Any], system_prompt: str) -> str:
@@ -163,6 +174,11 @@ def result_text(manifest: Mapping[str, Any], output: str) -> str:
         "norm of the vector by role: "
         + ", ".join(
             f"{role} {' + '.join(f'{norm:.3g}' for norm in figures['tau_norm'])}" for role, figures in norms.items()
+        ),
+        *(
+            f"lineage {number}: {lineage_text(found)}"
+            for number, found in enumerate(manifest["lineage"], 1)
+            if found is not None
         ),
         format_text(manifest["chat_format"], manifest["recipe"]["system_prompt"]),
         vocabulary_text(manifest["vocabulary"]),

@@ -373,6 +373,24 @@ TABLE = (
         "if a chat vector was meant: chatvector apply TARGET --base BASE --chat CHAT",
     ),
     Fault(
+        "recipe-keys",
+        "warning",
+        "mergekit passes over keys that it does not know: what was meant by them did not happen",
+        "correct them and merge again; chatvector run refuses such a recipe",
+    ),
+    Fault(
+        "recipe-path",
+        "warning",
+        "mergekit takes what follows @ for a revision and + for an adapter: another model may have been read",
+        "rename the directory and merge again",
+    ),
+    Fault(
+        "half-arithmetic",
+        "note",
+        "differences and sums were rounded to 16 bits on the way: some weights are not what the formula gives",
+        "merge with dtype: float32 and out_dtype: bfloat16, or by chatvector apply",
+    ),
+    Fault(
         "tokenizer-class",
         "warning",
         "tokenizer_class TokenizersBackend: transformers before 5 and engines built on it do not know the class",

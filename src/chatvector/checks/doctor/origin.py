@@ -21,7 +21,16 @@ from chatvector.yaml_text import NotYaml, parse_yaml
 
 MERGEKIT_CONFIG = "mergekit_config.yml"
 CARD = "README.md"
+# Of a directory; in hub names @ is a revision.
+_LOCAL_NAME = re.compile(r"[/.~]|[A-Za-z]:")
 LEAKED_KEYS = ("is_local", "local_files_only")
+
+# What mergekit 0.1.5 takes at the top of a recipe, and as parameters of task_arithmetic; it passes over anything else.
+RECIPE_KEYS = (
+    *("merge_method", "base_model", "models", "slices", "modules", "parameters", "dtype", "out_dtype"),
+    *("tokenizer", "tokenizer_source", "chat_template"),
+)
+PARAMETERS = ("weight", "normalize", "lambda", "int8_mask", "density", "rescale")
 
 _CHAT_NAME = re.compile(r"(?:^|[^A-Za-z])(?:chat|instruct|it|sft|dpo|assistant)(?:$|[^A-Za-z])", re.IGNORECASE)
 
@@ -36,6 +45,8 @@ class MergekitRecipe:
         root: base_model, or the first model.
         tokenizer: which model gave the tokenizer (and the template, unless `template` says otherwise).
         template: `chat_template` of the recipe, if any.
+        dtype: in which numbers are computed, if it says so.
+        unknown: keys that mergekit has no meaning for.
     """
 
     method: str
@@ -43,6 +54,8 @@ class MergekitRecipe:
     root: str
     tokenizer: str
     template: str | None
+    dtype: str | None
+    unknown: tuple[str, ...]
 
     @property
     def parents(self) -> set[str]:
@@ -105,16 +118,37 @@ def read_mergekit(model: Patient) -> MergekitRecipe | None:
     tokenizer = root if source in (None, "base") else _name(source)
     template = document.get("chat_template")
     weights = {name: 1.0 if weight is None else weight for name, weight in listed if name}
+    unknown = [str(key) for key in document if key not in RECIPE_KEYS]
+    if document["merge_method"] == "task_arithmetic":
+        unknown += _unknown_parameters(document)
     return MergekitRecipe(
-        str(document["merge_method"]), weights, root, tokenizer, template if isinstance(template, str) else None
+        str(document["merge_method"]),
+        weights,
+        root,
+        tokenizer,
+        template if isinstance(template, str) else None,
+        dtype if isinstance(dtype := document.get("dtype"), str) else None,
+        tuple(dict.fromkeys(unknown)),
     )
+
+
+def _unknown_parameters(document: Mapping[str, Any]) -> list[str]:
+    places = [document, *(entry for entry in document.get("models") or () if isinstance(entry, Mapping))]
+    given = (place.get("parameters") for place in places)
+    return [str(key) for one in given if isinstance(one, Mapping) for key in one if key not in PARAMETERS]
 
 
 def _mergekit(recipe: MergekitRecipe) -> Iterator[Finding]:
     template = f"chat_template {recipe.template!r}" if recipe.template else "no other template asked for"
     yield Finding("mergekit", f"{recipe.method}; tokenizer and template from {recipe.tokenizer or '?'}, {template}")
+    if recipe.unknown:
+        yield Finding("recipe-keys", f"{MERGEKIT_CONFIG}: {first_five(recipe.unknown)}")
+    if misread := sorted(name for name in recipe.parents if _LOCAL_NAME.match(name) and set(name) & {"@", "+"}):
+        yield Finding("recipe-path", f"{MERGEKIT_CONFIG}: {first_five(misread)}")
     if recipe.method != "task_arithmetic":
         return
+    if recipe.dtype in ("bfloat16", "float16"):
+        yield Finding("half-arithmetic", f"{MERGEKIT_CONFIG}: dtype: {recipe.dtype}")
     coefficients = recipe.coefficients
     if all(value >= 0 for value in coefficients.values()):
         said = ", ".join(f"{value:g} · {name}" for name, value in coefficients.items())
