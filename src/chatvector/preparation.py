@@ -32,8 +32,7 @@ from chatvector.recipe import Recipe, VectorSpec
 from chatvector.vocabulary.chat_format import ChatFormat, read_chat_format
 from chatvector.vocabulary.choice import Choice, choose_chat_format
 from chatvector.vocabulary.rows import VectorTables, VocabularyPlan, check_fits, plan_vocabulary
-from chatvector.vocabulary.side_files import SideFiles
-from chatvector.vocabulary.tokens import TokenTable, read_tokens, tokenizer_digest
+from chatvector.vocabulary.tokens import TokenTable, TokenTables
 from chatvector.vocabulary.untrained import RowHealth, assess_rows
 
 Say = Callable[[str], None]
@@ -88,7 +87,7 @@ def prepare(recipe: Recipe, stack: ExitStack, say: Say, *, stream: bool | None =
     # 2. Do they fit: architecture, tensors, ties.
     warnings = _check_fit(target, vectors)
     # 3. Tokenizers and chat formats of the vectors.
-    tokens = _TokenTables()
+    tokens = TokenTables()
     tables = [_tables(vector, tokens) for vector in vectors]
     formats = [read_chat_format(vector.chat, table.chat) for vector, table in zip(vectors, tables, strict=True)]
     # 4. The sample: lineage and fingerprints. Before the choice of a format, which swapped parents would confuse.
@@ -155,19 +154,6 @@ def open_model(name: str, stack: ExitStack, say: Say, *, stream: bool = False) -
     return model
 
 
-class _TokenTables:
-    """Tokenizers parsed one at a time, identical ones once."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, TokenTable] = {}
-
-    def read(self, model: SideFiles) -> TokenTable:
-        digest = tokenizer_digest(model)
-        if digest not in self._known:
-            self._known[digest] = read_tokens(model)
-        return self._known[digest]
-
-
 def _open_vector(spec: VectorSpec, stack: ExitStack, say: Say, *, stream: bool) -> VectorSource:
     if spec.vector is None:
         assert spec.base is not None
@@ -197,7 +183,7 @@ def _check_fit(target: Checkpoint, vectors: tuple[VectorSource, ...]) -> list[st
     return list(dict.fromkeys(warnings))
 
 
-def _tables(vector: VectorSource, tokens: _TokenTables) -> VectorTables:
+def _tables(vector: VectorSource, tokens: TokenTables) -> VectorTables:
     base_rows, chat_rows = vector.rows()
     return VectorTables(tokens.read(vector.base), tokens.read(vector.chat), base_rows, chat_rows, vector.name)
 
@@ -231,7 +217,7 @@ def _sample(
     target: Checkpoint,
     vectors: tuple[VectorSource, ...],
     roles: Mapping[str, Role],
-    tokens: _TokenTables,
+    tokens: TokenTables,
     warnings: list[str],
 ) -> tuple[tuple[Lineage | None, ...], dict[str, Fingerprint | Mapping[str, Any]]]:
     own = Sample(target)

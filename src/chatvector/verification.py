@@ -253,7 +253,7 @@ def _files(
     for name in sorted(listing.keys() - recorded.keys() - {MANIFEST}):
         if _matters(name):
             problems.append(f"{name} was not there when the model was made")
-        elif name != "README.md":
+        elif name not in ("README.md", ".gitattributes"):  # the hub writes the latter
             notes.append(f"{name} was not there when the model was made; no loader reads it")
     summary = f"{len(recorded)} files, sizes as recorded" + (f", {hashed} digests" if hashed else "")
     return Check("files", not problems, summary, tuple(problems), {"files": len(recorded), "digests": hashed})

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from builders import Spec, Trio, nudged, trio_specs, write_trio
 from chatvector.checks.lineage import Verdict
 from chatvector.cli.main import app
-from chatvector.errors import LineageError
+from chatvector.errors import LineageError, MissingInput
 from chatvector.pipeline import apply
 from chatvector.recipe import Recipe
 
@@ -68,6 +68,18 @@ def test_parents_that_do_not_fit_are_all_said_at_once(tmp_path: Path) -> None:
     assert document["lineage"] is None
     refusals = document["configuration"]["refusals"]
     assert [("num_attention_heads" in line, "up_proj" in line) for line in refusals] == [(True, False), (False, True)]
+
+
+@pytest.mark.parametrize("role", ["base", "chat", "target"])
+def test_a_model_without_a_tokenizer_is_refused_as_apply_refuses_it(tmp_path: Path, role: str) -> None:
+    trio = write_trio(tmp_path, honest_specs())
+    (getattr(trio, role) / "tokenizer.json").unlink()
+    result = run("check", trio.base, trio.chat, trio.target)
+    assert result.exit_code == 3
+    assert "refused: the models do not fit" in result.stdout
+    assert f"{getattr(trio, role)}: no tokenizer found" in result.stdout
+    with pytest.raises(MissingInput, match="no tokenizer found"):
+        apply(recipe(trio, tmp_path / "out"))
 
 
 def test_a_difference_of_meaning_is_a_warning(tmp_path: Path) -> None:

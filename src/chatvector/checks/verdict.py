@@ -16,7 +16,8 @@ from chatvector.checkpoint.fingerprint import Sample
 from chatvector.checks.compatibility import Compatibility, compare_configs, compare_tensors
 from chatvector.checks.evidence import lineage_of
 from chatvector.checks.lineage import Lineage
-from chatvector.errors import IncompatibleParents
+from chatvector.errors import IncompatibleParents, InputError
+from chatvector.vocabulary.tokens import TokenTables
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Check:
 
     Attributes:
         names: role → the model as the user named it.
-        fit: differences of configurations and tensors.
+        fit: differences of configurations and tensors, and tokenizers that cannot be read.
         lineage: None where the parents do not fit, so that weights cannot be compared.
     """
 
@@ -61,9 +62,10 @@ class Check:
 
 
 def check_models(base: Checkpoint, chat: Checkpoint, target: Checkpoint) -> Check:
-    """Compare three open models by configuration, tensors, sampled weights and files.
+    """Compare three open models by configuration, tensors, tokenizers, sampled weights and files.
 
-    Raises what reading raises (MissingInput, DamagedFile); what does not fit is in the result.
+    Raises what reading raises (MissingInput, DamagedFile); what does not fit is in the result, a tokenizer that is not
+    there or cannot be read as well.
     """
     configs = {"base": base.config, "chat": chat.config}
     fit = compare_configs(target.config, configs)
@@ -72,10 +74,16 @@ def check_models(base: Checkpoint, chat: Checkpoint, target: Checkpoint) -> Chec
         compare_tensors(target.tensors, base.tensors, chat.tensors, {"target": target.config, **configs})
     except IncompatibleParents as error:
         refusals.append(str(error))
+    tokens = TokenTables()
+    for model in (base, chat, target):
+        try:
+            tokens.read(model)
+        except InputError as error:
+            refusals.append(str(error))
     names = {"base": base.name, "chat": chat.name, "target": target.name}
     fit = Compatibility(tuple(refusals), fit.warnings)
     if refusals:
         return Check(names, fit, None)
     samples = {"base": Sample(base), "chat": Sample(chat), "target": Sample(target)}
     roles = assign_roles(target.tensors, target.config)
-    return Check(names, fit, lineage_of(target, base, chat, roles, samples))
+    return Check(names, fit, lineage_of(target, base, chat, roles, samples, tokens=tokens.read))

@@ -148,6 +148,20 @@ def read_tokens(model: SideFiles) -> TokenTable:
     return TokenTable(ids=ids, added=added, source=source, size=max(ids.values()) + 1, conflicts=tuple(conflicts))
 
 
+class TokenTables:
+    """Tokenizers parsed one at a time, identical ones once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, TokenTable] = {}
+
+    def read(self, model: SideFiles) -> TokenTable:
+        """The table of `model`. Raises what `read_tokens` raises."""
+        digest = tokenizer_digest(model)
+        if digest not in self._known:
+            self._known[digest] = read_tokens(model)
+        return self._known[digest]
+
+
 def tokenizer_digest(model: SideFiles) -> str:
     """SHA-256 (hex) over what `read_tokens` reads: the same digest means the same table.
 
