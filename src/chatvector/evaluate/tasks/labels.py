@@ -59,11 +59,11 @@ class _Mention:
 
 
 def fold(text: str) -> str:
-    """NFKC (full-width forms become plain, jamo syllables), lower case, no invisible characters, runs of blanks as
-    one, lines kept."""
+    """NFKC (full-width forms become plain, jamo syllables), lower case, no invisible characters, blanks for emphasis,
+    runs of blanks as one, lines kept."""
     text = unicodedata.normalize("NFKC", text).casefold()
     text = re.sub("[\u200b-\u200f\u2060\ufeff\ufe0f]", "", text)
-    return re.sub(r"[^\S\n]+", " ", text)
+    return re.sub(r"(?:[*_`]|[^\S\n])+", " ", text)
 
 
 def parse_label(
