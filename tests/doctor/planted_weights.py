@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from builders import BF16, load_weights
 from doctor.patients import DOWN, EMBEDDING, HEAD, INDEX, LAYERS, Body, planted
+from pickled_models import as_pickles
 
 # ---- files of weights -----------------------------------------------------------------------------------------------
 
@@ -95,6 +96,16 @@ def one_tensor_in_two_shards(body: Body) -> None:
     with body.json(INDEX) as index:
         index["weight_map"]["model.norm.weight"] = first.name
         index["metadata"] = {}
+
+
+@planted("weights-pickled", words=("pytorch_model.bin",))
+def weights_are_one_pickle(body: Body) -> None:
+    as_pickles(body.path)
+
+
+@planted("weights-pickled", model="sharded", words=("2 files",))
+def weights_are_pickles_of_the_older_layout(body: Body) -> None:
+    as_pickles(body.path, shards=2, zip_layout=False)
 
 
 @planted("other-weights", words=("pytorch_model.bin",))

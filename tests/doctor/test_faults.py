@@ -108,13 +108,18 @@ def test_mending_refuses_a_directory_that_exists(healthy: dict[str, Body], tmp_p
         write_mended({"config.json": b"{}"}, tmp_path, model)
 
 
+# What `pickle.dumps` makes of an object whose __reduce__ is (os.system, ("exit 7",)).
+HOSTILE = b"\x80\x04cposix\nsystem\nX\x06\x00\x00\x00exit 7\x85R."
+
+
 @pytest.mark.parametrize(
     ("files", "error", "words"),
     [
         ({}, MissingInput, "it is empty"),
         ({"notes.txt": b"x"}, MissingInput, "there are no weights"),
         ({"model.gguf": b"x"}, UnsupportedFormat, "GGUF"),
-        ({"pytorch_model.bin": b"x"}, UnsupportedFormat, "the only weights are (a )?pickle"),
+        ({"pytorch_model.bin": b"x"}, MissingInput, "no weight file can be read: .*pytorch_model.bin: .*nor a pickle"),
+        ({"pytorch_model.bin": HOSTILE}, MissingInput, "the pickle names posix.system; refused, and nothing of it was"),
         ({"adapter_config.json": b"{}", "adapter_model.safetensors": b"x"}, UnsupportedFormat, "LoRA"),
         ({"model.safetensors": b"x"}, MissingInput, "no weight file can be read"),
     ],

@@ -82,7 +82,7 @@ class TensorFiles:
         self.storage = storage
         self._sources: dict[str, ByteSource] = dict(opened or {})
         self._lock = threading.Lock()
-        self.headers: dict[str, Header] = {shard: _read_header(shard, self.source(shard)) for shard in shards}
+        self.headers: dict[str, Header] = {shard: read_shard_header(shard, self.source(shard)) for shard in shards}
         self.tensors: dict[str, TensorRef] = self._collect()
         if not self.tensors:
             raise DamagedFile(f"{name}: the weight files hold no tensor")
@@ -163,7 +163,11 @@ class TensorFiles:
         return tensors
 
 
-def _read_header(shard: str, source: ByteSource) -> Header:
+def read_shard_header(shard: str, source: ByteSource) -> Header:
+    """Where the tensors of a weight file lie: safetensors or, by its name, torch's state dict, which is not executed.
+
+    Raises DamagedFile, UnsupportedFormat.
+    """
     if not is_pickled(shard):
         return read_header(source)
     from chatvector.checkpoint.pickled import read_pickled_header

@@ -85,6 +85,12 @@ TABLE = (
         "keep the shards of one run only",
     ),
     Fault(
+        "weights-pickled",
+        "warning",
+        "loading a pickle can run code of whoever wrote it, so many loaders refuse it",
+        "take the model's safetensors version, or write one: chatvector apply does for a target",
+    ),
+    Fault(
         "other-weights",
         "warning",
         "the same weights, or others, a second time: which are read depends on the loader",

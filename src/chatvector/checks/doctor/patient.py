@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from chatvector.checkpoint.files import INDEX, SHARD, SINGLE, is_side_file
-from chatvector.checkpoint.header import Header, read_header
+from chatvector.checkpoint.files import INDEX, SHARD, SINGLE, choose_files, is_pickled, is_side_file
+from chatvector.checkpoint.header import Header
 from chatvector.checkpoint.locate import open_storage
 from chatvector.checkpoint.remote import RemoteStorage
 from chatvector.checkpoint.storage import ByteSource, Storage
-from chatvector.checkpoint.tensor_files import TensorFiles
-from chatvector.errors import ChatVectorError, InputError, MissingInput, UnsupportedFormat, first_five
+from chatvector.checkpoint.tensor_files import TensorFiles, read_shard_header
+from chatvector.errors import ChatVectorError, InputError, MissingInput
 from chatvector.vocabulary.tokens import TokenTable, read_tokens
 
 
@@ -28,14 +28,15 @@ class Patient:
         name: as the user wrote it.
         listing: file → bytes, of all files at the top.
         files: side files, as for a checkpoint.
-        headers: weight file (`*.safetensors`) → header, of those that are readable.
+        headers: weight file → header, of those that are readable.
+        pickles: the weight files where they are torch's state dicts, read and never executed; else none.
         damaged: weight file → why it is not.
         weight_map: tensor → file as the index says; None without a readable index.
         index_problem: why the index is not readable.
     """
 
     def __init__(self, storage: Storage, name: str) -> None:
-        """Read all headers. Raises MissingInput when there is no safetensors file at all, as the loader would."""
+        """Read all headers. Raises MissingInput when there are no weights at all, as the loader would."""
         self.name = name
         self.storage = storage
         self.listing: Mapping[str, int] = storage.listing()
@@ -43,6 +44,7 @@ class Patient:
         self._opened: dict[str, ByteSource] = {}
         self.headers: dict[str, Header] = {}
         self.damaged: dict[str, str] = {}
+        self.pickles: tuple[str, ...] = ()
         self.weight_map: Mapping[str, str] | None = None
         self.index_problem: str | None = None
         self._read_index()
@@ -118,6 +120,8 @@ class Patient:
     def shards(self) -> tuple[str, ...]:
         """The weight files that a loader takes: the single file, else what the index names, else the numbered set."""
         here = self.headers.keys() | self.damaged.keys()
+        if self.pickles:
+            return self.pickles
         if SINGLE in here:
             return (SINGLE,)
         if self.weight_map is not None and (named := sorted(set(self.weight_map.values()) & here)):
@@ -135,20 +139,15 @@ class Patient:
         indexed = set() if self.weight_map is None else set(self.weight_map.values())
         names = [name for name in found if "/" not in name or name in indexed]
         if not any(name == SINGLE or SHARD.fullmatch(name) for name in names) and INDEX not in self.listing:
-            from chatvector.checkpoint.files import choose_files
-
-            others = choose_files(self.listing, self.storage.read, self.name).shards  # says what is there instead
-            raise UnsupportedFormat(
-                f"{self.name}: the only weights are pickles ({first_five(others)}), of which headers cannot be read"
-                " alone: convert them to safetensors"
-            )
+            names = list(choose_files(self.listing, self.storage.read, self.name).shards)  # or says what is there
+            self.pickles = tuple(name for name in names if is_pickled(name))
         if isinstance(self.storage, RemoteStorage):
             self._opened = self.storage.prefetch(self.files, names)
         for name in names:
             try:
                 source = self._opened[name] if name in self._opened else self.storage.open(name)
                 self._opened[name] = source
-                self.headers[name] = read_header(source)
+                self.headers[name] = read_shard_header(name, source)
             except InputError as problem:
                 self.damaged[name] = str(problem)
 

@@ -31,6 +31,8 @@ LEFTOVERS = (
 
 def check_files(model: Patient) -> Iterator[Finding]:
     """Everything that names and headers of weight files show."""
+    if model.pickles:
+        yield Finding("weights-pickled", f"{len(model.pickles)} files: {first_five(model.pickles)}")
     yield from _index(model)
     yield from _shards(model)
     for file, problem in model.damaged.items():
@@ -90,7 +92,7 @@ def _total(model: Patient) -> Iterator[Finding]:
 
 
 def _shards(model: Patient) -> Iterator[Finding]:
-    if SINGLE in model.listing or (model.weight_map is not None and model.index_problem is None):
+    if SINGLE in model.listing or model.pickles or (model.weight_map is not None and model.index_problem is None):
         return
     sets: dict[str, set[int]] = {}
     for name in model.shards:
