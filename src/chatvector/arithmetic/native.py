@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Unit
 from chatvector.arithmetic.reading import Buffers, read_slice
 from chatvector.arithmetic.statistics import Sums
+from chatvector.checkpoint.remote import Loan, RemoteFile
 from chatvector.checkpoint.staging import finish_checksum
 from chatvector.checkpoint.storage import LocalFile
 from chatvector.checkpoint.tensor_files import TensorFiles
@@ -121,6 +124,7 @@ class NativeKernel:
         self._library = loaded
         self._plan = plan
         self._scratch, self._buffers = scratch, buffers
+        self._loans: list[Loan] = []
         self._squares = (ctypes.c_double * MOST_TERMS)()
         self._result = NativeResult()
         self._terms = (NativeTerm * MOST_TERMS)()
@@ -132,11 +136,12 @@ class NativeKernel:
         """Write the unit at byte `place` of an open file; its checksum and sums. None where the numpy kernels have to
         do it: formats and row maps that this one does not know, non-finite values, errors of the system."""
         tensor = self._plan.tensors[unit.tensor]
-        if not self._describe(tensor, unit):
-            return None
-        _set(self._unit.output, descriptor, tensor.dtype.code, place)
-        if self._library.merge_unit(*self._places, self._scratch_place, len(self._scratch)) != DONE:
-            return None
+        with self._ended_loans():
+            if not self._describe(tensor, unit):
+                return None
+            _set(self._unit.output, descriptor, tensor.dtype.code, place)
+            if self._library.merge_unit(*self._places, self._scratch_place, len(self._scratch)) != DONE:
+                return None
         nbytes = (unit.stop - unit.start) * tensor.dtype.bits // 8
         digest = finish_checksum(self._result.sum, self._result.mixed, nbytes)
         return digest, {f"tau²/{term.vector}": self._squares[place] for place, term in enumerate(tensor.terms)}
@@ -145,9 +150,19 @@ class NativeKernel:
         """Whether the elements of the unit in `written` are what its sources make, computed another way than `merge`
         does. False also where this cannot tell: look then."""
         tensor = self._plan.tensors[unit.tensor]
-        if not self._describe(tensor, unit) or not self._place(self._unit.output, written, unit, 0):
-            return False
-        return self._library.compare_unit(self._places[0], self._scratch_place, len(self._scratch)) == SAME
+        with self._ended_loans():
+            if not self._describe(tensor, unit) or not self._place(self._unit.output, written, unit, 0):
+                return False
+            return self._library.compare_unit(self._places[0], self._scratch_place, len(self._scratch)) == SAME
+
+    @contextmanager
+    def _ended_loans(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            for loan in self._loans:
+                loan.end()
+            self._loans.clear()
 
     def _describe(self, tensor: TensorPlan, unit: Unit) -> bool:
         if tensor.dtype.code not in DTYPE_NUMBERS or len(tensor.terms) > MOST_TERMS:
@@ -172,7 +187,8 @@ class NativeKernel:
 
     def _place(self, native: Source, part: Slice, unit: Unit, buffer: int) -> bool:
         """Point `native` at the bytes that `part` has for the unit: in a local file where they are one run there, else
-        in memory, after reading them. False for formats that are not float, and where a row is missing."""
+        in memory: in a block that was fetched ahead, or after reading them. False for formats that are not float, and
+        where a row is missing."""
         if part.ref.dtype.code not in DTYPE_NUMBERS or not isinstance(part.reader, TensorFiles):
             return False
         start = unit.start
@@ -181,13 +197,22 @@ class NativeKernel:
             if first == NOWHERE or (first is None and bool((_rows(part, unit) < 0).any())):
                 return False
             start = None if first is None else first * part.ref.row_elements
-        source = part.reader.source(part.ref.file)
-        if start is not None and isinstance(source, LocalFile):
-            item = part.ref.dtype.bits // 8
-            _set(native, source.descriptor, part.ref.dtype.code, part.ref.offset + start * item)
-        else:
-            values = read_slice(part, unit.start, unit.stop, self._buffers.at(buffer))
-            _set(native, NOWHERE, part.ref.dtype.code, 0, values.ctypes.data)
+        source, item = part.reader.source(part.ref.file), part.ref.dtype.bits // 8
+        if start is not None:
+            first_byte = part.ref.offset + start * item
+            if isinstance(source, LocalFile):
+                _set(native, source.descriptor, part.ref.dtype.code, first_byte)
+                return True
+            loan = (
+                source.borrow(first_byte, (unit.stop - unit.start) * item) if isinstance(source, RemoteFile) else None
+            )
+            if loan is not None:
+                self._loans.append(loan)
+                address = np.frombuffer(loan.data, np.uint8).ctypes.data
+                _set(native, NOWHERE, part.ref.dtype.code, 0, address)
+                return True
+        values = read_slice(part, unit.start, unit.stop, self._buffers.at(buffer))
+        _set(native, NOWHERE, part.ref.dtype.code, 0, values.ctypes.data)
         return True
 
 

@@ -70,6 +70,14 @@ class RangeFetcher(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Loan:
+    """Bytes of a block that stay as they are until `end` is called, once."""
+
+    data: memoryview
+    end: Callable[[], None]
+
+
 @dataclass(eq=False)
 class _Block:
     """A fetched piece of a file, or one on its way; its bytes are used again when nobody reads it any more."""
@@ -114,6 +122,21 @@ class ReadAhead:
                 finally:
                     self._leave(block)
             done += len(part)
+
+    def borrow(self, file: RemoteFile, offset: int, length: int) -> Loan | None:
+        """The bytes where they lie, without a copy, until the loan is ended; None unless they lie in one block."""
+        number, at = divmod(offset, self.block_bytes)
+        if at + length > self.block_bytes:
+            return None
+        block = self._enter(file, number, in_order=length >= FRONT_BYTES)
+        if block is None:
+            return None
+        try:
+            block.arrived.result()
+        except BaseException:
+            self._leave(block)
+            raise
+        return Loan(memoryview(block.data)[at : at + length], lambda: self._leave(block))
 
     def each(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """`work` on every item, side by side; results in order. The first error is raised."""
@@ -194,6 +217,11 @@ class RemoteFile:
             buffer[:] = self._head[offset : offset + len(buffer)]
         else:
             self._ahead.read(self, offset, buffer)
+
+    def borrow(self, offset: int, length: int) -> Loan | None:
+        """The bytes from `offset` on without a copy, where that can be. Raises DamagedFile beyond the end, HubError."""
+        self._check(offset, length)
+        return self._ahead.borrow(self, offset, length)
 
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of many (offset, length), close ones fetched together, side by side, past the blocks."""
