@@ -17,10 +17,9 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pydantic
 from numpy.typing import NDArray
 
 from chatvector.arithmetic.plan import Slice
@@ -30,49 +29,18 @@ from chatvector.checkpoint.dtypes import DTYPES, DType
 from chatvector.checkpoint.fingerprint import Sample
 from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.checkpoint.tensor_files import TensorFiles, TensorRef
-from chatvector.errors import DamagedFile, InputError, MissingInput, brief, first_five
+from chatvector.errors import DamagedFile, InputError, MissingInput, first_five
 from chatvector.provenance.manifest import MANIFEST, read_manifest
 from chatvector.vocabulary.rows import RowMap
 from chatvector.vocabulary.side_files import read_json_object
 from chatvector.vocabulary.untrained import RowHealth
 
+if TYPE_CHECKING:
+    from chatvector.arithmetic.stored_facts import Origin
+
 VECTOR_FILE = "vector.safetensors"
 VECTOR_INDEX = "vector.safetensors.index.json"
 ROWS_FILE = "chat_rows.safetensors"
-
-
-class Origin(pydantic.BaseModel):
-    """Public name and commit of a parent, and what its card said; all empty for a directory without a card."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
-
-    model: str | None = None
-    commit: str | None = None
-    licences: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
-
-
-class Facts(pydantic.BaseModel):
-    """What the manifest of a vector says of it, under `vector`, and of its parents, under `origins`."""
-
-    model_config = pydantic.ConfigDict(frozen=True)
-
-    rows: tuple[pydantic.PositiveInt, pydantic.PositiveInt]
-    """Rows of the embeddings of base and chat."""
-    parent_dtypes: dict[str, tuple[str, str]]
-    """Tensor to the dtypes that chat's and base's had; `*` stands for all that are not named."""
-    chat_row_ids: tuple[pydantic.NonNegativeInt, ...]
-    """The chat model's row of each row of `chat_rows.safetensors`."""
-    row_health: tuple[RowHealth, ...]
-    """The verdict on base's rows of template tokens, made when base was at hand."""
-    origins: dict[Literal["base", "chat"], Origin]
-
-    @pydantic.field_validator("parent_dtypes")
-    @classmethod
-    def _known(cls, codes: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-        if "*" not in codes or any(code not in DTYPES for pair in codes.values() for code in pair):
-            raise ValueError(f"must name dtypes of the format, and those of '*': {', '.join(DTYPES)}")
-        return codes
 
 
 class StoredParent:
@@ -108,7 +76,9 @@ class StoredVector:
         self.manifest = read_manifest(path / MANIFEST)
         if self.manifest["kind"] != "vector":
             raise InputError(f"{name}: is a merged model, not a chat vector; `chatvector extract` writes vectors")
-        self._facts = _facts(self.manifest, f"{name}/{MANIFEST}")
+        from chatvector.arithmetic.stored_facts import read_facts  # pydantic models: made only where there is a vector
+
+        self._facts = read_facts(self.manifest, f"{name}/{MANIFEST}")
         self.base = StoredParent(path / "base", f"{name}/base")
         self.chat = StoredParent(path / "chat", f"{name}/chat")
         self._files = TensorFiles(storage, _shards(storage, name), name)
@@ -165,6 +135,8 @@ class StoredVector:
 
     def origin(self, side: Literal["base", "chat"]) -> Origin:
         """Where a parent came from, as far as it has a public name."""
+        from chatvector.arithmetic.stored_facts import Origin
+
         return self._facts.origins.get(side, Origin())
 
     def row_health(self) -> dict[str, RowHealth]:
@@ -201,18 +173,6 @@ class StoredVector:
     @staticmethod
     def _has_rows(storage: LocalDirectory) -> bool:
         return ROWS_FILE in storage.listing()
-
-
-def _facts(manifest: Mapping[str, Any], where: str) -> Facts:
-    section = manifest.get("vector")
-    try:
-        return Facts.model_validate(
-            {**(section if isinstance(section, dict) else {}), "origins": manifest.get("origins", {})}
-        )
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DamagedFile(f"{where}: {brief(place)}: {first['msg']}; extract the vector again") from None
 
 
 def _shards(storage: LocalDirectory, name: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from chatvector.errors import DamagedFile, InputError, MissingInput
+from chatvector.errors import ChatVectorError, DamagedFile, InputError, MissingInput
 
 MANIFEST = "chat_vector.json"
 FORMAT = 1
@@ -53,7 +53,9 @@ def whole(path: object) -> Iterator[None]:
     """
     try:
         yield
-    except (AttributeError, LookupError, TypeError) as error:
+    except ChatVectorError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         what = f"no key {error}" if isinstance(error, KeyError) else error
         raise DamagedFile(f"{path}: is no whole manifest ({what}); get the file again") from error
 

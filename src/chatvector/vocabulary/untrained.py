@@ -28,6 +28,7 @@ import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Protocol
 
 import numpy as np
@@ -132,7 +133,7 @@ def _surroundings(embedding: RowReader, tokens: Mapping[str, int], table: TokenT
     added = {row for token in table.added if (row := table.ids[token]) < embedding.rows}
     named = {row for token, row in table.ids.items() if row < embedding.rows and RESERVED_NAME.match(token)}
     padding = np.arange(min(table.size, embedding.rows), embedding.rows)
-    random = np.random.default_rng(SEED)
+    random = Random(SEED)  # numpy.random costs 26 ms of start-up
     plain = np.ones(embedding.rows, bool)
     plain[padding] = False
     plain[list(added | named | asked)] = False
@@ -140,8 +141,9 @@ def _surroundings(embedding: RowReader, tokens: Mapping[str, int], table: TokenT
     if not len(ordinary):  # a toy vocabulary: special tokens are compared with each other
         ordinary = _some(np.arange(min(table.size, embedding.rows)), SAMPLE, random)
     special = _some(np.array(sorted(added | named), np.int64), MOST_SPECIAL, random)
-    other_rows = np.union1d(special, _some(padding, MOST_SPECIAL, random)).astype(np.int64)
-    reserved = np.isin(other_rows, list(named)) | (other_rows >= table.size)
+    others = sorted({*special.tolist(), *_some(padding, MOST_SPECIAL, random).tolist()})
+    other_rows = np.array(others, np.int64)
+    reserved = np.array([row in named or row >= table.size for row in others], bool)
     sample = embedding.read_rows(ordinary)
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     return _Surroundings(
@@ -206,11 +208,11 @@ def _share_like(
     return float(alike(ordinary).mean())
 
 
-def _some_runs(rows: NDArray[np.int64], most: int, random: np.random.Generator) -> NDArray[np.int64]:
+def _some_runs(rows: NDArray[np.int64], most: int, random: Random) -> NDArray[np.int64]:
     """At most `most` of the rows, ascending, in runs of `RUN`: over a network each run is one request."""
     if len(rows) <= most:
         return rows.astype(np.int64)
-    chosen = np.sort(random.choice(len(rows) // RUN, most // RUN, replace=False))
+    chosen = np.array(sorted(random.sample(range(len(rows) // RUN), most // RUN)))
     return rows[(chosen[:, None] * RUN + np.arange(RUN)).ravel()].astype(np.int64)
 
 
@@ -226,8 +228,8 @@ def _norms(rows: NDArray[np.float32], origin: NDArray[np.float32] | None = None)
     return found
 
 
-def _some(rows: NDArray[np.int64], most: int, random: np.random.Generator) -> NDArray[np.int64]:
+def _some(rows: NDArray[np.int64], most: int, random: Random) -> NDArray[np.int64]:
     """At most `most` of the rows, ascending."""
     if len(rows) <= most:
         return rows.astype(np.int64)
-    return np.sort(random.choice(rows, most, replace=False)).astype(np.int64)
+    return np.array(sorted(random.sample(rows.tolist(), most)), np.int64)
