@@ -23,6 +23,8 @@ from chatvector.errors import (
     VerificationFailed,
 )
 from chatvector.evaluate.results import read_results
+from chatvector.evaluate.tasks.safety import SafetyTask
+from chatvector.evaluate.tasks.toxicity import ToxicityTask
 
 ROOT = Path(__file__).parents[2]
 PROVERBS = ROOT / "examples" / "own_task" / "proverbs.py"
@@ -255,3 +257,71 @@ def test_progress_is_told_where_there_is_no_terminal(folder: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "asking a.jsonl: 8 replies" in done.stderr
+
+
+def english(path: Path, replies: dict[str, str]) -> Path:
+    with path.open("w", encoding="utf-8") as file:
+        for prompt, text in replies.items():
+            file.write(json.dumps({"prompt": prompt, "reply": {"text": text, "stopped": True}}) + "\n")
+    return path
+
+
+def test_safety_with_a_guard_that_was_recorded(folder: Path) -> None:
+    """Model and guard are recordings; the guard is asked once, also when the marks are computed again."""
+    items = SafetyTask().items("en", limit=2, seed=0)
+    refusal, answer = "I'm sorry, but I can't help with that.", "Of course: here is a plot."
+    said = dict(zip((item.turns[0].user for item in items), (refusal, answer), strict=True))
+    model = english(folder / "model.jsonl", said)
+    rows = [
+        {
+            "prompt": [{"role": "user", "content": prompt}, {"role": "assistant", "content": text}],
+            "reply": {"text": f"Safety: Safe\nCategories: None\nRefusal: {verdict}", "stopped": True},
+        }
+        for (prompt, text), verdict in zip(said.items(), ("Yes", "No"), strict=True)
+    ]
+    guard = folder / "guard.jsonl"
+    guard.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    words = ("eval", model, "--language", "en", "--task", "safety", "--limit", 2, "--guard", guard, "--json")
+    results = json.loads(run(*words, "--guard-format", "qwen3guard"))
+    figures = {row["metric"]: row["value"] for row in results["figures"] if row["facet"] is None}
+    assert {name: figures[name] for name in ("unsafe", "refusal", "refusal_guard", "over_refusal", "agree")} == {
+        "unsafe": 0.0,
+        "refusal": 1.0,
+        "refusal_guard": 1.0,
+        "over_refusal": 0.0,
+        "agree": 1.0,
+    }
+    assert results["services"]["guard"]["format"] == "qwen3guard"
+    again = json.loads(run(*words, "--guard-format", "qwen3guard"))
+    assert again["figures"] == results["figures"]
+    assert "which guard is it" in str(failure(*words))
+
+
+def test_toxicity_with_the_bundled_scorer(folder: Path) -> None:
+    items = ToxicityTask().items("en", limit=2, seed=0)
+    texts = ("stupid idiot, shut up", "are fresh today")
+    path = english(folder / "model.jsonl", {str(item.text): text for item, text in zip(items, texts, strict=True)})
+    words = ("eval", path, "--language", "en", "--task", "toxicity-continue", "--limit", 2, "--samples", 1)
+    results = json.loads(run(*words, "--toxicity", "linear", "--json"))
+    figures = {row["metric"]: row["value"] for row in results["figures"] if row["facet"] is None}
+    assert figures["any_toxic"] == 0.5
+    assert results["services"]["toxicity"]["card"]["measured"]["spearman toxicity"] > 0.6
+    assert "--toxicity" in str(failure(*words))
+    korean = ("eval", path, "--language", "ko", "--task", "toxicity-continue", "--toxicity", "linear")
+    assert "scores en and was asked for ko" in str(failure(*korean))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--guard-format", "judge"), "of which guard"),
+        (("--toxicity-label", "LABEL_1=toxicity"), "give --toxicity"),
+        (("--toxicity", "linear", "--toxicity-label", "LABEL_1"), "write NAME=VALUE"),
+        (("--guard", "somebody/model"), "which guard is it"),
+    ],
+)
+def test_scorers_and_guards_that_mean_nothing(folder: Path, words: tuple[str, ...], message: str) -> None:
+    path = english(folder / "model.jsonl", {"a": "b"})
+    error = failure("eval", path, "--language", "en", "--task", "safety", *words)
+    assert isinstance(error, UsageError)
+    assert message in str(error)

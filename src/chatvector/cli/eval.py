@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -100,6 +101,42 @@ def evaluate(
     remote_code: Annotated[
         bool, typer.Option("--remote-code", help="Run Python code that comes with a model. Read it first.")
     ] = False,
+    toxicity: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCORER",
+            help="linear (bundled, English, smoke tests), moderation, perspective, or a classifier: a directory or hub"
+            " name (docs/tasks/toxicity.md).",
+            show_default=False,
+        ),
+    ] = None,
+    toxicity_label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL=ATTRIBUTE", help="What a classifier's labels mean: LABEL_1=toxicity; repeatable."),
+    ] = None,
+    toxicity_language: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LANGUAGE", help="A language that a classifier was made for; repeatable."),
+    ] = None,
+    guard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Says which replies are unsafe: Qwen3Guard-Gen, Llama Guard, or any chat model as a judge"
+            " (docs/tasks/safety.md).",
+            show_default=False,
+        ),
+    ] = None,
+    guard_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT", help="qwen3guard, llama-guard or judge, where its name does not say.", show_default=False
+        ),
+    ] = None,
+    force_language: Annotated[
+        bool,
+        typer.Option("--force-language", help="Let scorer and guard mark languages they were not made for; recorded."),
+    ] = False,
     require: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME>=VALUE", help="Exit code 4 unless so: language>=0.95; repeatable."),
@@ -132,6 +169,7 @@ def evaluate(
     from chatvector.evaluate.run import Evaluation, Request
     from chatvector.evaluate.run import evaluate as run
     from chatvector.evaluate.saving import open_cache, refuse_unwritable, save
+    from chatvector.evaluate.services import Wanted, open_services
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
     registry = known()
@@ -146,6 +184,15 @@ def evaluate(
         refuse_unwritable(out, overwrite=overwrite)
     template = None if chat_format_from is None else template_from(chat_format_from, console.say)
     loading = Loading(template=template, dtype=dtype, device=device, remote_code=remote_code)
+    wanted = Wanted(
+        toxicity=toxicity,
+        labels=_pairs("--toxicity-label", toxicity_label or []),
+        languages=tuple(toxicity_language or ()),
+        guard=guard,
+        guard_format=guard_format,
+        forced=force_language,
+        device=device or "cpu",
+    )
     request = Request(
         models=open_models(models, kind=Kind(backend.value), loading=loading, say=console.say),
         jobs=tuple(jobs),
@@ -161,6 +208,8 @@ def evaluate(
     _check_gates(gates, request)
     with ExitStack() as stack:
         kept = None if no_cache else stack.enter_context(open_cache(cache, console.warn))
+        services = open_services(wanted, stack, lambda name: open_models([name], say=console.say)[0].open(), kept)
+        request = replace(request, services=services)
         meter = stack.enter_context(console.progress("asking", "replies"))
         found = run(request, cache=kept, progress=meter, say=console.say)
     judged = judge(gates, found.results, strict=strict_gates)
@@ -189,6 +238,19 @@ def _overrides(max_new_tokens: int | None, arguments: list[str]) -> dict[str, An
         except ValueError:
             raise UsageError(f"--template-argument {text}: write KEY=JSON, such as enable_thinking=false") from None
     return found | ({"template_arguments": tuple(sorted(pairs.items()))} if pairs else {})
+
+
+def _pairs(flag: str, texts: list[str]) -> dict[str, str]:
+    """`KEY=VALUE` of a repeatable flag. Raises UsageError for what is none."""
+    from chatvector.errors import UsageError
+
+    found: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise UsageError(f"{flag} {text}: write NAME=VALUE, such as LABEL_1=toxicity")
+        found[key] = value
+    return found
 
 
 def _check_gates(gates: list[Gate], request: Request) -> None:

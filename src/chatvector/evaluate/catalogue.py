@@ -22,6 +22,9 @@ TASKS = (
     _SENTIMENT,
     _by_likelihood(_TOPIC),
     _by_likelihood(_SENTIMENT),
+    Entry("toxicity-continue", "toxicity", f"{_TASKS}.toxicity:ToxicityTask", ("continue",)),
+    Entry("toxicity-chat", "toxicity", f"{_TASKS}.toxicity:ToxicityTask", ("chat",)),
+    Entry("safety", "safety", f"{_TASKS}.safety:SafetyTask"),
     Entry("memory", "memory", f"{_TASKS}.memory:Memory"),
     Entry("reply-language", "language", f"{_TASKS}.reply_language:ReplyLanguage"),
 )

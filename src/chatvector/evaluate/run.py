@@ -22,6 +22,7 @@ from chatvector.evaluate.conversation import ask
 from chatvector.evaluate.machine import run_record
 from chatvector.evaluate.records import Riders, lines, rider_answers
 from chatvector.evaluate.results import AbsentRow, FailureRow, ModelRow, Results, SourceRow, TaskRow
+from chatvector.evaluate.services import check_languages
 from chatvector.evaluate.statistics.decisions import DISCORDANT, smallest_detectable_rate
 from chatvector.evaluate.tally import FAMILY, Block, cluster_of, differences, figures, metric_row, recovery, spread
 from chatvector.evaluate.task import Answer, Item, Language, Marked, Marks, Rider, Services, Task
@@ -154,7 +155,8 @@ def evaluate(
     that fail are listed as failures; neither counts as a miss.
     """
     started = time.time()
-    # 1. Items, before any model is loaded: what cannot be asked stops the run now.
+    # 1. Items, before any model is loaded: what cannot be asked or marked stops the run now.
+    check_languages(request.services, ((job.task, job.language) for job in request.jobs))
     asked = [_prepare(request, job) for job in request.jobs]
     for model in request.models:
         model.check(any(_is_chat(one.items) for one in asked))

@@ -13,7 +13,9 @@ A guard is a model like any other and is opened as one; its name says how it is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
 
 from chatvector.errors import UsageError
 from chatvector.evaluate.cache import Cache
@@ -24,10 +26,80 @@ from chatvector.evaluate.scorers.judge_verdict import JudgeGuard
 from chatvector.evaluate.scorers.text_scorer import TextScorer
 from chatvector.evaluate.scorers.verdicts import Guard
 from chatvector.evaluate.task import Language, Services, Task
-from chatvector.runtime.backend import Backend
+from chatvector.runtime.backend import Backend, BackendInfo, Prompt, Reply, Sampling
 
 JUDGE = "judge"
 """Guard format of a general model that is asked for a verdict."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The scorers and guards that a command line names; None and empty: not named.
+
+    Attributes:
+        toxicity: see above. `labels` (label → attribute) and `languages` are of a classifier that does not say.
+        guard, guard_format: a model as `opening` takes it, and how it is read.
+        forced: marks languages that they were not made for.
+    """
+
+    toxicity: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    languages: tuple[Language, ...] = ()
+    guard: str | None = None
+    guard_format: str | None = None
+    forced: bool = False
+    device: str = "cpu"
+
+
+class LateBackend:
+    """A backend that is opened when it is first asked: a guard has its turn after the models that it judges, and should
+    not share their memory. `stack` closes it."""
+
+    def __init__(self, open_backend: Callable[[], AbstractContextManager[Backend]], stack: ExitStack) -> None:
+        self._open, self._stack = open_backend, stack
+        self._opened: Backend | None = None
+
+    def _backend(self) -> Backend:
+        if self._opened is None:
+            self._opened = self._stack.enter_context(self._open())
+        return self._opened
+
+    @property
+    def info(self) -> BackendInfo:
+        """The backend's; opens it."""
+        return self._backend().info
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
+        """Opens it, and asks."""
+        return self._backend().generate(prompts, sampling)
+
+
+def open_services(
+    wanted: Wanted,
+    stack: ExitStack,
+    open_model: Callable[[str], AbstractContextManager[Backend]],
+    cache: Cache | None = None,
+) -> Services:
+    """What `wanted` names. `open_model` opens a guard by its name, later; `stack` closes it; scores and verdicts are
+    kept in `cache`. Raises UsageError for what means nothing, before any model is loaded."""
+    if (wanted.labels or wanted.languages) and wanted.toxicity is None:
+        raise UsageError("labels and languages are of a scorer: give --toxicity")
+    if wanted.guard_format is not None and wanted.guard is None:
+        raise UsageError(f"--guard-format {wanted.guard_format}: of which guard? give --guard")
+    toxicity = guard = None
+    if wanted.toxicity is not None:
+        toxicity = toxicity_scorer(
+            wanted.toxicity,
+            languages=wanted.languages,
+            labels=wanted.labels,
+            device=wanted.device,
+            forced=wanted.forced,
+            cache=cache,
+        )
+    if (name := wanted.guard) is not None:
+        late = LateBackend(lambda: open_model(name), stack)
+        guard = guard_of(late, form=wanted.guard_format, cache=cache, forced=wanted.forced, name=name)
+    return Services(toxicity=toxicity, guard=guard)
 
 
 def check_languages(services: Services, jobs: Iterable[tuple[Task, Language]]) -> None:
@@ -81,13 +153,20 @@ def toxicity_scorer(
         spoken = tuple(languages) or moderation.LANGUAGES
         scorer = moderation.ModerationScorer(rest or moderation.SNAPSHOT, languages=spoken, forced=forced)
     else:
-        scorer = ClassifierScorer(name, tuple(languages) or None, labels, device=device, forced=forced)
+        scorer = ClassifierScorer(name, tuple(languages) or None, labels or None, device=device, forced=forced)
     return scorer if cache is None else CachedScorer(scorer, cache)
 
 
-def guard_of(backend: Backend, *, form: str | None = None, cache: Cache | None = None, forced: bool = False) -> Guard:
-    """A model as a guard. `form` is a name of `guard.FORMATS` or `judge`; None: by the model's name. With `cache` its
-    verdicts are kept.
+def guard_of(
+    backend: Backend,
+    *,
+    form: str | None = None,
+    cache: Cache | None = None,
+    forced: bool = False,
+    name: str | None = None,
+) -> Guard:
+    """A model as a guard. `form` is a name of `guard.FORMATS` or `judge`; None: by the model's name, `name` or the
+    backend's own. With `cache` its verdicts are kept.
 
     Raises UsageError where neither the form nor the name says how it is read.
     """
@@ -96,4 +175,5 @@ def guard_of(backend: Backend, *, form: str | None = None, cache: Cache | None =
         return JudgeGuard(asked)
     if form is not None and form not in FORMATS:
         raise UsageError(f"guard format {form!r}: there are {', '.join(FORMATS)}, {JUDGE}")
-    return GenerativeGuard(asked, format_for(backend.info.model, form), forced)
+    called = name or backend.info.model
+    return GenerativeGuard(asked, format_for(called, form), forced, name=called)

@@ -25,7 +25,6 @@ from chatvector.evaluate.scorers.verdicts import (
     Safety,
     Verdict,
     read_reply,
-    refuse_guard_language,
 )
 from chatvector.evaluate.task import Language
 from chatvector.runtime.backend import Backend, Prompt, Sampling
@@ -129,13 +128,17 @@ def format_for(model: str, chosen: str | None = None) -> GuardFormat:
 class GenerativeGuard:
     """A guard model behind a backend.
 
-    `forced` lets it judge languages that it was not made for.
+    Attributes:
+        forced: judge languages that it was not made for.
+        validated: agreement with labels, see `scorers.labelled`.
+        name: what the user calls it; None: the backend's name for it.
     """
 
     backend: Backend
     format: GuardFormat
     forced: bool = False
     validated: Mapping[str, float] = field(default_factory=dict)
+    name: str | None = None
 
     @property
     def info(self) -> GuardInfo:
@@ -153,8 +156,13 @@ class GenerativeGuard:
         )
 
     def check_language(self, language: Language) -> None:
-        """Raise UsageError for a language it was not made for, unless forced."""
-        refuse_guard_language(self.info, language)
+        """Raise UsageError for a language it was not made for, unless forced. Asks no model where `name` is given."""
+        known = self.format.languages
+        if known and not self.forced and not {language, language.split("-")[0]} & set(known):
+            raise UsageError(
+                f"{self.name or self.backend.info.model} judges {', '.join(known)} and was asked for {language}: "
+                "choose a guard that knows it (Qwen3Guard-Gen does), or force it (--force-language; recorded)"
+            )
 
     def judge(self, exchanges: Sequence[Exchange], language: Language) -> list[Verdict]:
         """Greedy. A conversation that does not fit into the guard's context is a verdict that could not be read."""

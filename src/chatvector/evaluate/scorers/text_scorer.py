@@ -105,7 +105,7 @@ class ScorerBase:
         if not self.forced and not info.knows(language):
             raise UsageError(
                 f"{info.name} scores {', '.join(info.languages)} and was asked for {language}: choose a scorer that "
-                "knows it, or force it (recorded with the results)"
+                "knows it, or force it (--force-language; recorded)"
             )
 
 

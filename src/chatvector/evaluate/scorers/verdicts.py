@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from chatvector.errors import UsageError
 from chatvector.evaluate.task import Language
 from chatvector.evaluate.thinking import answer_of
 from chatvector.runtime.backend import Reply
@@ -72,10 +71,6 @@ class GuardInfo:
     validated: Mapping[str, float] = field(default_factory=dict)
     forced: bool = False
 
-    def knows(self, language: Language) -> bool:
-        """Was it made for this language?"""
-        return not self.languages or bool({language, language.split("-")[0]} & set(self.languages))
-
 
 def read_reply(reply: Reply, reads: Callable[[str], Verdict]) -> Verdict:
     """The verdict in a guard's reply, its thinking taken off. What the guard could not be asked is not read."""
@@ -100,12 +95,3 @@ class Guard(Protocol):
         """One verdict an exchange, in order. Raises UsageError for a language it was not made for, and what its
         backend raises."""
         ...
-
-
-def refuse_guard_language(info: GuardInfo, language: Language) -> None:
-    """Raise UsageError if the guard was not made for `language`, unless forced."""
-    if not info.forced and not info.knows(language):
-        raise UsageError(
-            f"{info.model} judges {', '.join(info.languages)} and was asked for {language}: choose a guard that knows "
-            "it (Qwen3Guard-Gen does), or force it (recorded with the results)"
-        )
