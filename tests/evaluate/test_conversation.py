@@ -126,6 +126,23 @@ def test_all_modes_in_the_order_of_the_items(tmp_path: Path) -> None:
     assert backend.asked[0][0].text == "go on"
 
 
+def test_continuations_are_measured_given_the_text() -> None:
+    items = [
+        Item("c", "en", text="ab", continuations=("x", "yz"), mode="likelihood"),
+        Item("whole", "en", text="abc", mode="likelihood"),
+        Item("bare", "en", text="", continuations=("q",), mode="likelihood"),
+    ]
+    heard: list[Progress] = []
+    choice, whole, bare = ask(Measuring(), items, GREEDY, progress=heard.append)
+    assert choice.likelihoods == (Likelihood(-1.0, 1, False), Likelihood(-2.0, 2, False))
+    assert (choice.nats, choice.tokens, whole.likelihoods) == (None, None, ())
+    assert (whole.nats, whole.tokens) == (-3.0, 3)
+    assert bare.likelihoods == (Likelihood(-1.0, 1, True),)
+    assert (heard[-1].done, heard[-1].total) == (4, 4)
+    with pytest.raises(ValueError, match="for likelihoods"):
+        Item("n", "en", text="ab", continuations=("x",), mode="continue")
+
+
 def test_likelihoods_need_a_backend_that_has_them() -> None:
     with pytest.raises(UsageError, match="scripted: scripted tells no probabilities"):
         ask(Scripted(), [Item("m", "en", text="abc", mode="likelihood")], GREEDY)

@@ -61,9 +61,10 @@ def ask(
     measured = [dialogue for dialogue in dialogues if dialogue.item.mode == "likelihood"]
     asker = _Asker(backend, cache, batch, progress, sum(dialogue.requests for dialogue in dialogues))
     if measured:
-        pairs = [("", dialogue.item.text or "") for dialogue in measured]
-        for dialogue, found in zip(measured, asker.likelihoods(pairs), strict=True):
-            dialogue.likelihood = found
+        pairs = [pair for dialogue in measured for pair in dialogue.pairs]
+        found = iter(asker.likelihoods(pairs))
+        for dialogue in measured:
+            dialogue.likelihoods = tuple(next(found) for _ in dialogue.pairs)
     for turn in range(max((len(dialogue.item.turns) or 1 for dialogue in dialogues), default=0)):
         asking = [dialogue for dialogue in dialogues if dialogue.asks(turn)]
         prompts = [prompt_at(dialogue.item, turn, dialogue.replies, dialogue.sample) for dialogue in asking]
@@ -72,6 +73,20 @@ def ask(
             if reply.failure:
                 asker.leave_out(sum(dialogue.asks_at(later) for later in range(turn + 1, len(dialogue.item.turns))))
     return [dialogue.answer() for dialogue in dialogues]
+
+
+def replies_to(
+    backend: Backend,
+    prompts: Sequence[Prompt],
+    sampling: Sampling,
+    *,
+    cache: Cache | None = None,
+    batch: int = BATCH,
+    progress: Report | None = None,
+) -> list[Reply]:
+    """Replies to prompts that belong to no item (a judge's), in order, through the cache. Raises what the backend
+    raises."""
+    return _Asker(backend, cache, batch, progress, len(prompts)).replies(prompts, sampling)
 
 
 def measure(
@@ -103,7 +118,13 @@ class _Dialogue:
     item: Item
     sample: int
     replies: list[Reply] = field(default_factory=list)
-    likelihood: Likelihood | None = None
+    likelihoods: tuple[Likelihood, ...] = ()
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """(context, continuation) of a likelihood item."""
+        text = self.item.text or ""
+        return [(text, each) for each in self.item.continuations] or [("", text)]
 
     def asks_at(self, turn: int) -> bool:
         if self.item.mode == "likelihood":
@@ -117,16 +138,19 @@ class _Dialogue:
 
     @property
     def requests(self) -> int:
+        if self.item.mode == "likelihood":
+            return len(self.pairs)
         return 1 if not self.item.turns else sum(turn.canned is None for turn in self.item.turns)
 
     def answer(self) -> Answer:
-        found = self.likelihood
+        whole = self.likelihoods[0] if self.likelihoods and not self.item.continuations else None
         return Answer(
             item=self.item,
             sample=self.sample,
             replies=tuple(self.replies),
-            nats=None if found is None else found.nats,
-            tokens=None if found is None else found.tokens,
+            nats=None if whole is None else whole.nats,
+            tokens=None if whole is None else whole.tokens,
+            likelihoods=self.likelihoods if self.item.continuations else (),
         )
 
 

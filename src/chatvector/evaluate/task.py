@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from chatvector.runtime.backend import Reply, Sampling
+from chatvector.runtime.backend import Likelihood, Reply, Sampling
 
 Language = str
 """`en`, `ko`, `zh-Hant`, `zh-Hans`, `ja`: BCP 47, the script where it matters."""
@@ -40,6 +40,8 @@ class Item:
         language: the language the reply is expected in.
         turns: user messages in order; empty where `text` is given.
         text: raw text to be continued (`mode` "continue") or whose likelihood is wanted (`mode` "likelihood").
+        continuations: of `text`, whose likelihoods given it are wanted instead of its own (`mode` "likelihood"; `text`
+            may be empty then).
         system: system prompt.
         cluster: items of one cluster are not independent (wordings of one question, translations, one dialogue).
         expect: what the marking needs; JSON values.
@@ -52,6 +54,7 @@ class Item:
     language: Language
     turns: tuple[Turn, ...] = ()
     text: str | None = None
+    continuations: tuple[str, ...] = ()
     mode: Literal["chat", "continue", "likelihood"] = "chat"
     system: str | None = None
     cluster: str = ""
@@ -63,6 +66,8 @@ class Item:
     def __post_init__(self) -> None:
         if (self.mode == "chat") != bool(self.turns) or (self.mode == "chat") == (self.text is not None):
             raise ValueError(f"{self.id}: chat items have turns, the others have text")
+        if self.continuations and self.mode != "likelihood":
+            raise ValueError(f"{self.id}: continuations are for likelihoods")
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class Answer:
         replies: one a turn that was asked (canned turns have none); the last one is the answer. Empty for
             likelihoods.
         nats, tokens: of a likelihood item's text; else None.
+        likelihoods: of an item's continuations, in order.
     """
 
     item: Item
@@ -80,6 +86,7 @@ class Answer:
     replies: tuple[Reply, ...] = ()
     nats: float | None = None
     tokens: int | None = None
+    likelihoods: tuple[Likelihood, ...] = ()
 
     @property
     def failed(self) -> str | None:

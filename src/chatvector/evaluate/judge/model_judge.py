@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Any model behind a backend as a judge: an OpenAI-compatible server, or a local model through transformers.
+
+Greedy. Retries and timeouts are the backend's; a server that does not answer ends the run, and a cache keeps the
+verdicts so far. What a judge writes and nobody can read is counted as such, and not asked again: a greedy judge would
+say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chatvector.evaluate.cache import Cache
+from chatvector.evaluate.conversation import replies_to
+from chatvector.evaluate.judge.prompts import judge_languages, pair_prompt, prompt_hash, single_prompt
+from chatvector.evaluate.judge.protocol import Exchange, JudgeInfo, Preference, Score, Winner, described, refuse_self
+from chatvector.evaluate.judge.reading import Reading, read_choice, read_score
+from chatvector.evaluate.task import Language
+from chatvector.runtime.backend import Backend, BackendInfo, Prompt, Reply, Sampling
+
+MAX_NEW_TOKENS = 1024
+"""Room for a judge that reasons at length, or thinks."""
+
+
+@dataclass(frozen=True)
+class ModelJudge:
+    """A model as a judge.
+
+    Attributes:
+        ask_in: language of the prompts; None: that of the replies.
+        forced: it may judge itself.
+        validated: what `labels` found; recorded.
+    """
+
+    backend: Backend
+    ask_in: Language | None = None
+    max_new_tokens: int = MAX_NEW_TOKENS
+    forced: bool = False
+    validated: Mapping[str, float] = field(default_factory=dict)
+    cache: Cache | None = field(default=None, repr=False)
+
+    @property
+    def info(self) -> JudgeInfo:
+        """Which model, asked what."""
+        model = self.backend.info
+        languages = judge_languages() if self.ask_in is None else (self.ask_in,)
+        return JudgeInfo(
+            kind="model",
+            model=model.model,
+            fingerprint=model.fingerprint,
+            prompts={language: prompt_hash(language) for language in languages},
+            parameters={
+                "temperature": 0,
+                "max_new_tokens": self.max_new_tokens,
+                "ask_in": self.ask_in,
+                "forced": self.forced,
+                "prompt_form": model.prompt_form,
+            },
+            validated=self.validated,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """`info` as JSON values."""
+        return described(self.info)
+
+    def refuse_itself(self, judged: Iterable[BackendInfo]) -> None:
+        """Raise UsageError if one of the models is the judge, unless forced."""
+        if not self.forced:
+            refuse_self(self.info, judged)
+
+    def grade(self, exchanges: Sequence[Exchange]) -> list[Score]:
+        """See `Judge.grade`. A prompt that does not fit into the judge's context is a verdict that was not read."""
+        replies = self._ask([single_prompt(one, self.ask_in or one.language) for one in exchanges])
+        return [_score(reply) for reply in replies]
+
+    def prefer(self, pairs: Sequence[tuple[Exchange, Exchange]]) -> list[Preference]:
+        """See `Judge.prefer`: two questions a pair."""
+        prompts = [
+            pair_prompt(a, b, self.ask_in or a.language)
+            for first, second in pairs
+            for a, b in ((first, second), (second, first))
+        ]
+        replies = iter(self._ask(prompts))
+        return [_preference(reply, next(replies)) for reply in replies]
+
+    def _ask(self, texts: Sequence[str]) -> list[Reply]:
+        prompts = [Prompt(messages=(("user", text),)) for text in texts]
+        return replies_to(self.backend, prompts, Sampling(max_new_tokens=self.max_new_tokens), cache=self.cache)
+
+
+def _score(reply: Reply) -> Score:
+    if reply.failure:
+        return Score(None, f"no reply: {reply.failure}", reply.text)
+    reading = read_score(reply.text, stopped=reply.stopped)
+    value = reading.value
+    return Score(value if isinstance(value, float) else None, reading.reason, reply.text)
+
+
+def _preference(forth: Reply, back: Reply) -> Preference:
+    """From the verdicts in both orders: `back` was shown the second reply as A."""
+    raw = (forth.text, back.text)
+    readings = [_choice(forth), _choice(back)]
+    for order, reading in zip(("first", "second"), readings, strict=True):
+        if reading.value is None:
+            return Preference(None, None, f"{order} order: {reading.reason}", raw)
+    names: list[Mapping[Any, Winner]] = [
+        {"A": "first", "B": "second", "tie": "tie"},
+        {"A": "second", "B": "first", "tie": "tie"},
+    ]
+    one, other = (name[reading.value] for name, reading in zip(names, readings, strict=True))
+    return Preference(one if one == other else "tie", one == other, raw=raw)
+
+
+def _choice(reply: Reply) -> Reading:
+    if reply.failure:
+        return Reading(None, f"no reply: {reply.failure}")
+    return read_choice(reply.text, stopped=reply.stopped)

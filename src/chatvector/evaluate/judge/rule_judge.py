@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stand-in for a judge in tests and continuous integration: how many characters a reply shares with a reference.
+
+It understands nothing. It is used only where it was asked for, never in place of a judge that is missing, and every
+record of it says "rules, no judgement: for tests".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from chatvector.evaluate.judge.protocol import HIGHEST, LOWEST, Exchange, JudgeInfo, Preference, Score, described
+from chatvector.runtime.backend import BackendInfo
+
+VERSION = "1"
+
+
+def overlap(reply: str, reference: str) -> float:
+    """F1 of the pairs of neighbouring characters, white space left out and case folded: 2·|both|/(|reply| +
+    |reference|), counted with repetitions. 0 if either has no pair."""
+    pairs = [Counter(pairwise(text)) for text in map(_plain, (reply, reference))]
+    total = pairs[0].total() + pairs[1].total()
+    return 2 * (pairs[0] & pairs[1]).total() / total if total else 0.0
+
+
+def _plain(text: str) -> str:
+    return "".join(text.split()).casefold()
+
+
+@dataclass(frozen=True)
+class RuleJudge:
+    """1 + 9·overlap with the reference; without a reference, no score."""
+
+    @property
+    def info(self) -> JudgeInfo:
+        """Its name and version."""
+        return JudgeInfo("rules", f"rule judge {VERSION}", f"rule judge {VERSION}")
+
+    def describe(self) -> dict[str, Any]:
+        """`info` as JSON values."""
+        return described(self.info)
+
+    def refuse_itself(self, judged: Iterable[BackendInfo]) -> None:
+        """No model is a rule."""
+        del judged
+
+    def grade(self, exchanges: Sequence[Exchange]) -> list[Score]:
+        """The score of each."""
+        return [self._score(one) for one in exchanges]
+
+    def prefer(self, pairs: Sequence[tuple[Exchange, Exchange]]) -> list[Preference]:
+        """The one with the higher score; equal scores are a tie."""
+        return [self._prefer(*self.grade(pair)) for pair in pairs]
+
+    def _score(self, exchange: Exchange) -> Score:
+        if not exchange.references:
+            return Score(None, "a rule judge needs a reference")
+        shared = overlap(exchange.replies[-1], exchange.references[-1])
+        return Score(LOWEST + (HIGHEST - LOWEST) * shared)
+
+    def _prefer(self, first: Score, second: Score) -> Preference:
+        if first.value is None or second.value is None:
+            return Preference(None, None, first.reason)
+        if first.value == second.value:
+            return Preference("tie", True)
+        return Preference("first" if first.value > second.value else "second", True)
