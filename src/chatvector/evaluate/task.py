@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
-from chatvector.runtime.backend import Likelihood, Reply, Sampling
+from chatvector.runtime.backend import Backend, Likelihood, Reply, Sampling
 
 Language = str
 """`en`, `ko`, `zh-Hant`, `zh-Hans`, `ja`: BCP 47, the script where it matters."""
@@ -207,6 +207,42 @@ class Task(Protocol):
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
         """Marks of each answer, in order. Never sees failed answers."""
+        ...
+
+
+@dataclass(frozen=True)
+class Between:
+    """All models' answers to one task's items, for marks that no model has alone.
+
+    Attributes:
+        answers: by model, in the order of its marks; failed ones are left out.
+        reference: name of the model that the others are compared with.
+        true_chat: name of the model really trained to chat, where there is one.
+        observed: by model, what `Observing.observe` gave.
+    """
+
+    answers: Mapping[str, Sequence[Answer]]
+    reference: str | None
+    true_chat: str | None
+    services: Services
+    observed: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Comparing(Protocol):
+    """A task that also marks between models, once all have answered: preferences, divergences."""
+
+    def compare(self, between: Between) -> Mapping[str, Sequence[Marks]]:
+        """For each model further marks of its answers, in order; they are added to those of `mark`."""
+        ...
+
+
+@runtime_checkable
+class Observing(Protocol):
+    """A task that takes down something while a model is open that its answers do not hold."""
+
+    def observe(self, backend: Backend, items: Sequence[Item]) -> Any:
+        """What `compare` needs to see; None where this backend cannot show it."""
         ...
 
 

@@ -210,6 +210,10 @@ class TransformersBackend:
         ids, parts = self._reader.distributions(text)
         return np.array(ids, np.int64), torch.cat(parts).numpy()
 
+    def vocabulary(self) -> dict[str, int]:
+        """Token → id, added tokens included: what says whether two models' distributions are over the same things."""
+        return dict(self.tokenizer.get_vocab())
+
     def _render(self, prompt: Prompt, sampling: Sampling) -> str | None:
         return self.render(prompt.messages, **dict(sampling.template_arguments))
 

@@ -20,6 +20,9 @@ from chatvector.evaluate.judge.reading import Reading, read_choice, read_score
 from chatvector.evaluate.task import Language
 from chatvector.runtime.backend import Backend, BackendInfo, Prompt, Reply, Sampling
 
+_FORTH: Mapping[Any, Winner] = {"A": "first", "B": "second", "tie": "tie"}
+_BACK: Mapping[Any, Winner] = {"A": "second", "B": "first", "tie": "tie"}
+
 MAX_NEW_TOKENS = 1024
 """Room for a judge that reasons at length, or thinks."""
 
@@ -105,11 +108,7 @@ def _preference(forth: Reply, back: Reply) -> Preference:
     for order, reading in zip(("first", "second"), readings, strict=True):
         if reading.value is None:
             return Preference(None, None, f"{order} order: {reading.reason}", raw)
-    names: list[Mapping[Any, Winner]] = [
-        {"A": "first", "B": "second", "tie": "tie"},
-        {"A": "second", "B": "first", "tie": "tie"},
-    ]
-    one, other = (name[reading.value] for name, reading in zip(names, readings, strict=True))
+    one, other = _FORTH[readings[0].value], _BACK[readings[1].value]
     return Preference(one if one == other else "tie", one == other, raw=raw)
 
 

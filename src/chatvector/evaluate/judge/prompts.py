@@ -53,7 +53,8 @@ def pair_prompt(first: Exchange, second: Exchange, language: Language) -> str:
     """Asks which of two last replies is better: `first` stands as A. Where the conversations before them differ, each
     reply comes with its own."""
     words = wording(language)
-    if first.replies[:-1] == second.replies[:-1]:
+    same = list(first.replies[:-1]) == list(second.replies[:-1])
+    if same:
         parts = _material(first, words)
         parts += [(words["reply_a"], first.replies[-1]), (words["reply_b"], second.replies[-1])]
     else:
@@ -67,14 +68,14 @@ def pair_prompt(first: Exchange, second: Exchange, language: Language) -> str:
 
 
 def _material(exchange: Exchange, words: Mapping[str, str], *, history: bool = True) -> list[tuple[str, str]]:
-    parts: list[tuple[str, str]] = []
+    question, parts = exchange.questions[-1], list[tuple[str, str]]()
     if exchange.system is not None:
         parts.append((words["system"], exchange.system))
     if history and len(exchange.questions) > 1:
         parts.append((words["conversation"], _history(exchange, words)))
-    parts.append((words["question"], exchange.questions[-1]))
-    if exchange.references:
-        parts.append((words["reference"], exchange.references[-1]))
+    parts.append((words["question"], question))
+    if exchange.reference is not None:
+        parts.append((words["reference"], exchange.reference))
     return parts
 
 

@@ -23,7 +23,7 @@ class Exchange:
     Attributes:
         questions: the user's turns in order.
         replies: the model's, one a question; the last one is judged, the others are the conversation so far.
-        references: good answers, one a question; empty where there are none.
+        references: good answers, one a question, "" where there is none; empty where there are none at all.
         system: the system prompt that the model had.
     """
 
@@ -32,6 +32,11 @@ class Exchange:
     replies: tuple[str, ...]
     references: tuple[str, ...] = ()
     system: str | None = None
+
+    @property
+    def reference(self) -> str | None:
+        """The good answer to the last question, if there is one."""
+        return next(iter(self.references[-1:]), "") or None
 
     def __post_init__(self) -> None:
         if not self.questions or len(self.replies) != len(self.questions):

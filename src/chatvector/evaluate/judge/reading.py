@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -131,7 +131,9 @@ def _read(
     if not said.strip():
         return Reading(None, "nothing written")
     for line in reversed(said.splitlines()):
-        found = [inside((match["inside"] or match["other"]).strip()) for match in _IN_BRACKETS.finditer(line)]
+        found: list[float | Choice | None] = [
+            inside((match["inside"] or match["other"]).strip()) for match in _IN_BRACKETS.finditer(line)
+        ]
         if any(each is not None for each in found):
             return _one(found, "in brackets")
     if _IN_BRACKETS.search(said):
@@ -154,7 +156,7 @@ def _read(
     return Reading(None, "no verdict")
 
 
-def _one(found: list[float | Choice | None], how: str) -> Reading:
+def _one(found: Sequence[float | Choice | None], how: str) -> Reading:
     """The only value among those found on one line (or, of fractions, anywhere)."""
     if None in found:
         return Reading(None, f"{how}: outside 1–10 or on another scale")

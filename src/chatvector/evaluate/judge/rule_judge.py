@@ -57,9 +57,9 @@ class RuleJudge:
         return [self._prefer(*self.grade(pair)) for pair in pairs]
 
     def _score(self, exchange: Exchange) -> Score:
-        if not exchange.references:
+        if exchange.reference is None:
             return Score(None, "a rule judge needs a reference")
-        shared = overlap(exchange.replies[-1], exchange.references[-1])
+        shared = overlap(exchange.replies[-1], exchange.reference)
         return Score(LOWEST + (HIGHEST - LOWEST) * shared)
 
     def _prefer(self, first: Score, second: Score) -> Preference:
