@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from scripted_backend import ScriptedBackend
 
 from chatvector.errors import InputError, UsageError
 from chatvector.evaluate.cache import Cache
+from chatvector.evaluate.cached_backend import CachedBackend
 from chatvector.evaluate.judge.labels import judge_agreement, read_labels
 from chatvector.evaluate.judge.model_judge import ModelJudge
 from chatvector.evaluate.judge.prompts import judge_languages, pair_prompt, prompt_hash, single_prompt, wording
@@ -116,9 +118,9 @@ def test_one_order_unread_is_no_tie() -> None:
 
 def test_verdicts_survive_in_the_cache(tmp_path: Path) -> None:
     with Cache(tmp_path / "cache") as cache:
-        first = ModelJudge(ScriptedBackend(lambda _: "[[8]]"), cache=cache).grade([ONE, OTHER])
+        first = ModelJudge(CachedBackend(ScriptedBackend(lambda _: "[[8]]"), cache)).grade([ONE, OTHER])
         backend = ScriptedBackend(lambda _: "[[1]]")
-        assert ModelJudge(backend, cache=cache).grade([ONE, OTHER]) == first
+        assert ModelJudge(CachedBackend(backend, cache)).grade([ONE, OTHER]) == first
     assert backend.asked == []
 
 
@@ -132,17 +134,16 @@ def test_nobody_judges_itself() -> None:
     judge.refuse_itself([BackendInfo("transformers", "other", "1", None, "raw")])
     forced = ModelJudge(judge.backend, forced=True)
     forced.refuse_itself([named])
-    assert forced.describe()["parameters"]["forced"] is True
+    assert forced.info.parameters["forced"] is True
 
 
 def test_records_say_what_the_judge_is() -> None:
     judge = ModelJudge(ScriptedBackend(lambda _: ""), ask_in="ko")
-    record = judge.describe()
-    assert record["prompts"] == {"ko": prompt_hash("ko")}
-    assert record["status"] == "unvalidated"
-    assert ModelJudge(judge.backend, validated={"spearman": 0.7}).describe()["status"] == "validated"
-    assert RuleJudge().describe()["status"] == "rules, no judgement: for tests"
-    json.dumps(record)
+    assert judge.info.prompts == {"ko": prompt_hash("ko")}
+    assert judge.info.status == "unvalidated"
+    assert ModelJudge(judge.backend, validated={"spearman": 0.7}).info.status == "validated"
+    assert RuleJudge().info.status == "rules, no judgement: for tests"
+    json.dumps(asdict(judge.info))
 
 
 def test_rule_judge_by_hand() -> None:

@@ -22,11 +22,15 @@ TASKS = (
     _SENTIMENT,
     _by_likelihood(_TOPIC),
     _by_likelihood(_SENTIMENT),
+    Entry("open", "instructions", f"{_TASKS}.open:OpenTask"),
+    Entry("open-pairs", "instructions", f"{_TASKS}.open_pairs:OpenPairsTask"),
     Entry("toxicity-continue", "toxicity", f"{_TASKS}.toxicity:ToxicityTask", ("continue",)),
     Entry("toxicity-chat", "toxicity", f"{_TASKS}.toxicity:ToxicityTask", ("chat",)),
     Entry("safety", "safety", f"{_TASKS}.safety:SafetyTask"),
     Entry("memory", "memory", f"{_TASKS}.memory:Memory"),
     Entry("reply-language", "language", f"{_TASKS}.reply_language:ReplyLanguage"),
+    Entry("bits-per-byte", "knowledge", f"{_TASKS}.knowledge:BitsPerByteTask"),
+    Entry("divergence", "knowledge", f"{_TASKS}.divergence:DivergenceTask"),
 )
 
 RIDERS = (

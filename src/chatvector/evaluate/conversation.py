@@ -59,7 +59,7 @@ def ask(
     _require_sound(items)
     dialogues = [_Dialogue(item, sample) for item in items for sample in range(item.samples)]
     measured = [dialogue for dialogue in dialogues if dialogue.item.mode == "likelihood"]
-    asker = _Asker(backend, cache, batch, progress, sum(dialogue.requests for dialogue in dialogues))
+    asker = _Asker(backend, cache, batch, progress, sum(dialogue.item.requests for dialogue in dialogues))
     if measured:
         pairs = [pair for dialogue in measured for pair in dialogue.pairs]
         found = iter(asker.likelihoods(pairs))
@@ -73,20 +73,6 @@ def ask(
             if reply.failure:
                 asker.leave_out(sum(dialogue.asks_at(later) for later in range(turn + 1, len(dialogue.item.turns))))
     return [dialogue.answer() for dialogue in dialogues]
-
-
-def replies_to(
-    backend: Backend,
-    prompts: Sequence[Prompt],
-    sampling: Sampling,
-    *,
-    cache: Cache | None = None,
-    batch: int = BATCH,
-    progress: Report | None = None,
-) -> list[Reply]:
-    """Replies to prompts that belong to no item (a judge's), in order, through the cache. Raises what the backend
-    raises."""
-    return _Asker(backend, cache, batch, progress, len(prompts)).replies(prompts, sampling)
 
 
 def measure(
@@ -135,12 +121,6 @@ class _Dialogue:
 
     def asks(self, turn: int) -> bool:
         return self.asks_at(turn) and not any(reply.failure for reply in self.replies)
-
-    @property
-    def requests(self) -> int:
-        if self.item.mode == "likelihood":
-            return len(self.pairs)
-        return 1 if not self.item.turns else sum(turn.canned is None for turn in self.item.turns)
 
     def answer(self) -> Answer:
         whole = self.likelihoods[0] if self.likelihoods and not self.item.continuations else None

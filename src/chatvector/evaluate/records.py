@@ -19,7 +19,7 @@ from typing import Any
 from chatvector.errors import DamagedFile, MissingInput
 from chatvector.evaluate.tally import Block
 from chatvector.evaluate.task import Answer, Item, Marked, Marks, Turn
-from chatvector.runtime.backend import Reply
+from chatvector.runtime.backend import Likelihood, Reply
 
 Riders = Mapping[tuple[str, str, int], Mapping[str, Sequence[Marks | None]]]
 """(model, item id, sample) to each rider's marks, one a reply; None for a failed reply."""
@@ -57,6 +57,7 @@ def _answer(
         "replies": [asdict(reply) for reply in answer.replies],
         "nats": answer.nats,
         "tokens": answer.tokens,
+        "likelihoods": [asdict(one) for one in answer.likelihoods],
         "marks": None if marks is None else dict(marks),
         "failed": answer.failed,
         "riders": {name: [None if one is None else dict(one) for one in found] for name, found in riders.items()},
@@ -124,9 +125,11 @@ def rider_answers(task: str, answer: Answer, marks: Sequence[Marks | None]) -> l
 
 def item_of(record: Mapping[str, Any]) -> Item:
     """An item as it was written."""
-    return Item(**{**record, "turns": tuple(Turn(**turn) for turn in record["turns"])})
+    turns, continuations = tuple(Turn(**turn) for turn in record["turns"]), tuple(record.get("continuations", ()))
+    return Item(**{**record, "turns": turns, "continuations": continuations})
 
 
 def _read_answer(item: Item, record: Mapping[str, Any]) -> Answer:
     replies = tuple(Reply(**{**reply, "special": tuple(reply["special"])}) for reply in record["replies"])
-    return Answer(item, record["sample"], replies, record["nats"], record["tokens"])
+    likelihoods = tuple(Likelihood(**one) for one in record.get("likelihoods", ()))
+    return Answer(item, record["sample"], replies, record["nats"], record["tokens"], likelihoods)

@@ -25,7 +25,19 @@ from chatvector.evaluate.results import AbsentRow, FailureRow, ModelRow, Results
 from chatvector.evaluate.services import check_languages
 from chatvector.evaluate.statistics.decisions import DISCORDANT, smallest_detectable_rate
 from chatvector.evaluate.tally import FAMILY, Block, cluster_of, differences, figures, metric_row, recovery, spread
-from chatvector.evaluate.task import Answer, Item, Language, Marked, Marks, Rider, Services, Task
+from chatvector.evaluate.task import (
+    Answer,
+    Between,
+    Comparing,
+    Item,
+    Language,
+    Marked,
+    Marks,
+    Observing,
+    Rider,
+    Services,
+    Task,
+)
 from chatvector.runtime.backend import Backend, BackendInfo, LikelihoodBackend, Sampling
 
 FEW = 30
@@ -116,9 +128,7 @@ class Asked:
     @property
     def replies(self) -> int:
         """How many a model has to give."""
-        return sum(
-            item.samples * (sum(turn.canned is None for turn in item.turns) if item.turns else 1) for item in self.items
-        )
+        return sum(item.samples * item.requests for item in self.items)
 
 
 @dataclass(frozen=True)
@@ -167,6 +177,7 @@ def evaluate(
     infos: dict[str, BackendInfo] = {}
     answers: dict[tuple[int, str], list[Answer]] = {}
     absent: list[AbsentRow] = []
+    observed: dict[tuple[int, str], Any] = {}
     seconds: dict[str, float] = {}
     account = _Account(progress)
     for model in request.models:
@@ -174,6 +185,8 @@ def evaluate(
         say(f"asking {model.name}: {sum(one.replies for one in asked)} replies")
         with model.open() as backend:
             infos[model.name] = backend.info
+            if request.services.judge is not None:
+                request.services.judge.refuse_itself([infos[model.name]])
             for number, one in enumerate(asked):
                 why = _cannot_be_asked(one, backend)
                 if why is not None:
@@ -182,11 +195,14 @@ def evaluate(
                     continue
                 hear = account.listener()
                 answers[number, model.name] = ask(backend, one.items, one.sampling, cache=cache, progress=hear)
+                if isinstance(one.job.task, Observing):
+                    observed[number, model.name] = one.job.task.observe(backend, one.items)
         seconds[f"asking {model.name}"] = round(time.monotonic() - begun, 3)
 
     # 3. Marks, and what rides along.
     begun = time.monotonic()
-    blocks = [_mark(request, one, number, answers) for number, one in enumerate(asked)]
+    blocks = [_mark(request, one, number, answers, observed) for number, one in enumerate(asked)]
+    observed.clear()
     ridden = {block.task + "\0" + block.language: _ride(request, block) for block in blocks if _is_chat(block.items)}
     rider_blocks = _rider_blocks(request, blocks, ridden)
     seconds["marking"] = round(time.monotonic() - begun, 3)
@@ -275,7 +291,13 @@ def _absent(asked: Asked, model: str, why: str) -> AbsentRow:
     return AbsentRow(task=asked.job.task.name, language=asked.job.language, model=model, why=why)
 
 
-def _mark(request: Request, asked: Asked, number: int, answers: Mapping[tuple[int, str], list[Answer]]) -> Block:
+def _mark(
+    request: Request,
+    asked: Asked,
+    number: int,
+    answers: Mapping[tuple[int, str], list[Answer]],
+    observed: Mapping[tuple[int, str], Any],
+) -> Block:
     task = asked.job.task
     marked: dict[str, list[Marked]] = {}
     failed: dict[str, list[Answer]] = {}
@@ -287,8 +309,23 @@ def _mark(request: Request, asked: Asked, number: int, answers: Mapping[tuple[in
         failed[model.name] = [answer for answer in given if answer.failed is not None]
         marks = task.mark(fit, request.services) if fit else []
         marked[model.name] = [Marked(answer, one) for answer, one in zip(fit, marks, strict=True)]
+    if isinstance(task, Comparing):
+        marked = _compare(task, request, marked, {name: seen for (at, name), seen in observed.items() if at == number})
     language = asked.job.language
     return Block(task.name, task.axis, task.version, language, task.metrics, asked.items, marked, failed)
+
+
+def _compare(
+    task: Comparing, request: Request, marked: Mapping[str, list[Marked]], observed: Mapping[str, Any]
+) -> dict[str, list[Marked]]:
+    """The marks with those that are made between models."""
+    answers = {name: [one.answer for one in listed] for name, listed in marked.items()}
+    between = Between(answers, request.compared_with, request.true_chat, request.services, observed)
+    further = task.compare(between)
+    return {
+        name: [Marked(one.answer, {**one.marks, **more}) for one, more in zip(listed, further[name], strict=True)]
+        for name, listed in marked.items()
+    }
 
 
 def _is_chat(items: Sequence[Item]) -> bool:

@@ -21,6 +21,7 @@ from chatvector.errors import UsageError
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.cached_backend import CachedBackend
 from chatvector.evaluate.cached_scorer import CachedScorer
+from chatvector.evaluate.judge.model_judge import ModelJudge
 from chatvector.evaluate.scorers.guard import FORMATS, GenerativeGuard, format_for
 from chatvector.evaluate.scorers.judge_verdict import JudgeGuard
 from chatvector.evaluate.scorers.text_scorer import TextScorer
@@ -155,6 +156,14 @@ def toxicity_scorer(
     else:
         scorer = ClassifierScorer(name, tuple(languages) or None, labels or None, device=device, forced=forced)
     return scorer if cache is None else CachedScorer(scorer, cache)
+
+
+def judge_of(
+    backend: Backend, *, ask_in: Language | None = None, cache: Cache | None = None, forced: bool = False
+) -> ModelJudge:
+    """A model as a judge of open replies. `ask_in`: the language of its prompts, by default that of the replies;
+    `forced`: it may judge itself. With `cache` its verdicts are kept."""
+    return ModelJudge(backend if cache is None else CachedBackend(backend, cache), ask_in, forced=forced)
 
 
 def guard_of(

@@ -63,6 +63,13 @@ class Item:
     samples: int = 1
     sensitive: bool = False
 
+    @property
+    def requests(self) -> int:
+        """How often a model is asked for one sample: turns that are not canned, or likelihoods."""
+        if self.mode == "likelihood":
+            return len(self.continuations) or 1
+        return sum(turn.canned is None for turn in self.turns) or 1
+
     def __post_init__(self) -> None:
         if (self.mode == "chat") != bool(self.turns) or (self.mode == "chat") == (self.text is not None):
             raise ValueError(f"{self.id}: chat items have turns, the others have text")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Any model behind a backend as a judge: an OpenAI-compatible server, or a local model through transformers.
 
-Greedy. Retries and timeouts are the backend's; a server that does not answer ends the run, and a cache keeps the
-verdicts so far. What a judge writes and nobody can read is counted as such, and not asked again: a greedy judge would
-say the same.
+Greedy. Retries and timeouts are the backend's; a server that does not answer ends the run, and `CachedBackend` keeps
+the verdicts so far. What a judge writes and nobody can read is counted as such and not asked again: a greedy judge
+would say the same.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatvector.evaluate.cache import Cache
-from chatvector.evaluate.conversation import replies_to
 from chatvector.evaluate.judge.prompts import judge_languages, pair_prompt, prompt_hash, single_prompt
-from chatvector.evaluate.judge.protocol import Exchange, JudgeInfo, Preference, Score, Winner, described, refuse_self
+from chatvector.evaluate.judge.protocol import Exchange, JudgeInfo, Preference, Score, Winner, refuse_self
 from chatvector.evaluate.judge.reading import Reading, read_choice, read_score
 from chatvector.evaluate.task import Language
 from chatvector.runtime.backend import Backend, BackendInfo, Prompt, Reply, Sampling
@@ -42,7 +40,6 @@ class ModelJudge:
     max_new_tokens: int = MAX_NEW_TOKENS
     forced: bool = False
     validated: Mapping[str, float] = field(default_factory=dict)
-    cache: Cache | None = field(default=None, repr=False)
 
     @property
     def info(self) -> JudgeInfo:
@@ -51,6 +48,7 @@ class ModelJudge:
         languages = judge_languages() if self.ask_in is None else (self.ask_in,)
         return JudgeInfo(
             kind="model",
+            status="validated" if self.validated else "unvalidated",
             model=model.model,
             fingerprint=model.fingerprint,
             prompts={language: prompt_hash(language) for language in languages},
@@ -63,10 +61,6 @@ class ModelJudge:
             },
             validated=self.validated,
         )
-
-    def describe(self) -> dict[str, Any]:
-        """`info` as JSON values."""
-        return described(self.info)
 
     def refuse_itself(self, judged: Iterable[BackendInfo]) -> None:
         """Raise UsageError if one of the models is the judge, unless forced."""
@@ -90,7 +84,7 @@ class ModelJudge:
 
     def _ask(self, texts: Sequence[str]) -> list[Reply]:
         prompts = [Prompt(messages=(("user", text),)) for text in texts]
-        return replies_to(self.backend, prompts, Sampling(max_new_tokens=self.max_new_tokens), cache=self.cache)
+        return self.backend.generate(prompts, Sampling(max_new_tokens=self.max_new_tokens))
 
 
 def _score(reply: Reply) -> Score:

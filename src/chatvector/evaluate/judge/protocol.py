@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from chatvector.errors import UsageError
@@ -85,12 +85,14 @@ class JudgeInfo:
 
     Attributes:
         kind: `model` or `rules`.
+        status: what its verdicts are worth, in words.
         model, fingerprint: of the backend; of a rule judge, its name and version.
         prompts: SHA-256 of the wordings by language; empty for rules.
         validated: agreement with people's labels, e.g. `{"spearman": 0.7, "labels": 80}`; empty: unvalidated.
     """
 
     kind: Literal["model", "rules"]
+    status: Literal["validated", "unvalidated", "rules, no judgement: for tests"]
     model: str
     fingerprint: str
     prompts: Mapping[Language, str] = field(default_factory=dict)
@@ -106,10 +108,6 @@ class Judge(Protocol):
         """What it is."""
         ...
 
-    def describe(self) -> dict[str, Any]:
-        """`info` as JSON values, for the results; `status` says "unvalidated" where there is no agreement."""
-        ...
-
     def refuse_itself(self, judged: Iterable[BackendInfo]) -> None:
         """Raise UsageError if one of the models is the judge, unless forced: asked before anything is judged."""
         ...
@@ -122,14 +120,6 @@ class Judge(Protocol):
     def prefer(self, pairs: Sequence[tuple[Exchange, Exchange]]) -> list[Preference]:
         """One preference a pair of replies to the same questions, in order. Raises as `grade`."""
         ...
-
-
-def described(info: JudgeInfo) -> dict[str, Any]:
-    """As JSON values."""
-    status = "validated" if info.validated else "unvalidated"
-    if info.kind == "rules":
-        status = "rules, no judgement: for tests"
-    return {**asdict(info), "status": status}
 
 
 def refuse_self(info: JudgeInfo, judged: Iterable[BackendInfo]) -> None:

@@ -11,9 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
-from chatvector.evaluate.judge.protocol import HIGHEST, LOWEST, Exchange, JudgeInfo, Preference, Score, described
+from chatvector.evaluate.judge.protocol import HIGHEST, LOWEST, Exchange, JudgeInfo, Preference, Score
 from chatvector.runtime.backend import BackendInfo
 
 VERSION = "1"
@@ -38,11 +37,8 @@ class RuleJudge:
     @property
     def info(self) -> JudgeInfo:
         """Its name and version."""
-        return JudgeInfo("rules", f"rule judge {VERSION}", f"rule judge {VERSION}")
-
-    def describe(self) -> dict[str, Any]:
-        """`info` as JSON values."""
-        return described(self.info)
+        name = f"rule judge {VERSION}"
+        return JudgeInfo("rules", "rules, no judgement: for tests", name, name)
 
     def refuse_itself(self, judged: Iterable[BackendInfo]) -> None:
         """No model is a rule."""
