@@ -185,8 +185,6 @@ def evaluate(
         say(f"asking {model.name}: {sum(one.replies for one in asked)} replies")
         with model.open() as backend:
             infos[model.name] = backend.info
-            if request.services.judge is not None:
-                request.services.judge.refuse_itself([infos[model.name]])
             for number, one in enumerate(asked):
                 why = _cannot_be_asked(one, backend)
                 if why is not None:
@@ -199,7 +197,9 @@ def evaluate(
                     observed[number, model.name] = one.job.task.observe(backend, one.items)
         seconds[f"asking {model.name}"] = round(time.monotonic() - begun, 3)
 
-    # 3. Marks, and what rides along.
+    # 3. Marks, and what rides along. A judge is opened only now, when no model is.
+    if request.services.judge is not None:
+        request.services.judge.refuse_itself(infos.values())
     begun = time.monotonic()
     blocks = [_mark(request, one, number, answers, observed) for number, one in enumerate(asked)]
     observed.clear()
