@@ -93,7 +93,8 @@ def aimed(instructions: Sequence[Typed]) -> str:
 
 def reference() -> dict[str, Any]:
     """lm-evaluation-harness's checkers by type, without the download that its import begins."""
-    nltk, langdetect = importlib.import_module("nltk"), importlib.import_module("langdetect")
+    nltk: Any = importlib.import_module("nltk")
+    langdetect: Any = importlib.import_module("langdetect")
     langdetect.DetectorFactory.seed = 0
     nltk.data.find = lambda *_, **__: True
     nltk.word_tokenize = lambda text: re.findall(r"\w+|[^\w\s]", text)

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -259,7 +260,7 @@ def test_progress_is_told_where_there_is_no_terminal(folder: Path) -> None:
     assert "asking a.jsonl: 8 replies" in done.stderr
 
 
-def english(path: Path, replies: dict[str, str]) -> Path:
+def english(path: Path, replies: Mapping[str, str]) -> Path:
     with path.open("w", encoding="utf-8") as file:
         for prompt, text in replies.items():
             file.write(json.dumps({"prompt": prompt, "reply": {"text": text, "stopped": True}}) + "\n")
