@@ -316,6 +316,7 @@ def test_toxicity_with_the_bundled_scorer(folder: Path) -> None:
     ("words", "message"),
     [
         (("--guard-format", "judge"), "of which guard"),
+        (("--judge-itself",), "which judge"),
         (("--toxicity-label", "LABEL_1=toxicity"), "give --toxicity"),
         (("--toxicity", "linear", "--toxicity-label", "LABEL_1"), "write NAME=VALUE"),
         (("--guard", "somebody/model"), "which guard is it"),

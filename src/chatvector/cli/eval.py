@@ -101,6 +101,15 @@ def evaluate(
     remote_code: Annotated[
         bool, typer.Option("--remote-code", help="Run Python code that comes with a model. Read it first.")
     ] = False,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Marks open replies: any chat model (docs/tasks/open.md).", show_default=False
+        ),
+    ] = None,
+    judge_itself: Annotated[
+        bool, typer.Option("--judge-itself", help="Let a model judge its own replies; recorded.")
+    ] = False,
     toxicity: Annotated[
         str | None,
         typer.Option(
@@ -162,7 +171,8 @@ def evaluate(
     """
     from chatvector.cli.tasks import known
     from chatvector.errors import UsageError, VerificationFailed, first_five
-    from chatvector.evaluate.gates import judge, parse_gate
+    from chatvector.evaluate.gates import judge as judge_gates
+    from chatvector.evaluate.gates import parse_gate
     from chatvector.evaluate.opening import Kind, Loading, template_from
     from chatvector.evaluate.opening import models as open_models
     from chatvector.evaluate.registry import LANGUAGES
@@ -190,6 +200,8 @@ def evaluate(
         languages=tuple(toxicity_language or ()),
         guard=guard,
         guard_format=guard_format,
+        judge=judge,
+        judge_itself=judge_itself,
         forced=force_language,
         device=device or "cpu",
     )
@@ -212,7 +224,7 @@ def evaluate(
         request = replace(request, services=services)
         meter = stack.enter_context(console.progress("asking", "replies"))
         found = run(request, cache=kept, progress=meter, say=console.say)
-    judged = judge(gates, found.results, strict=strict_gates)
+    judged = judge_gates(gates, found.results, strict=strict_gates)
     results = found.results.model_copy(update={"gates": judged})
     if out is not None:
         save(Evaluation(results, found.items), out, overwrite=overwrite)

@@ -35,12 +35,13 @@ JUDGE = "judge"
 
 @dataclass(frozen=True)
 class Wanted:
-    """The scorers and guards that a command line names; None and empty: not named.
+    """The scorers, guards and judges that a command line names; None and empty: not named.
 
     Attributes:
         toxicity: see above. `labels` (label → attribute) and `languages` are of a classifier that does not say.
         guard, guard_format: a model as `opening` takes it, and how it is read.
-        forced: marks languages that they were not made for.
+        judge: a model as `opening` takes it. `judge_itself`: it may be one of the models that are judged.
+        forced: scorer and guard mark languages that they were not made for.
     """
 
     toxicity: str | None = None
@@ -48,13 +49,15 @@ class Wanted:
     languages: tuple[Language, ...] = ()
     guard: str | None = None
     guard_format: str | None = None
+    judge: str | None = None
+    judge_itself: bool = False
     forced: bool = False
     device: str = "cpu"
 
 
 class LateBackend:
-    """A backend that is opened when it is first asked: a guard has its turn after the models that it judges, and should
-    not share their memory. `stack` closes it."""
+    """A backend that is opened when it is first asked: guards and judges have their turn after the models that they
+    judge, and should not share their memory. `stack` closes it."""
 
     def __init__(self, open_backend: Callable[[], AbstractContextManager[Backend]], stack: ExitStack) -> None:
         self._open, self._stack = open_backend, stack
@@ -81,13 +84,15 @@ def open_services(
     open_model: Callable[[str], AbstractContextManager[Backend]],
     cache: Cache | None = None,
 ) -> Services:
-    """What `wanted` names. `open_model` opens a guard by its name, later; `stack` closes it; scores and verdicts are
-    kept in `cache`. Raises UsageError for what means nothing, before any model is loaded."""
+    """What `wanted` names. `open_model` opens guard and judge by their names, later; `stack` closes them; scores and
+    verdicts are kept in `cache`. Raises UsageError for what means nothing, before any model is loaded."""
     if (wanted.labels or wanted.languages) and wanted.toxicity is None:
         raise UsageError("labels and languages are of a scorer: give --toxicity")
     if wanted.guard_format is not None and wanted.guard is None:
         raise UsageError(f"--guard-format {wanted.guard_format}: of which guard? give --guard")
-    toxicity = guard = None
+    if wanted.judge_itself and wanted.judge is None:
+        raise UsageError("--judge-itself: which judge? give --judge")
+    toxicity = guard = judge = None
     if wanted.toxicity is not None:
         toxicity = toxicity_scorer(
             wanted.toxicity,
@@ -100,7 +105,9 @@ def open_services(
     if (name := wanted.guard) is not None:
         late = LateBackend(lambda: open_model(name), stack)
         guard = guard_of(late, form=wanted.guard_format, cache=cache, forced=wanted.forced, name=name)
-    return Services(toxicity=toxicity, guard=guard)
+    if (named := wanted.judge) is not None:
+        judge = judge_of(LateBackend(lambda: open_model(named), stack), cache=cache, forced=wanted.judge_itself)
+    return Services(judge=judge, toxicity=toxicity, guard=guard)
 
 
 def check_languages(services: Services, jobs: Iterable[tuple[Task, Language]]) -> None:
