@@ -141,7 +141,13 @@ def connect(server: FakeServer, **options: Any) -> tuple[OpenAIBackend, list[flo
 def one_by_one(*answers: Answer) -> Say:
     """Each question gets the next answer, and the last one for good."""
     left = list(answers)
-    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+    def say(asked: Asked) -> Answer:
+        if asked.body is None:
+            return MISSING
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return say
 
 
 def echo(asked: Asked) -> Answer:

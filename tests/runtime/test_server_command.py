@@ -61,6 +61,24 @@ def test_replies_are_cached_by_the_weights_that_are_served(tmp_path: Path) -> No
     assert len({first, fingerprint("demo:chat"), fingerprint("demo:base", "late"), fingerprint(str(file))}) == 4
 
 
+def test_a_model_without_a_template_is_not_asked_in_chat_form() -> None:
+    with ServerCommand(f"{PROGRAM} well").serving("demo:base", canary=False) as backend:
+        assert backend.info.prompt_form == "raw"
+        with pytest.raises(MissingInput, match="demo:base has no chat template and none is made up"):
+            backend.generate(QUESTION, Sampling(8))
+    with ServerCommand(f"{PROGRAM} well --chat-template FILE").serving("demo:base", canary=False) as backend:
+        assert backend.info.prompt_form == "template of the server command"
+        assert backend.generate(QUESTION, Sampling(8))[0].text == "Q"
+
+
+def test_a_server_that_takes_prompts_longer_than_the_context_is_found_out() -> None:
+    """`transformers serve` does, and lets the model babble. The server says that prompts have 7 tokens."""
+    with ServerCommand(f"{PROGRAM} well").serving("demo:chat", canary=False) as backend:
+        assert backend.context == 512
+        fits, too_long = (backend.generate(QUESTION, Sampling(limit))[0] for limit in (505, 506))
+    assert (fits.failure, too_long.failure, too_long.text) == (None, "context", "")
+
+
 def test_a_server_that_ends_at_once_shows_its_last_lines() -> None:
     with (
         pytest.raises(
@@ -69,6 +87,12 @@ def test_a_server_that_ends_at_once_shows_its_last_lines() -> None:
         ServerCommand(f"{PROGRAM} dead").serving("demo:base"),
     ):
         pass
+
+
+def test_last_lines_are_shown_once() -> None:
+    with pytest.raises(HubError) as caught, ServerCommand(f"{PROGRAM} dead").serving("demo:base"):
+        pass
+    assert str(caught.value).count("that was all") == 1
 
 
 def test_a_server_that_is_never_ready_is_given_up_and_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +107,7 @@ def test_a_server_that_is_never_ready_is_given_up_and_stopped(monkeypatch: pytes
 
 def test_a_server_that_dies_while_it_is_asked_shows_why() -> None:
     def ask_twice() -> None:
-        with ServerCommand(f"{PROGRAM} dies").serving("demo:base", canary=False) as backend:
+        with ServerCommand(f"{PROGRAM} dies").serving("demo:chat", canary=False) as backend:
             backend._client._sleep = lambda _: None
             assert backend.generate(QUESTION, Sampling(8))[0].text == "Q"
             backend.generate(QUESTION, Sampling(8))
@@ -101,7 +125,7 @@ def test_workers_are_stopped_with_their_server(tmp_path: Path, monkeypatch: pyte
         f"trap '' TERM\nsleep 600 &\necho $! > {shlex.quote(str(pid))}\n{PROGRAM.format(model='$1', port='$2')} well\n"
     )
     command = ServerCommand(f"sh {shlex.quote(str(script))} {{model}} {{port}}")
-    with command.serving("demo:base", canary=False) as backend:
+    with command.serving("demo:chat", canary=False) as backend:
         assert backend.generate(QUESTION, Sampling(8))[0].text == "Q"
         worker = int(pid.read_text())
         assert alive(worker)

@@ -15,11 +15,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers.utils import logging
 
+from chatvector.checkpoint.names import FAMILY
 from chatvector.errors import (
     DamagedFile,
     InputError,
     MissingExtra,
     MissingInput,
+    NonFiniteValues,
     NotEnoughSpace,
     UnsupportedFormat,
     UsageError,
@@ -188,6 +190,21 @@ def test_other_errors_of_the_model_are_not_taken_for_memory(counting: Path) -> N
         write(backend, "a b")
 
 
+def test_scores_that_are_no_numbers_are_no_reply(counting: Path) -> None:
+    backend = load(counting)
+    with torch.no_grad():
+        backend.model.get_parameter("lm_head.weight")[5, 7] = torch.nan
+    sampling = Sampling(max_new_tokens=3, temperature=1.0)
+    for broken in (
+        lambda: write(backend, "a d"),
+        lambda: backend.generate([Prompt(text="a d")], sampling),
+        lambda: backend.loglikelihood([("a d", "e")]),
+        lambda: backend.log_probabilities("a d"),
+    ):
+        with pytest.raises(NonFiniteValues, match=r"scores are not numbers \(NaN\) in float32; run it in bf16 or fp32"):
+            broken()
+
+
 # ---- sampling -------------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +238,28 @@ def test_top_p_leaves_the_most_likely_ones(tmp_path: Path) -> None:
     backend = load(counting_model(tmp_path, sharpness=0.6))  # b has about 0.42
     narrow = Sampling(max_new_tokens=1, temperature=1.0, top_p=0.3)
     assert {r.text for r in backend.generate([Prompt(text="a", sample=i) for i in range(40)], narrow)} == {"b"}
+
+
+def test_real_replies_and_likelihoods_do_not_depend_on_the_batch() -> None:
+    """The embedded model in fp32, prompts of many lengths, alone, in small batches and all together."""
+    texts = [
+        "눈은 무슨 색이야?",
+        "What colour is snow?",
+        "안녕.",
+        "네?",
+        "피는 무슨 색이야? " * 9,
+        "How do I make a scarf?",
+    ]
+    prompts = [Prompt(messages=(("user", text),), sample=sample) for text in texts for sample in (0, 1)]
+    pairs = [(text, f" {text}") for text in texts]
+    greedy, drawn = Sampling(max_new_tokens=24), Sampling(max_new_tokens=24, temperature=1.0, top_p=0.9)
+    whole, alone, few = (load(FAMILY / "chat", batch=size) for size in (64, 1, 5))
+    for sampling in (greedy, drawn):
+        replies = whole.generate(prompts, sampling)
+        assert alone.generate(prompts, sampling) == replies
+        assert few.generate(prompts, sampling) == replies
+    nats = [found.nats for found in whole.loglikelihood(pairs)]
+    assert [found.nats for found in alone.loglikelihood(pairs)] == pytest.approx(nats, rel=1e-5)
 
 
 # ---- prompt form ----------------------------------------------------------------------------------------------------

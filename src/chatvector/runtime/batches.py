@@ -35,11 +35,11 @@ class RowCost:
     @classmethod
     def of(cls, config: Any, itemsize: int) -> RowCost:
         """From a transformers configuration. Models with compressed keys (MLA) need less than this says."""
-        heads = getattr(config, "num_attention_heads", 1)
         width = config.hidden_size
-        head = getattr(config, "head_dim", None) or width // heads
-        kept = getattr(config, "num_key_value_heads", None) or heads
-        inner = getattr(config, "intermediate_size", None) or 4 * width
+        heads = _most(config, "num_attention_heads") or 1
+        head = _most(config, "head_dim") or width // heads
+        kept = _most(config, "num_key_value_heads") or heads
+        inner = _most(config, "intermediate_size") or 4 * width
         cached = 2 * config.num_hidden_layers * kept * head * itemsize
         return cls(cached, (8 * width + 3 * inner) * itemsize, 12 * config.vocab_size)
 
@@ -50,6 +50,12 @@ class RowCost:
     def scoring(self, tokens: int) -> int:
         """Bytes of a row of `tokens` tokens whose logits are all wanted."""
         return tokens * (self.cached + self.passing + self.scores)
+
+
+def _most(config: Any, name: str) -> int | None:
+    """A number of the configuration, the largest where it has one for each layer."""
+    found = getattr(config, name, None)
+    return max(found) if isinstance(found, list | tuple) else found
 
 
 def free_bytes(device: Any) -> int:

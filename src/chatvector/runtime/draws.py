@@ -11,6 +11,8 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from chatvector.errors import NonFiniteValues
+
 if TYPE_CHECKING:
     import torch
 
@@ -23,6 +25,28 @@ def stream(seed: int, sample: int, prompt: str) -> Random:
 def request_seed(seed: int, sample: int, prompt: str) -> int:
     """A seed of 31 bits for a server, from the same three things."""
     return stream(seed, sample, prompt).getrandbits(31)
+
+
+class Sound:
+    """A logits processor that changes nothing and stops at scores that are no numbers: fp16 overflows in models that
+    were trained in bf16, and the reply would be noise that nobody notices."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        """Scores (B, V), as they came. Raises NonFiniteValues."""
+        require_numbers(scores, self.name)
+        return scores
+
+
+def require_numbers(scores: torch.Tensor, name: str) -> None:
+    """Raise NonFiniteValues if any of the scores is NaN; -inf is a token that is ruled out."""
+    if scores.isnan().any():
+        raise NonFiniteValues(
+            f"{name}: the model's scores are not numbers (NaN) in {str(scores.dtype).removeprefix('torch.')}; run it "
+            f"in bf16 or fp32, and see `chatvector doctor` if that does not help"
+        )
 
 
 class Draw:

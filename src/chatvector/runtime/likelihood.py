@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from chatvector.errors import UnsupportedFormat
 from chatvector.runtime.backend import Likelihood
 from chatvector.runtime.batches import Batches, RowCost
+from chatvector.runtime.draws import require_numbers
 
 if TYPE_CHECKING:
     import torch
@@ -96,8 +97,8 @@ def windows(text: int, encoded: Encoded, size: int | None) -> Iterator[Window]:
 class Reader:
     """Runs texts through a model for their probabilities."""
 
-    def __init__(self, model: Any, tokenizer: Any, size: int | None, cost: RowCost, most: int) -> None:
-        self.model, self.tokenizer, self.size, self.cost = model, tokenizer, size, cost
+    def __init__(self, model: Any, tokenizer: Any, name: str, size: int | None, cost: RowCost, most: int) -> None:
+        self.model, self.tokenizer, self.name, self.size, self.cost = model, tokenizer, name, size, cost
         self.batches = Batches(model.device, most)
 
     def likelihoods(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
@@ -151,4 +152,6 @@ class Reader:
             out = self.model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
             for number, row in enumerate(rows):
                 wanted = torch.tensor(texts[row.text].ids[row.counted : row.stop], device=out.device)
-                yield out[number, row.counted - 1 - row.start : row.stop - 1 - row.start].float(), wanted
+                scores = out[number, row.counted - 1 - row.start : row.stop - 1 - row.start]
+                require_numbers(scores, self.name)
+                yield scores.float(), wanted

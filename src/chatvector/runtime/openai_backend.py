@@ -20,6 +20,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NoReturn, TypeVar
 
@@ -61,12 +62,14 @@ class OpenAIBackend:
         url: str,
         *,
         model: str | None = None,
+        otherwise: str | None = None,
         name: str | None = None,
         key_variable: str | None = None,
         concurrency: int = CONCURRENCY,
         timeout: float = 600.0,
         extra: Mapping[str, Any] | None = None,
         prompt_form: str = "own template",
+        context: int | None = None,
         revision: str = "",
         fingerprint: str | None = None,
         canary: bool = True,
@@ -77,11 +80,15 @@ class OpenAIBackend:
         Args:
             url: as far as `/v1`; without that part it is looked for.
             model: its name there; None takes the only one.
+            otherwise: the model where None does not settle it: a server that loads what it is asked for lists others
+                or none.
             name: what the user calls it; None is the model's name.
             key_variable: environment variable that holds the key. None sends none, whatever is set: a key meant for one
                 server must not reach another.
             extra: parameters added to every request, such as `{"top_k": 20}`.
-            prompt_form: for the record, where the server was started with another model's template.
+            prompt_form: for the record, where the server was started with another model's template; `raw` says that
+                there is none, and conversations are refused.
+            context: the model's, where the server does not say it. Not all servers refuse what does not fit.
             revision: tells the cache apart what the server does not: a commit, a date.
             fingerprint: instead of all that: for a server whose weights are known because it was started for them.
             canary: whether short replies are part of the fingerprint. Off for services that never answer alike.
@@ -94,9 +101,11 @@ class OpenAIBackend:
         self._revision, self._prompt_form = revision, prompt_form
         self._limit_name = "max_tokens"
         models = self._find_models()
-        self.model = self._choose(model, models)
+        self.model = self._choose(model, models, otherwise)
         self._entry = models.get(self.model, {})
         self.name = name or self.model
+        self._said = self._ask_what_it_is()
+        self.context = self._said_context() or context
 
     @property
     def info(self) -> BackendInfo:
@@ -105,11 +114,8 @@ class OpenAIBackend:
 
     @cached_property
     def _description(self) -> BackendInfo:
-        said = self._self_description()
-        props = said.get("/props", {})
-        template = props.get("chat_template")
-        slot = props.get("default_generation_settings", {})
-        context = self._entry.get("max_model_len") or (slot.get("n_ctx") if isinstance(slot, dict) else None)
+        said = self._said
+        template = said.get("/props", {}).get("chat_template")
         if self._told is None:
             # Hashed as they were said, save what changes with every start or request.
             parts = [self._client.url, self.model, self._entry, said, self._revision, self._canaries()]
@@ -122,7 +128,7 @@ class OpenAIBackend:
             fingerprint=fingerprint,
             template=hashlib.sha256(template.encode()).hexdigest() if isinstance(template, str) else None,
             prompt_form=self._prompt_form,
-            context=context if isinstance(context, int) else None,
+            context=self.context,
             settings={"extra": self._extra, "neutral": dict(self._neutral)},
             details={"url": self._client.url, "server": self._entry.get("owned_by"), **said},
         )
@@ -153,6 +159,8 @@ class OpenAIBackend:
         else:
             payload |= {key: value for key, value in self._neutral.items() if key.endswith("penalty")}
         if prompt.text is None:
+            if self._prompt_form == "raw":
+                raise self._no_template()
             payload["messages"] = [{"role": role, "content": content} for role, content in prompt.messages]
             if sampling.template_arguments:
                 payload["chat_template_kwargs"] = dict(sampling.template_arguments)
@@ -161,7 +169,10 @@ class OpenAIBackend:
 
     def _ask(self, path: str, payload: Mapping[str, Any], limit: int, read: Callable[[Any, int], Reply]) -> Reply:
         try:
-            return self._post(path, payload, limit, lambda answer: read(answer, limit))
+            reply = self._post(path, payload, limit, lambda answer: read(answer, limit))
+            if self.context is not None and (reply.prompt_tokens or 0) + limit > self.context:
+                return replace(reply, text="", stopped=False, failure="context")
+            return reply
         except Refused as refused:
             failure = failure_of(refused.message, refused.body)
             if failure is None:
@@ -191,13 +202,16 @@ class OpenAIBackend:
             have = f"the key in {variable}" if variable else "a request without a key"
             raise HubError(f"{where}: the server refuses {have} ({refused.status}: {refused.message})") from None
         if NO_TEMPLATE.search(refused.message):
-            raise MissingInput(
-                f"{self.name} has no chat template and none is made up: start its server with the chat parent's "
-                f"(vLLM, SGLang: --chat-template FILE; llama.cpp: --chat-template-file FILE), or ask it in raw text"
-            ) from None
+            raise self._no_template() from None
         if refused.status in (404, 405, 501):
             raise UnsupportedFormat(f"{where}: the server does not offer this ({refused.message})") from None
         raise InputError(f"{where}: the server refuses the request ({refused.status}: {refused.message})") from None
+
+    def _no_template(self) -> MissingInput:
+        return MissingInput(
+            f"{self.name} has no chat template and none is made up: start its server with the chat parent's "
+            f"(vLLM, SGLang: --chat-template FILE; llama.cpp: --chat-template-file FILE), or ask it in raw text"
+        )
 
     def _count_tokens(self, text: str) -> int:
         return self._measure({"prompt": text, "temperature": 0}, read_prompt_tokens)
@@ -242,15 +256,17 @@ class OpenAIBackend:
             return {entry["id"]: _steady(entry) for entry in entries if isinstance(entry, dict) and "id" in entry}
         return {}
 
-    def _choose(self, model: str | None, models: Mapping[str, Any]) -> str:
+    def _choose(self, model: str | None, models: Mapping[str, Any], otherwise: str | None) -> str:
         if model is not None and (not models or model in models):
             return model
         if model is None and len(models) == 1:
             return next(iter(models))
+        if model is None and otherwise is not None:
+            return otherwise
         there = first_five(models) if models else "no list of models"
         raise UsageError(f"{self._client.url}: name one of its models ({there}){f', not {model}' if model else ''}")
 
-    def _self_description(self) -> dict[str, Any]:
+    def _ask_what_it_is(self) -> dict[str, Any]:
         """What the server says of itself beside its models, as far as it does."""
         root = JsonClient(self._client.url.removesuffix("/v1"), key_variable=self._client.key_variable)
         found: dict[str, Any] = {}
@@ -262,6 +278,12 @@ class OpenAIBackend:
             if isinstance(said, dict):
                 found[path] = _steady(said)
         return found
+
+    def _said_context(self) -> int | None:
+        """Tokens of prompt and reply, as vLLM and SGLang say in `/models`, llama.cpp in `/props`."""
+        slot = self._said.get("/props", {}).get("default_generation_settings")
+        said = self._entry.get("max_model_len") or (slot.get("n_ctx") if isinstance(slot, dict) else None)
+        return said if isinstance(said, int) else None
 
     def _canaries(self) -> list[str]:
         if not self._canary:

@@ -20,10 +20,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from chatvector.arithmetic.roles import text_config
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.names import resolve
 from chatvector.checkpoint.storage import LocalDirectory
@@ -31,6 +32,7 @@ from chatvector.errors import HubError, InputError, UsageError
 from chatvector.runtime.http_json import JsonClient
 from chatvector.runtime.loading import checkpoint_digest
 from chatvector.runtime.openai_backend import OpenAIBackend
+from chatvector.vocabulary.template_files import read_template_files
 
 SECONDS_TO_START = 1800.0
 """A large model from a slow disk, compiled."""
@@ -70,7 +72,11 @@ class ServerCommand:
 
         Raises HubError with the server's last lines if it ends or does not answer in time.
         """
-        place, digest = _locate(model)
+        place, known = _locate(model)
+        if "fingerprint" in known:
+            known["fingerprint"] = hashlib.sha256(f"{known['fingerprint']}\0{self.template}".encode()).hexdigest()
+        if "chat-template" in self.template:
+            known["prompt_form"] = "template of the server command"
         port = _free_port()
         command = [part.replace("{model}", place).replace("{port}", str(port)) for part in self.parts]
         with tempfile.TemporaryDirectory(prefix="chatvector-server-") as scratch:
@@ -80,17 +86,9 @@ class ServerCommand:
             try:
                 url = f"http://127.0.0.1:{port}"
                 self._wait(process, url, log)
-                told = None
-                if digest is not None:
-                    told = hashlib.sha256(f"{digest}\0{self.template}".encode()).hexdigest()
-                yield OpenAIBackend(f"{url}/v1", **{"name": model, "fingerprint": told, **options})
+                with _last_words(process, log):
+                    yield OpenAIBackend(f"{url}/v1", **{"name": model, "otherwise": place, **known, **options})
                 self._note(f"stopping the server of {model}")
-            except HubError as error:
-                # Its end is seen a moment after the connection broke.
-                time.sleep(SECONDS_BETWEEN_LOOKS)
-                if process.poll() is None:
-                    raise
-                _ended(process, log, str(error))
             finally:
                 _stop(process)
 
@@ -108,26 +106,40 @@ class ServerCommand:
         )
 
 
+@contextmanager
+def _last_words(process: subprocess.Popen[bytes], log: Path) -> Iterator[None]:
+    """Add to an error inside the block what the server wrote, if the error is that it ended."""
+    try:
+        yield
+    except HubError as error:
+        time.sleep(SECONDS_BETWEEN_LOOKS)  # its end is seen a moment after the connection broke
+        if process.poll() is None:
+            raise
+        _ended(process, log, str(error))
+
+
 def _is_ready(client: JsonClient) -> bool:
     """Whether `/health` says so; where there is none, whether models are listed. llama.cpp's is 503 while it loads."""
     healthy = client.status("/health", timeout=5)
     return healthy == 200 or (healthy == 404 and client.status("/v1/models", timeout=5) == 200)
 
 
-def _locate(model: str) -> tuple[str, str | None]:
-    """What the command gets for a model, and the hash of its weights where they are here."""
+def _locate(model: str) -> tuple[str, dict[str, Any]]:
+    """What the command gets for a model, and what is known of it: options of `OpenAIBackend`."""
     path = Path(model).expanduser()
     if path.is_file():
         with path.open("rb") as file:
-            return str(path.absolute()), hashlib.file_digest(file, "sha256").hexdigest()
+            return str(path.absolute()), {"fingerprint": hashlib.file_digest(file, "sha256").hexdigest()}
     location = resolve(model)
     if location.path is None:
-        return model, None
-    try:
-        with Checkpoint(LocalDirectory(location.path, model), model) as checkpoint:
-            return str(location.path.absolute()), checkpoint_digest(checkpoint)
-    except InputError:  # a format that only the server reads
-        return str(location.path.absolute()), None
+        return model, {}
+    known: dict[str, Any] = {}
+    with suppress(InputError), Checkpoint(LocalDirectory(location.path, model), model) as checkpoint:
+        # Left as far as it got for a format that only the server reads.
+        known["context"] = text_config(checkpoint.config).get("max_position_embeddings")
+        known["prompt_form"] = "own template" if read_template_files(checkpoint).sources else "raw"
+        known["fingerprint"] = checkpoint_digest(checkpoint)
+    return str(location.path.absolute()), known
 
 
 def _free_port() -> int:

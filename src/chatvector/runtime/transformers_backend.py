@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from chatvector.errors import UsageError, first_five
 from chatvector.runtime.backend import BackendInfo, Likelihood, Prompt, Reply, Role, Sampling
 from chatvector.runtime.batches import MOST_ROWS, Batches, RowCost
-from chatvector.runtime.draws import Draw, stream
+from chatvector.runtime.draws import Draw, Sound, stream
 from chatvector.runtime.likelihood import Reader, begin, plain_ids
 from chatvector.runtime.loading import load, quiet_transformers
 from chatvector.runtime.prompt_form import GivenTemplate, no_template, prompt_form
@@ -84,7 +84,7 @@ class TransformersBackend:
         self.context: int | None = getattr(text_config, "max_position_embeddings", None)
         cost = RowCost.of(text_config, model.dtype.itemsize)
         self._cost, self._batches = cost, Batches(model.device, batch)
-        self._reader = Reader(model, tokenizer, window or self.context, cost, batch)
+        self._reader = Reader(model, tokenizer, name, window or self.context, cost, batch)
 
     @classmethod
     def load(
@@ -229,14 +229,14 @@ class TransformersBackend:
         for row, (_, tokens, _) in enumerate(rows):
             ids[row, width - len(tokens) :] = torch.tensor(tokens)
             mask[row, width - len(tokens) :] = 1
-        draw: list[Any] = []
+        processors: list[Any] = [Sound(self.name)]
         if sampling.temperature > 0:
             streams = [stream(sampling.seed, sample, text) for text, _, sample in rows]
-            draw = [Draw(streams, sampling.temperature, sampling.top_p)]
+            processors.append(Draw(streams, sampling.temperature, sampling.top_p))
         device = self.model.device
         with torch.inference_mode(), quiet_transformers(), self._only_our_settings(sampling, pad):
             written = self.model.generate(
-                input_ids=ids.to(device), attention_mask=mask.to(device), logits_processor=draw
+                input_ids=ids.to(device), attention_mask=mask.to(device), logits_processor=processors
             )
         return [
             self._reply(tokens, len(prompt))
