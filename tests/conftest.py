@@ -21,6 +21,18 @@ settings.register_profile("local", max_examples=60, **_COMMON)
 settings.register_profile("thorough", max_examples=1000, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "local"))
 
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch on one thread: on models this small more of them only wait for each other."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 Mount = Callable[..., Path]
 
 

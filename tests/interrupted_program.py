@@ -14,7 +14,7 @@ from chatvector.runtime.backend import Sampling
 from chatvector.runtime.transformers_backend import TransformersBackend
 
 QUESTIONS = ("눈은 무슨 색이야?", "What colour is snow?", "안녕.", "How do I make a scarf?", "피는 무슨 색이야?")
-SAMPLES = 8
+SAMPLES = 6
 BATCH = 5
 
 

@@ -7,12 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 import interrupted_program
 from chatvector.errors import UsageError
@@ -22,14 +21,6 @@ from chatvector.evaluate.task import Item, Turn
 from chatvector.runtime.backend import BackendInfo, Likelihood, Prompt, Reply, Sampling
 
 GREEDY = Sampling(max_new_tokens=8)
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Scripted:
@@ -214,7 +205,8 @@ def test_a_backend_that_leaves_replies_out_is_found_out() -> None:
         ask(backend, [Item("i", "en", (Turn("a"),))], GREEDY)
 
 
-def test_killed_in_the_middle_and_gone_on_gives_the_same_bytes(tmp_path: Path, one_thread: None) -> None:  # noqa: ARG001
+@pytest.mark.usefixtures("one_thread")
+def test_killed_in_the_middle_and_gone_on_gives_the_same_bytes(tmp_path: Path) -> None:
     """SIGKILL after some batches of a real model with drawn replies: answers and cache come out as without it."""
     whole, _ = interrupted_program.run(str(tmp_path / "whole"))
     killed = tmp_path / "killed"
