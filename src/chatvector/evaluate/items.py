@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from chatvector.errors import DamagedFile, InputError, MissingExtra, MissingInput, UsageError, first_five
+from chatvector.evaluate import hub_data
 from chatvector.evaluate.task import Language, Source
 
 STARTERS = Path(__file__).with_name("items")
@@ -51,9 +52,18 @@ def starter_source(name: str, language: Language) -> Source:
     )
 
 
-def file_source(path: Path, licence: str = "not stated") -> Source:
-    """Where a user's items come from: the file's name (not its path) and hash."""
+def file_source(path: Path | str, licence: str = "not stated") -> Source:
+    """Where a user's items come from: the file's name (not its path) and hash; for a hub address its commit too."""
+    if isinstance(path, str) and hub_data.is_address(path):
+        found = hub_data.fetch(path)
+        return Source(name=found.name, licence=licence, version=found.commit, sha256=sha256(found.path))
+    path = Path(path)
     return Source(name=path.name, licence=licence, version="", sha256=sha256(path))
+
+
+def local_file(path: Path | str) -> Path:
+    """The path itself; for a hub address (`hub_data`) that of the fetched file."""
+    return hub_data.fetch(path).path if isinstance(path, str) and hub_data.is_address(path) else Path(path)
 
 
 def sha256(path: Path) -> str:
@@ -71,7 +81,8 @@ def read_records(
 
     Args:
         path: `.jsonl` or `.ndjson` (an object a line), `.json` (a list of objects), `.csv` (RFC 4180), `.tsv` or
-            `.txt` (tabs, quotation marks are text), `.parquet`. Text is UTF-8, with or without byte order mark.
+            `.txt` (tabs, quotation marks are text), `.parquet`; or a hub address (`hub_data`) of such a file. Text is
+            UTF-8, with or without byte order mark.
         required: columns that each record must hold a value in (an empty string is none).
         header: names of the columns of a CSV or TSV file whose first line is data.
 
@@ -80,9 +91,9 @@ def read_records(
 
     Raises:
         MissingInput: no such file. DamagedFile: not what its name says. InputError: no records, or a column is
-        missing. UsageError: another kind of file. MissingExtra: Parquet without pyarrow.
+        missing. UsageError: another kind of file. MissingExtra: Parquet without pyarrow. HubError: see `hub_data`.
     """
-    path = Path(path)
+    path = local_file(path)
     if not path.is_file():
         raise MissingInput(f"{path}: no such file; give a .jsonl, .json, .csv, .tsv or .parquet file with items")
     records = [(line, _named(record, required)) for line, record in _numbered(path, header)]

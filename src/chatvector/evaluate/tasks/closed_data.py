@@ -68,10 +68,10 @@ def read_data(kind: str, path: Path | str, language: Language, *, licence: str =
         UsageError: no such kind, or no prompts in the language. InputError and others: see `read_records`; unknown
         labels.
     """
-    path = Path(path)
     if kind not in PROMPTS or language not in PROMPTS[kind]:
         there = ", ".join(f"{one} ({', '.join(PROMPTS[one])})" for one in PROMPTS)
         raise UsageError(f"closed-{kind} in {language!r}: there are no prompts for that; there are {there}")
+    source, path = item_files.file_source(path, licence), item_files.local_file(path)
     label = ("label", "gold_label")
     if kind == "nli":
         records = item_files.read_records(path, (("text", "premise", "sentence1"), ("hypothesis", "sentence2"), label))
@@ -88,7 +88,7 @@ def read_data(kind: str, path: Path | str, language: Language, *, licence: str =
         )
         for number, record in enumerate(records, 1)
     )
-    return UserData(language, rows, labels, item_files.file_source(path, licence))
+    return UserData(language, rows, labels, source)
 
 
 def _known_labels(

@@ -10,7 +10,7 @@ from typing import Any
 
 from chatvector.evaluate.task import Language
 from chatvector.evaluate.tasks.verifiable.kinds import KINDS, Kind
-from chatvector.evaluate.tasks.verifiable.material import Material, Subject, material
+from chatvector.evaluate.tasks.verifiable.material import Material, material
 
 MOST = 3
 """Instructions a prompt."""
@@ -108,6 +108,3 @@ def _reply_language(asked_in: Language, instructions: list[Instruction]) -> Lang
 def checked(instruction: Instruction, reply: str) -> bool:
     """Does the reply follow the instruction? An empty one follows none."""
     return bool(reply.strip()) and KINDS[instruction.kind].check(reply, instruction.args)
-
-
-__all__ = ["Instruction", "Prompt", "Subject", "checked", "generate", "kinds_of", "say"]

@@ -221,7 +221,8 @@ class IFEvalTask:
         del language
         left_out = sum(asked not in {None, *SCRIPTS} for asked in (_asked(one) for _, _, one in self.records))
         note = f"{left_out} of {len(self.records)} prompts left out: reply in a language that the meter does not know"
-        return [replace(self.source, version=note if left_out else "")]
+        version = "; ".join(part for part in (self.source.version, note if left_out else "") if part)
+        return [replace(self.source, version=version)]
 
     def needs(self) -> tuple[str, ...]:
         """Nothing."""
@@ -254,9 +255,9 @@ def ifeval_from_file(path: Path | str, language: Language, *, licence: str = "no
     Raises UsageError for another language, InputError where the two lists of a record do not fit each other or an
     argument that a type needs is missing or odd, and what `items.read_records` raises.
     """
-    path = Path(path)
     if language not in RULES:
         raise UsageError(f"{path}: no rules for IFEval files in {language!r}; there are some for {', '.join(RULES)}")
+    source, path = item_files.file_source(path, licence), item_files.local_file(path)
     records = []
     for number, record in enumerate(item_files.read_records(path, ("prompt", "instruction_id_list", "kwargs")), 1):
         kinds, kwargs = record["instruction_id_list"], record["kwargs"]
@@ -272,7 +273,7 @@ def ifeval_from_file(path: Path | str, language: Language, *, licence: str = "no
     keys = [key for key, _, _ in records]
     if twice := sorted({key for key in keys if keys.count(key) > 1}):
         raise InputError(f"{path}: {len(twice)} keys come twice: {first_five(twice)}")
-    return IFEvalTask(language, tuple(records), item_files.file_source(path, licence))
+    return IFEvalTask(language, tuple(records), source)
 
 
 def _probe(path: Path, number: int, language: Language, one: Typed) -> None:
