@@ -20,7 +20,7 @@ from chatvector.evaluate.languages.known import SCRIPTS, matches
 @pytest.mark.parametrize("case", CASES, ids=[f"{case[0]}-{case[4][:18]!r}" for case in CASES])
 def test_golden_table(case: Case) -> None:
     expected, main, lines, each_word, text, prompt = (*case, "")[:6]
-    reading = reply_language(text, expected, prompt)
+    reading = reply_language(str(text), str(expected), str(prompt))
     found = (reading.main, reading.pass_line, reading.pass_word)
     assert found == (main, lines, each_word), reading
 
@@ -136,7 +136,7 @@ def test_without_lingua_scripts_still_answer_and_latin_text_says_what_to_install
 
 @given(st.text(max_size=200), st.sampled_from(sorted(SCRIPTS)), st.text(max_size=40))
 def test_any_text_has_a_reading(text: str, expected: str, prompt: str) -> None:
-    reading = reply_language(text, expected, prompt)
+    reading = reply_language(str(text), str(expected), str(prompt))
     assert reading.share is None or 0 <= reading.share <= 1
     assert all(span.text == clean.running_text(text, prompt)[span.start : span.end] for span in reading.switches)
     assert (reading.on_target is None) == (reading.main == "und")
