@@ -38,6 +38,7 @@ PIPELINE = {
     "publishing": "push",
     "mergekit_recipes": "from another tool's recipe to ours, and back",
     "extraction": "extract",
+    "live_merge": "from a recipe to a model in memory",
     "probe": "merges along the scale, and their losses",
     "algebra": "save runs the pipeline, see docs/decisions/0006-algebra-above-the-pipeline.md",
 }

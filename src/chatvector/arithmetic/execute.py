@@ -97,7 +97,7 @@ def execute(
     """
     threads = choose_threads(plan, memory, threads)
     for tensor in plan.tensors:
-        _check_equal(tensor)
+        check_equal(tensor)
     earlier = staging.finished_units()
     for shard in plan.shards:
         staging.create(shard.file, shard.size, shard.header)
@@ -246,8 +246,8 @@ def _wait(futures: list[Future[None]]) -> None:
             future.result()
 
 
-def _check_equal(tensor: TensorPlan) -> None:
-    """Buffers have no meaning to add: chat's and base's must hold the same bytes."""
+def check_equal(tensor: TensorPlan) -> None:
+    """Buffers have no meaning to add: chat's and base's must hold the same bytes. Raises IncompatibleParents."""
     if len(tensor.must_equal) < 2:
         return
     first, *others = tensor.must_equal

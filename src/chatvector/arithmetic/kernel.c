@@ -267,7 +267,7 @@ static int compute_block(const struct unit *unit, const char *const *pieces, int
     return DONE;
 }
 
-/* Read, compute and write one unit. squares: [terms] sums of squares of the unscaled differences. Returns the status,
+/* Read, compute and write one unit, into memory where the output has an address. squares: [terms] sums of squares of the unscaled differences. Returns the status,
  * which is also in `result`; on any but DONE the output's bytes are undefined. */
 int merge_unit(const struct unit *unit, struct result *result, double *squares, char *scratch, int64_t room) {
     const char *pieces[1 + 2 * 64];
@@ -290,9 +290,11 @@ int merge_unit(const struct unit *unit, struct result *result, double *squares, 
             result->status = fetch(source, start, count, &place, &pieces[s], &result->error);
             if (result->status != DONE) return result->status;
         }
-        result->status = compute_block(unit, pieces, count, place, squares, result);
-        if (result->status != DONE) return result->status;
         int item = item_bytes[unit->output.dtype];
+        char *memory = unit->output.data ? (char *)unit->output.data + start * item : 0;
+        result->status = compute_block(unit, pieces, count, memory ? memory : place, squares, result);
+        if (result->status != DONE) return result->status;
+        if (memory) continue;
         result->status = write_all(unit->output.fd, place, count * item, unit->output.offset + start * item,
                                    &result->error);
         if (result->status != DONE) return result->status;

@@ -52,7 +52,7 @@ struct term {
     int32_t reserved;
 };
 
-/* `elements` of one output tensor. wide: the working format is float64, else float32. */
+/* `elements` of one output tensor, which go to a file or, at `output.data`, to memory. wide: the working format is float64, else float32. */
 struct unit {
     int64_t elements;
     int32_t wide;

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from chatvector.arithmetic.held import HeldTensors
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Unit
 from chatvector.arithmetic.reading import Buffers, read_slice
 from chatvector.arithmetic.statistics import Sums
@@ -132,14 +133,15 @@ class NativeKernel:
         self._places = [ctypes.addressof(one) for one in (self._unit, self._result, self._squares)]
         self._scratch_place = self._scratch.ctypes.data
 
-    def merge(self, unit: Unit, descriptor: int, place: int) -> tuple[int, Sums] | None:
-        """Write the unit at byte `place` of an open file; its checksum and sums. None where the numpy kernels have to
-        do it: formats and row maps that this one does not know, non-finite values, errors of the system."""
+    def merge(self, unit: Unit, descriptor: int, place: int, address: int | None = None) -> tuple[int, Sums] | None:
+        """Write the unit at byte `place` of an open file, or to memory at `address`; its checksum and sums. None where
+        the numpy kernels have to do it: formats and row maps that this one does not know, non-finite values, errors of
+        the system."""
         tensor = self._plan.tensors[unit.tensor]
         with self._ended_loans():
             if not self._describe(tensor, unit):
                 return None
-            _set(self._unit.output, descriptor, tensor.dtype.code, place)
+            _set(self._unit.output, descriptor, tensor.dtype.code, place, address)
             if self._library.merge_unit(*self._places, self._scratch_place, len(self._scratch)) != DONE:
                 return None
         nbytes = (unit.stop - unit.start) * tensor.dtype.bits // 8
@@ -189,7 +191,7 @@ class NativeKernel:
         """Point `native` at the bytes that `part` has for the unit: in a local file where they are one run there, else
         in memory: in a block that was fetched ahead, or after reading them. False for formats that are not float, and
         where a row is missing."""
-        if part.ref.dtype.code not in DTYPE_NUMBERS or not isinstance(part.reader, TensorFiles):
+        if part.ref.dtype.code not in DTYPE_NUMBERS or not isinstance(part.reader, TensorFiles | HeldTensors):
             return False
         start = unit.start
         if part.rows is not None:
@@ -197,8 +199,12 @@ class NativeKernel:
             if first == NOWHERE or (first is None and bool((_rows(part, unit) < 0).any())):
                 return False
             start = None if first is None else first * part.ref.row_elements
-        source, item = part.reader.source(part.ref.file), part.ref.dtype.bits // 8
-        if start is not None:
+        item = part.ref.dtype.bits // 8
+        if start is not None and isinstance(part.reader, HeldTensors):
+            _set(native, NOWHERE, part.ref.dtype.code, 0, part.reader.address(part.ref) + start * item)
+            return True
+        if start is not None and isinstance(part.reader, TensorFiles):
+            source = part.reader.source(part.ref.file)
             first_byte = part.ref.offset + start * item
             if isinstance(source, LocalFile):
                 _set(native, source.descriptor, part.ref.dtype.code, first_byte)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from chatvector.errors import NotEnoughSpace
+from chatvector.runtime.memory import available_bytes
 
 MOST_ROWS = 64
 SHARE_OF_MEMORY = 0.5
@@ -65,18 +66,8 @@ def free_bytes(device: Any) -> int:
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
     else:
-        free = _available() or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+        free = available_bytes() or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
     return int(free * SHARE_OF_MEMORY)
-
-
-def _available() -> int | None:
-    """What Linux says could be had without swapping; None on other systems."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            found = next((line for line in lines if line.startswith("MemAvailable:")), None)
-    except OSError:
-        return None
-    return None if found is None else int(found.split()[1]) * 1024
 
 
 class Batches:

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a recipe to a live merge: the model of `apply` in memory, its scale to be moved in place.
+
+with open_live(Recipe(target="demo:target", vectors=(VectorSpec(base="demo:base", chat="demo:chat"),))) as live:
+    live.set_scale(0.5)
+    live.generate([Prompt(messages=(("user", "안녕하세요"),))], Sampling(max_new_tokens=40))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from chatvector.arithmetic.merge_plan import plan_merge
+from chatvector.arithmetic.plan import TensorPlan
+from chatvector.arithmetic.roles import find_vocabulary
+from chatvector.arithmetic.scales import ScaleRules
+from chatvector.output_files import index_bytes
+from chatvector.pipeline import Say, prepare_whole, silent
+from chatvector.preparation import Job, scale_rules
+from chatvector.recipe import Recipe
+from chatvector.runtime.batches import MOST_ROWS
+from chatvector.runtime.live import LiveBackend
+from chatvector.vocabulary.files import output_side_files
+
+
+@contextmanager
+def open_live(
+    recipe: Recipe,
+    *,
+    name: str | None = None,
+    hold: bool | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+    remote_code: bool = False,
+    batch: int = MOST_ROWS,
+    threads: int | None = None,
+    say: Say = silent,
+) -> Iterator[LiveBackend]:
+    """The live merge of a recipe, at its scales; let go at the end of the block, its files closed.
+
+    Args:
+        recipe: what `apply` would be given; `output` is not used.
+        name: what the model is called; by default `TARGET + live`.
+        hold, dtype, device, remote_code, batch, threads: see `LiveBackend.open`.
+        say: takes lines for people (downloads, warnings of the plan, the memory it needs).
+
+    Raises what `prepare` and `LiveBackend.open` raise.
+    """
+    with ExitStack() as stack:
+        job = prepare_whole(recipe, stack, say)
+        for line in job.warnings:
+            say(f"warning: {line}")
+        yield LiveBackend.open(
+            lambda rules: replan(job, rules),
+            [scale_rules(spec) for spec in recipe.vectors],
+            _files(job),
+            name=name or f"{recipe.target} + live",
+            metadata=job.plan.metadata,
+            identity=_identity(job),
+            hold=hold,
+            dtype=dtype,
+            device=device,
+            remote_code=remote_code,
+            batch=batch,
+            threads=threads,
+            say=say,
+        )
+
+
+def replan(job: Job, rules: Sequence[ScaleRules]) -> tuple[TensorPlan, ...]:
+    """The plans of all tensors at other scales. Raises UsageError for rules that match nothing."""
+    moved_by = job.choice.vector if job.choice.moves else None
+    return plan_merge(job.target, job.vectors, rules, job.vocabulary, moved_by).tensors
+
+
+def _files(job: Job) -> dict[str, bytes]:
+    """The output's side files, licences aside.
+
+    Scales may part head and embedding that are equal in the target's files under a flag that says tied; `apply` then
+    clears the flag. Here it is cleared from the start, so that each is a parameter of its own at every scale.
+    """
+    axis = find_vocabulary(job.target.tensors, job.target.config)
+    both = axis.embedding is not None and axis.head is not None
+    changed = output_side_files(
+        job.target,
+        job.vocabulary,
+        job.choice,
+        None if job.choice.vector is None else job.vectors[job.choice.vector].chat,
+        system_prompt=job.recipe.system_prompt,
+        tie_word_embeddings=False if both and job.target.config.get("tie_word_embeddings") is True else None,
+    )
+    kept = {name: job.target.read_file(name) for name in job.target.files if name not in changed}
+    files = kept | {name: data for name, data in changed.items() if data is not None}
+    return files | index_bytes(job.plan, job.target)
+
+
+def _identity(job: Job) -> dict[str, object]:
+    """What the plan's hash is made of, without the scales."""
+    recipe = dict(job.plan.identity["recipe"])
+    recipe["vectors"] = len(job.vectors)
+    return {**job.plan.identity, "recipe": recipe}

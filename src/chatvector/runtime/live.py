@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A merged model that is on no disk and whose scale can be moved while it is loaded.
+
+The model and its tokenizer are those that transformers would load from the directory that `apply` writes: they come
+from the same side files. The weights are those of `apply` at every scale, see `live_weights`. A change waits for the
+reply that is being written; replies wait for the change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from chatvector.arithmetic.execute import MOST_THREADS, available_cores, check_equal
+from chatvector.arithmetic.held import Holder, source_bytes
+from chatvector.arithmetic.plan import Plan
+from chatvector.arithmetic.scales import ScaleRules
+from chatvector.errors import ChatVectorError, NotEnoughSpace
+from chatvector.runtime.backend import BackendInfo, Likelihood, Prompt, Reply, Sampling
+from chatvector.runtime.batches import MOST_ROWS
+from chatvector.runtime.live_weights import Change, LiveWeights, Replan
+from chatvector.runtime.loading import load, require_extra
+from chatvector.runtime.memory import available_bytes
+from chatvector.runtime.placement import find_placement, write_outline
+from chatvector.runtime.transformers_backend import TransformersBackend
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Bytes that a live merge takes.
+
+    Attributes:
+        parameters: of the model as it is loaded.
+        held: all sources (target and vectors), where they are held in memory; else 0.
+        working: buffers of all threads while the scale changes.
+    """
+
+    parameters: int
+    held: int
+    working: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.parameters + self.held + self.working
+
+    def __str__(self) -> str:
+        held = f"{_size(self.held)} target and vectors" if self.held else "target and vectors read from disk each time"
+        return f"{_size(self.total)}: {_size(self.parameters)} parameters, {held}, {_size(self.working)} buffers"
+
+
+def memory_need(plan: Plan, *, dtype: str | None, hold: bool) -> MemoryNeed:
+    """What a live merge of `plan`, at a scale that leaves no tensor out, takes if loaded as `dtype` (see `load`)."""
+    wide = {None: 4, "fp32": 4, "bf16": 2, "fp16": 2}.get(dtype)  # `auto` is the file's own
+    parameters = sum(tensor.elements * (wide or tensor.dtype.bits // 8) for tensor in plan.tensors)
+    threads = min(MOST_THREADS, available_cores())
+    return MemoryNeed(parameters, source_bytes(plan.tensors) if hold else 0, threads * 2 * plan.thread_bytes)
+
+
+def choose_holding(plan: Plan, *, dtype: str | None, hold: bool | None = None) -> tuple[bool, MemoryNeed]:
+    """Whether target and vectors are held in memory, and what that takes: as asked for, else if there is room.
+
+    Raises NotEnoughSpace where the machine has not that much memory free.
+    """
+    free = available_bytes()
+    choices = (True, False) if hold is None else (hold,)
+    needs = [memory_need(plan, dtype=dtype, hold=choice) for choice in choices]
+    for choice, need in zip(choices, needs, strict=True):
+        if free is None or need.total <= free:
+            return choice, need
+    smaller = "" if dtype == "bf16" else "; load it in less (bf16)"
+    raise NotEnoughSpace(
+        f"a live merge needs {needs[-1]}; {_size(free)} of memory are free{smaller}, or `chatvector apply`"
+        " and load what it writes"
+    )
+
+
+class LiveBackend(TransformersBackend):
+    """A live merge that answers. Satisfies `LikelihoodBackend`; safe to use from several threads."""
+
+    _weights: LiveWeights
+    _lock: threading.RLock
+    _identity: str
+    _vectors: int
+    need: MemoryNeed
+    """The memory that was stated before it was loaded."""
+
+    @classmethod
+    def open(
+        cls,
+        replan: Replan,
+        rules: Sequence[ScaleRules],
+        files: Mapping[str, bytes],
+        *,
+        name: str,
+        metadata: Mapping[str, Mapping[str, str]] | None = None,
+        identity: Mapping[str, Any],
+        hold: bool | None = None,
+        dtype: str | None = None,
+        device: str | None = None,
+        remote_code: bool = False,
+        batch: int = MOST_ROWS,
+        threads: int | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> Self:
+        """Load the model once, and set the scales `rules`.
+
+        Args:
+            replan: the plans of all tensors for any scales; see `live_weights`.
+            rules: the first scales, one a vector.
+            files: side files of the output, the index of a sharded one among them.
+            name: what the user calls it.
+            metadata: of the output's files, as in the plan.
+            identity: what the weights are made of apart from the scales, JSON values: part of the fingerprint.
+            hold: target and vectors in memory (True), or read from their files at every change (False); None: in
+                memory if there is room.
+            dtype, device, remote_code: as `loading.load` takes them.
+            say: takes lines for people: the memory it needs.
+
+        Raises NotEnoughSpace before anything is loaded, UnsupportedFormat for models whose parameters cannot be told
+        apart (see `placement`), what `loading.load` raises, and what `set_scales` raises.
+        """
+        require_extra("A live merge")
+        whole = Plan(tuple(replan([ScaleRules(1.0) for _ in rules])), metadata or {})
+        for tensor in whole.tensors:
+            check_equal(tensor)
+        hold, need = choose_holding(whole, dtype=_loaded_as(dtype, device), hold=hold)
+        say(f"{name}: a live merge takes {need}")
+        with tempfile.TemporaryDirectory(prefix="chatvector-live-") as scratch:
+            for file, data in files.items():
+                place = Path(scratch, file)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(data)
+            write_outline(whole, Path(scratch))
+            with _called(name, scratch):
+                found = load(scratch, dtype=dtype, device=device, remote_code=remote_code)
+                placement = find_placement(whole, found.model)
+            live = cls(
+                found.model, found.tokenizer, name=name, kind="live", fingerprint=lambda: live.fingerprint, batch=batch
+            )
+        live.need = need
+        live._identity = json.dumps(identity, sort_keys=True, ensure_ascii=False)
+        live._vectors = len(rules)
+        live._lock = threading.RLock()
+        holder = Holder() if hold else None
+        if holder is not None:
+            for _ in holder.hold(whole.tensors):
+                pass
+        live._weights = LiveWeights(replan, placement, holder=holder, threads=threads)
+        live._weights.set(rules)
+        return live
+
+    @property
+    def scales(self) -> tuple[ScaleRules, ...]:
+        """The scales of every vector, as set last."""
+        return self._weights.rules
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what the weights are made of and of every tensor's scale: rules that come to the same are the
+        same."""
+        scales = json.dumps(dict(self._weights.effective), sort_keys=True)
+        return hashlib.sha256(f"{self._identity}\0{scales}".encode()).hexdigest()
+
+    def set_scales(self, rules: Sequence[ScaleRules]) -> Change:
+        """Move to other scales, one set of rules a vector, after the reply that is being written.
+
+        Raises UsageError for rules that match no tensor, NonFiniteValues where a scale overflows: the scales are then
+        as they were.
+        """
+        if len(rules) != self._vectors:
+            raise ValueError(f"sets of scales: {len(rules)}; vectors: {self._vectors}")
+        with self._lock:
+            return self._weights.set(rules)
+
+    def set_scale(self, scale: float) -> Change:
+        """Move the first vector to one scale without exceptions; the others stay."""
+        with self._lock:
+            return self.set_scales([ScaleRules(scale), *self.scales[1:]])
+
+    @contextmanager
+    def held_still(self) -> Iterator[None]:
+        """No scale changes inside the block: for replies that are streamed, and for conversations."""
+        with self._lock:
+            yield
+
+    @property
+    def info(self) -> BackendInfo:
+        """What it is, at the present scales."""
+        with self._lock:
+            return super().info
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
+        """See `TransformersBackend.generate`."""
+        with self._lock:
+            self._weights.require_whole()
+            return super().generate(prompts, sampling)
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
+        """See `TransformersBackend.loglikelihood`."""
+        with self._lock:
+            self._weights.require_whole()
+            return super().loglikelihood(pairs)
+
+    def log_probabilities(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """See `TransformersBackend.log_probabilities`."""
+        with self._lock:
+            self._weights.require_whole()
+            return super().log_probabilities(text)
+
+
+def _loaded_as(dtype: str | None, device: str | None) -> str | None:
+    """`load`'s default is fp32 on a CPU only."""
+    import torch
+
+    on_cpu = device.startswith("cpu") if device is not None else not torch.cuda.is_available()
+    return dtype if dtype is not None or on_cpu else "auto"
+
+
+@contextmanager
+def _called(name: str, scratch: str) -> Iterator[None]:
+    """Errors name the model, not the temporary directory that stands for it."""
+    try:
+        yield
+    except ChatVectorError as error:
+        if scratch not in str(error):
+            raise
+        raise type(error)(str(error).replace(scratch, name)) from error
+
+
+def _size(nbytes: int | None) -> str:
+    count = nbytes or 0
+    return f"{count / 2**30:.1f} GiB" if count >= 1 << 30 else f"{count / 2**20:.1f} MiB"
