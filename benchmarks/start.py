@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long one waits before anything happens: `import`, `--help`, and `plan`, which reads headers and tokenizers."""
+"""How long one waits before anything happens: `import`, `--help`, and `plan` and `check`, which read headers and tokenizers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from benchmarks.measure import Command, chatvector, interleave, middle
 from benchmarks.models import THIN_32K, THIN_128K, Shape, write_trio
 
 GOALS = {"chatvector --help": 0.4, "plan at 32 k tokens": 0.5, "plan at 128 k tokens": 1.2}
+# `check` answers a part of the same question.
+GOALS |= {"check at 32 k tokens": 0.5, "check at 128 k tokens": 1.2}
 LEAST_ROUNDS = 7
 
 
@@ -24,6 +26,8 @@ def bench(folder: Path, rounds: int, say: Callable[[str], None]) -> dict[str, An
         "chatvector --help": Command(chatvector("--help")),
         "plan at 32 k tokens": _plan(folder, THIN_32K),
         "plan at 128 k tokens": _plan(folder, THIN_128K),
+        "check at 32 k tokens": _check(folder, THIN_32K),
+        "check at 128 k tokens": _check(folder, THIN_128K),
     }
     say(f"start: {rounds} rounds")
     interleave(commands, 1, lambda _line: None)
@@ -32,6 +36,11 @@ def bench(folder: Path, rounds: int, say: Callable[[str], None]) -> dict[str, An
     for name, seconds in found.items():
         say(f"  {name}: {seconds:.3f} s" + (f" (goal {GOALS[name]})" if name in GOALS else ""))
     return {"seconds": found, "peak_bytes": {name: max(one.peak for one in each) for name, each in runs.items()}}
+
+
+def _check(folder: Path, shape: Shape) -> Command:
+    trio = write_trio(folder / shape.name.replace(" ", "-"), shape)
+    return Command(chatvector("check", str(trio["base"]), str(trio["chat"]), str(trio["target"]), "--quiet"))
 
 
 def _plan(folder: Path, shape: Shape) -> Command:
