@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long one waits before anything happens: `import`, `--help`, and `plan` and `check`, which read headers and tokenizers."""
+"""How long one waits before anything happens: `import`, `--help`, `plan` and `check`, which read only a little."""
 
 from __future__ import annotations
 

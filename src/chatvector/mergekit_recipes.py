@@ -128,7 +128,7 @@ class _Reader:
         method = self.document["merge_method"]
         if method != METHOD:
             raise RecipeError(
-                f"merge_method {method} is no chat vector; only {METHOD} adds chat − base to a target. {ADVICE}"
+                f"merge_method {method} is no chat vector; only {METHOD} adds chat − base to a target; {ADVICE}"
             )
         unknown = sorted(map(str, self.document.keys() - {*KEYS, "chat_template"}))
         if unknown:
@@ -278,7 +278,7 @@ def _roles(base_model: str, weights: Mapping[str, float], factor: float) -> tupl
         )
     raise RecipeError(
         f"no chat vector: with base_model {base_model} and the weights {listed}, neither do +s and −s cancel"
-        f" (base_model the target), nor is one model at 1 and another at s (base_model the base). {ADVICE}"
+        f" (base_model the target), nor is one model at 1 and another at s (base_model the base); {ADVICE}"
     )
 
 

@@ -70,6 +70,26 @@ def test_parents_that_do_not_fit_are_all_said_at_once(tmp_path: Path) -> None:
     assert [("num_attention_heads" in line, "up_proj" in line) for line in refusals] == [(True, False), (False, True)]
 
 
+def test_a_target_that_moved_far_says_what_is_not_excluded(tmp_path: Path) -> None:
+    specs = honest_specs()
+    specs["target"].weights = nudged(specs["base"].weights, 2, 0.03)
+    trio = write_trio(tmp_path, specs)
+    far = run("check", trio.base, trio.chat, trio.target)
+    assert far.exit_code == 0
+    assert "1: of chat; a whole vector is not excluded)" in far.stdout
+    trio = write_trio(tmp_path / "near", honest_specs())
+    near = run("check", trio.base, trio.chat, trio.target)
+    assert "1: of chat)" in near.stdout
+
+
+def test_a_plan_names_the_probe(tmp_path: Path) -> None:
+    trio = write_trio(tmp_path, honest_specs())
+    result = run("plan", trio.target, "--base", trio.base, "--chat", trio.chat)
+    assert (
+        f"will the vector carry over: chatvector check {trio.base} {trio.chat} {trio.target} --probe" in result.stdout
+    )
+
+
 @pytest.mark.parametrize("role", ["base", "chat", "target"])
 def test_a_model_without_a_tokenizer_is_refused_as_apply_refuses_it(tmp_path: Path, role: str) -> None:
     trio = write_trio(tmp_path, honest_specs())

@@ -167,6 +167,7 @@ def _changed(path: Any, place: int) -> tuple[str, str]:
 
 def text(found: Check) -> str:
     """The verdict for people: one line, the reasons, the figures."""
+    from chatvector.checks.lineage import EXCLUDED
     from chatvector.cli.describe import table
 
     lineage = found.lineage
@@ -176,10 +177,14 @@ def text(found: Check) -> str:
     if lineage is None:
         return "\n".join(lines)
     geometry = lineage.geometry
+    held = geometry.chat_in_target
+    # A target that moved far drowns the vector: an `ok` says less then, and nobody should take it for more.
+    open_question = held is not None and not lineage.refused and held.above(1) > -EXCLUDED
+    unsure = "; a whole vector is not excluded" if open_question else ""
     near = ", ".join(f"{pair.replace(' ', '–')} {cosine:.3f}" for pair, cosine in geometry.similarity().items())
     lines += [
         "",
-        f"share of the chat vector in the target  {geometry.chat_in_target or '–'}   (0: child of base, 1: of chat)",
+        f"share of the chat vector in the target  {held or '–'}   (0: child of base, 1: of chat{unsure})",
         f"share of the target's step in chat      {geometry.target_in_chat or '–'}   (1: the paths part at the target)",
         f"cosines of the weights                  {near}   (near 0: strangers)",
         f"sample                                  {geometry.total.elements} weights of {geometry.tensors} tensors",

@@ -65,7 +65,21 @@ def job_text(job: Job, threads: int, licences: Verdict) -> str:
     lines.append(format_text(describe_choice(job.choice), job.recipe.system_prompt))
     lines.append(vocabulary_text(job.vocabulary.report.as_dict()))
     lines.append(licences_text(licences))
+    lines += _probe_hint(job)
     return "\n".join(line for line in lines if line)
+
+
+def _probe_hint(job: Job) -> list[str]:
+    """How to measure whether the vector carries over, where that can be: not for vectors on disk or several of them."""
+    from importlib.util import find_spec
+
+    specs = job.recipe.vectors
+    if len(specs) != 1 or specs[0].base is None or specs[0].chat is None:
+        return []
+    if any(find_spec(name) is None for name in ("torch", "transformers")):
+        return []
+    models = shlex.join([specs[0].base, specs[0].chat, job.recipe.target])
+    return [f"will the vector carry over: chatvector check {models} --probe"]
 
 
 def licences_text(licences: Verdict) -> str:
