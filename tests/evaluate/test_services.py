@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from scripted_backend import ScriptedBackend
 
 from chatvector.errors import InputError, UsageError
+from chatvector.evaluate import services
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.cached_backend import CachedBackend
 from chatvector.evaluate.cached_scorer import CachedScorer, score_key
@@ -20,6 +22,7 @@ from chatvector.evaluate.scorers.judge_verdict import JudgeGuard
 from chatvector.evaluate.scorers.labelled import Labelled, guard_agrees, patterns_agree, read_labelled
 from chatvector.evaluate.scorers.linear import LinearScorer
 from chatvector.evaluate.scorers.moderation import ModerationScorer
+from chatvector.evaluate.scorers.perspective import NOTICE
 from chatvector.evaluate.scorers.text_scorer import CallableScorer, Card, ScorerInfo
 from chatvector.evaluate.scorers.verdicts import Exchange
 from chatvector.evaluate.services import check_languages, guard_of, toxicity_scorer
@@ -66,6 +69,37 @@ def test_scorers_that_mean_nothing(name: str, options: dict[str, tuple[str, ...]
         toxicity_scorer(name, **options)  # type: ignore[arg-type]
 
 
+def test_a_service_that_ends_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSPECTIVE_API_KEY", "k")
+    monkeypatch.setattr(services, "PerspectiveScorer", lambda forced: ("perspective", forced))
+    heard: list[str] = []
+    nobody = ScriptedBackend(lambda _: SAFE)
+    with ExitStack() as stack:
+        wanted = services.Wanted("perspective")
+        found = services.open_services(wanted, stack, lambda _: nullcontext(nobody), warn=heard.append)
+    assert found.toxicity == ("perspective", False)
+    assert heard == [NOTICE]
+
+
+def test_a_guard_is_opened_when_it_is_asked() -> None:
+    opened: list[str] = []
+
+    @contextmanager
+    def model(name: str) -> Iterator[ScriptedBackend]:
+        opened.append(name)
+        yield ScriptedBackend(lambda _: SAFE, name)
+        opened.append("closed")
+
+    with ExitStack() as stack:
+        found = services.open_services(services.Wanted(guard="Qwen3Guard-Gen-0.6B"), stack, model)
+        services.check_languages(found, [(SafetyTask(), "ko")])
+        assert opened == []
+        assert [verdict.safety for verdict in found.guard.judge([EXCHANGE, EXCHANGE], "ko")] == ["safe", "safe"]
+        assert found.guard.info.model == "Qwen3Guard-Gen-0.6B"
+        assert opened == ["Qwen3Guard-Gen-0.6B"]
+    assert opened[1:] == ["closed"]
+
+
 def test_guards_by_name() -> None:
     backend = ScriptedBackend(lambda _: SAFE, "Qwen/Qwen3Guard-Gen-0.6B")
     assert isinstance(guard_of(backend), GenerativeGuard)
@@ -79,12 +113,12 @@ def test_guards_by_name() -> None:
 
 def test_languages_are_checked_before_anything_is_generated() -> None:
     english = ScriptedBackend(lambda _: "safe", "Llama-Guard-3-8B")
-    services = Services(toxicity=LinearScorer(), guard=guard_of(english), judge=object())
-    check_languages(services, [(SafetyTask(), "en"), (ToxicityTask(), "en"), (ClosedTask("topic"), "ko")])
+    given = Services(toxicity=LinearScorer(), guard=guard_of(english), judge=object())
+    check_languages(given, [(SafetyTask(), "en"), (ToxicityTask(), "en"), (ClosedTask("topic"), "ko")])
     with pytest.raises(UsageError, match=r"Llama-Guard-3-8B judges en, .* was asked for ko"):
-        check_languages(services, [(SafetyTask(), "ko")])
+        check_languages(given, [(SafetyTask(), "ko")])
     with pytest.raises(UsageError, match="linear-toxicity scores en and was asked for ja"):
-        check_languages(services, [(ToxicityTask("chat"), "ja")])
+        check_languages(given, [(ToxicityTask("chat"), "ja")])
     check_languages(Services(), [(SafetyTask(), "ko")])
     assert english.asked == []
 

@@ -15,7 +15,7 @@ from json_server import Asked, json_server
 from chatvector.errors import DamagedFile, HubError, UsageError
 from chatvector.evaluate.scorers.endpoint import ask
 from chatvector.evaluate.scorers.moderation import ModerationScorer
-from chatvector.evaluate.scorers.perspective import LAST_DAY, PerspectiveScorer, today
+from chatvector.evaluate.scorers.perspective import LAST_DAY, NOTICE, PerspectiveScorer, today
 from chatvector.evaluate.scorers.text_scorer import CallableScorer, Card, ScorerInfo
 from chatvector.runtime.http_json import JsonClient
 
@@ -174,7 +174,7 @@ def test_perspective_until_its_last_day() -> None:
         "requestedAttributes": {"TOXICITY": {}, "INSULT": {}},
         "doNotStore": True,
     }
-    assert "ends with 31 December 2026" in scorer.notice
+    assert "ends with 31 December 2026" in NOTICE
     assert "31 December 2026" in scorer.info.card.use
     assert scorer.info.version == "unversioned, asked on 2026-12-31"
 

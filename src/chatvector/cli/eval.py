@@ -220,7 +220,9 @@ def evaluate(
     _check_gates(gates, request)
     with ExitStack() as stack:
         kept = None if no_cache else stack.enter_context(open_cache(cache, console.warn))
-        services = open_services(wanted, stack, lambda name: open_models([name], say=console.say)[0].open(), kept)
+        services = open_services(
+            wanted, stack, lambda name: open_models([name], say=console.say)[0].open(), kept, console.warn
+        )
         request = replace(request, services=services)
         meter = stack.enter_context(console.progress("asking", "replies"))
         found = run(request, cache=kept, progress=meter, say=console.say)

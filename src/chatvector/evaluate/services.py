@@ -24,6 +24,7 @@ from chatvector.evaluate.cached_scorer import CachedScorer
 from chatvector.evaluate.judge.model_judge import ModelJudge
 from chatvector.evaluate.scorers.guard import FORMATS, GenerativeGuard, format_for
 from chatvector.evaluate.scorers.judge_verdict import JudgeGuard
+from chatvector.evaluate.scorers.perspective import NOTICE, PerspectiveScorer
 from chatvector.evaluate.scorers.text_scorer import TextScorer
 from chatvector.evaluate.scorers.verdicts import Guard
 from chatvector.evaluate.task import Language, Services, Task
@@ -83,9 +84,11 @@ def open_services(
     stack: ExitStack,
     open_model: Callable[[str], AbstractContextManager[Backend]],
     cache: Cache | None = None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Services:
     """What `wanted` names. `open_model` opens guard and judge by their names, later; `stack` closes them; scores and
-    verdicts are kept in `cache`. Raises UsageError for what means nothing, before any model is loaded."""
+    verdicts are kept in `cache`; `warn` hears of a service that ends. Raises UsageError for what means nothing, before
+    any model is loaded."""
     if (wanted.labels or wanted.languages) and wanted.toxicity is None:
         raise UsageError("labels and languages are of a scorer: give --toxicity")
     if wanted.guard_format is not None and wanted.guard is None:
@@ -102,6 +105,8 @@ def open_services(
             forced=wanted.forced,
             cache=cache,
         )
+        if wanted.toxicity == "perspective":
+            warn(NOTICE)
     if (name := wanted.guard) is not None:
         late = LateBackend(lambda: open_model(name), stack)
         guard = guard_of(late, form=wanted.guard_format, cache=cache, forced=wanted.forced, name=name)
@@ -142,7 +147,6 @@ def toxicity_scorer(
     from chatvector.evaluate.scorers import moderation
     from chatvector.evaluate.scorers.classifier import ClassifierScorer
     from chatvector.evaluate.scorers.linear import LinearScorer
-    from chatvector.evaluate.scorers.perspective import PerspectiveScorer
 
     kind, _, rest = name.partition(":")
     ours = kind in ("linear", "moderation", "perspective")

@@ -33,6 +33,9 @@ INSTEAD = (
     "a classifier (textdetox for Chinese and Japanese, Detoxify for English), a moderation endpoint, or a guard model"
 )
 
+NOTICE = f"Perspective ends with {LAST_DAY:%d %B %Y}; figures taken with it cannot be taken again. Use {INSTEAD}."
+"""To be printed where it is used."""
+
 
 def today() -> datetime.date:
     """The date in the service's latest time zone (UTC−12): it is not refused a day early anywhere."""
@@ -63,11 +66,6 @@ class PerspectiveScorer(ScorerBase):
         object.__setattr__(self, "_service", public)
 
     @property
-    def notice(self) -> str:
-        """One line to be printed before it is used."""
-        return f"Perspective ends with {LAST_DAY:%d %B %Y}; figures taken with it cannot be taken again. Use {INSTEAD}."
-
-    @property
     def info(self) -> ScorerInfo:
         """Its models have no version: the day of the request stands in for one."""
         return ScorerInfo(
@@ -77,7 +75,7 @@ class PerspectiveScorer(ScorerBase):
             weights=None,
             languages=("en", "ko", "zh", "ja"),
             attributes=self.attributes,
-            card=Card(f"The paper's scorer. {self.notice}", licence="service"),
+            card=Card(f"The paper's scorer. {NOTICE}", licence="service"),
         )
 
     def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
