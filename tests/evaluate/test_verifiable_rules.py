@@ -92,6 +92,23 @@ def test_numerals_against_hand_written_ones() -> None:
     ]  # fmt: skip
 
 
+def sentences_of(name: str) -> list[list[str]]:
+    path = Path(__file__).parent / "golden" / name
+    return [line.split("\t") for line in path.read_text("utf-8").splitlines()[1:]]
+
+
+@pytest.mark.parametrize(("expected", "sentence"), sentences_of("levels.ko.tsv"))
+def test_level_of_a_sentence(expected: str, sentence: str) -> None:
+    """`-`: a fragment, without a level."""
+    assert (korean.level(sentence) or "-") == expected
+    assert (korean.level(unicodedata.normalize("NFD", sentence)) or "-") == expected
+
+
+@pytest.mark.parametrize(("expected", "sentence"), sentences_of("styles.ja.tsv"))
+def test_style_of_a_sentence(expected: str, sentence: str) -> None:
+    assert (japanese.style(sentence) or "-") == expected
+
+
 # --- tables of words
 
 

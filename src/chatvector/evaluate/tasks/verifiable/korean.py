@@ -27,6 +27,11 @@ _SET_PHRASE = re.compile(r"(?:감사|고맙|죄송|미안|반갑|실례|축하|�
 _IN_DA = "바다 캐나다 소다 판다 베란다 우간다 르완다 어젠다 아젠다 프라다 수다"
 _NOUNS_IN_DA = frozenset(_IN_DA.split())
 
+_ASKED = (
+    "어머니 언니 할머니 아주머니 주머니 끼니 하나 누나 바나나 강아지 가지 편지 아버지 바지 이미지 메시지 돼지 의지 잡지"
+)
+_NOUNS_ASKED = frozenset(_ASKED.split())
+
 _PLAIN: tuple[tuple[str, str], ...] = (
     # An ending of 해체 or 해라체, and the words that end like it and are none.
     ("[았었였했겠됐갔왔봤줬섰졌렸쳤켰폈썼컸떴났랐놨뒀꿨있없싶][어지네니냐거]", ""),
@@ -36,7 +41,7 @@ _PLAIN: tuple[tuple[str, str], ...] = (
         다해 한해""",
     ),
     ("[돼봐줘둬놔써춰꿔켜펴겨져셔뻐]", ""),
-    ("와", "기와"),
+    ("(?:나|들|올라|내려|다녀|돌아|찾아|도|가져|데려)와", "하나와"),  # elsewhere 와 is "and": 여자와
     ("워", "타워 샤워 파워 플라워 해피아워 러시아워"),
     ("려", "고려 배려 격려 우려 염려 심려 장려 독려 미려 수려 화려"),
     ("빠", "아빠 오빠"),
@@ -54,10 +59,11 @@ _PLAIN: tuple[tuple[str, str], ...] = (
     ("[가-힣]냐", ""),
     ("[하가보먹되놀쉬걷르]자|시작하자|만나자|떠나자|마시자", "보자 작가자"),
     (
-        "잖아|거든|더라|구나|군|는걸|단다|란다|거라|[해어아워려겨켜져펴쳐마봐줘와]라|렴|[하이으되]니까",
+        "잖아|거든|더라|구나|군|는걸|단다|란다|거라|[해어아워려겨켜져펴쳐마봐줘와]라|렴|[가-힣]니까",
         "장군 해군 육군 공군 국군 주라 나라 우리나라",
     ),
-    ("그래|응|뭐래|몰라|달라", ""),
+    ("그래|응|뭐래|어때|야지|[몰달빨올골]라|짜증나", "콜라 들야지"),
+    ("^[가와사자타봐]", ""),  # 집에 가
 )
 _CASUAL = [(re.compile(rf"(?:{ending})$"), frozenset(nouns.split())) for ending, nouns in _PLAIN]
 
@@ -92,8 +98,10 @@ def _is_plain(word: str, *, asked: bool) -> bool:
         return word not in ("가운데", "군데")  # 오는데, 좋은데
     if word.endswith("아") and len(word) > 1 and not _ends_in(word[-2], 0):
         return word not in ("동아", "육아", "영아")  # 좋아, 알아; after a vowel it is a name: 러시아
-    if asked and word.endswith("니"):
-        return word not in ("어머니", "언니", "할머니", "아주머니", "주머니", "끼니")
+    if asked and word[-1] in "니나지" and len(word) > 1:
+        return word not in _NOUNS_ASKED  # 뭐니? 두나? 만나지?
+    if asked and word[-1] == "가" and len(word) > 1 and _ends_in(word[-2], 4):
+        return word not in ("인가", "전문가", "친가")  # 그런가, 오는가
     return any(ending.search(word) and word not in nouns for ending, nouns in _CASUAL)
 
 
