@@ -22,7 +22,7 @@ from chatvector.lab.probe_texts import world_texts
 from chatvector.probe import probe
 from chatvector.runtime.loss import bits, document_passages, nbytes, reply_passages
 from chatvector.runtime.prompt_form import GivenTemplate
-from chatvector.runtime.texts import ProbeTexts
+from chatvector.runtime.texts import LANGUAGES, ProbeTexts
 from chatvector.runtime.transformers_backend import TransformersBackend
 
 SCALES = (0.0, 0.5, 1.0)
@@ -138,6 +138,11 @@ def test_what_is_missing_is_asked_for_before_anything_is_read(words: tuple[str, 
     result = CliRunner().invoke(app, ["check", *words], prog_name="chatvector")
     assert result.exit_code != 0
     assert said in str(result.exception)
+
+
+def test_the_help_names_every_language() -> None:
+    help_text = " ".join(CliRunner().invoke(app, ["check", "--help"], prog_name="chatvector").stdout.split())
+    assert f"small texts: {', '.join(LANGUAGES[:-1])} or {LANGUAGES[-1]}." in help_text
 
 
 def test_without_the_extra_it_ends_with_7_and_names_the_install() -> None:

@@ -48,7 +48,9 @@ def check(
     ] = False,
     language: Annotated[
         str | None,
-        typer.Option(help="Probe with the package's own small texts in this language.", show_default=False),
+        typer.Option(
+            help="Probe with the package's own small texts: ja, ko or zh-Hant.", metavar="LANGUAGE", show_default=False
+        ),
     ] = None,
     target_text: Annotated[
         Path | None,
@@ -64,7 +66,10 @@ def check(
             show_default=False,
         ),
     ] = None,
-    chat_format: options.ChatFormat = "auto",
+    chat_format: Annotated[
+        str,
+        typer.Option(help="Probe in this chat format: auto, target, vector, or a template FILE.", metavar="WHOSE|FILE"),
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, see docs/lineage.md.")] = False,
     quiet: options.Quiet = False,
     log_format: options.Log = options.LogFormat.text,
