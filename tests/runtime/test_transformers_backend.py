@@ -31,6 +31,7 @@ from chatvector.runtime.loading import quiet_transformers
 from chatvector.runtime.prompt_form import GivenTemplate, template_of
 from chatvector.runtime.transformers_backend import TransformersBackend
 from counting import CONTEXT, TEMPLATE, WORDS, counting_model, set_generation, set_template
+from hub_server import HubServer, posing_as_the_hub
 
 SIZE = len(WORDS)
 
@@ -423,6 +424,16 @@ def test_a_live_model_is_known_by_what_it_holds_now(counting: Path) -> None:
     assert live.info.digest != before.digest
     told = TransformersBackend(loaded.model, loaded.tokenizer, name="x", fingerprint=lambda: "recipe")
     assert told.info.fingerprint == "recipe"
+
+
+def test_a_hub_name_is_downloaded_and_known_by_its_files(
+    counting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HubServer() as hub, posing_as_the_hub(hub, monkeypatch, tmp_path / "cache"):
+        hub.add("org/counting", {file.name: file.read_bytes() for file in counting.iterdir()})
+        backend = load("org/counting")  # pyright: ignore[reportArgumentType]
+        assert write(backend, "j").text == "k l"
+        assert (backend.info.model, backend.info.digest) == ("org/counting", load(counting).info.digest)
 
 
 # ---- what cannot be loaded ------------------------------------------------------------------------------------------

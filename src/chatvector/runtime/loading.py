@@ -100,7 +100,7 @@ def load(
         name: a directory, `demo:base` and so on, or `org/name[@revision]` on the hub.
         dtype: `fp32`, `bf16`, `fp16`, or `auto` for the file's. None: fp32 on a CPU, so that replies do not depend on
             its bf16 kernels, and the file's dtype on other devices, where memory is short.
-        device: torch's name of one device; None takes a GPU where there is one.
+        device: torch's name of one device; None takes a CUDA GPU where there is one (`mps` has to be asked for).
         device_map: as transformers takes it (`auto` spreads a model over all GPUs); needs accelerate.
         remote_code: run the Python code that comes with the model. Read it first.
 
