@@ -11,7 +11,9 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from chatvector.runtime.backend import Backend, Prompt, Reply, Sampling
 from chatvector.runtime.loading import quiet_transformers
+from chatvector.runtime.transformers_backend import TransformersBackend
 
 WORDS = ["<pad>", "<s>", "</s>", "<turn>", *"abcdefghijkl"]
 CONTEXT = 64
@@ -79,3 +81,12 @@ def set_template(model: Path, template: str | None) -> None:
     side = json.loads(path.read_text())
     side["chat_template"] = template
     path.write_text(json.dumps({key: value for key, value in side.items() if value is not None}))
+
+
+def load(path: Path, **options: object) -> TransformersBackend:
+    return TransformersBackend.load(path, **options)  # pyright: ignore[reportArgumentType]
+
+
+def write(backend: Backend, text: str, limit: int = 10) -> Reply:
+    (reply,) = backend.generate([Prompt(text=text)], Sampling(max_new_tokens=limit))
+    return reply
