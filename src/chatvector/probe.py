@@ -8,9 +8,9 @@ loads that; one of them is on disk at a time. Nothing is measured on a shortcut.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,11 @@ from chatvector.checks.connectivity import Connectivity, Losses, judge_paths
 from chatvector.pipeline import apply
 from chatvector.recipe import Recipe, VectorSpec
 from chatvector.runtime.loading import require_extra
-from chatvector.runtime.loss import Passage, bits, document_passages, nbytes, reply_passages
+from chatvector.runtime.loss import bits, document_passages, nbytes, reply_passages
 from chatvector.runtime.texts import ProbeTexts
 from chatvector.runtime.transformers_backend import TransformersBackend
 
+T = TypeVar("T")
 Say = Callable[[str], None]
 
 # The paper's 0.5 and 1, what lies between, and beyond (reference: ExPO goes above 1).
@@ -49,31 +50,33 @@ def probe(
     """
     require_extra("The probe")
     documents, conversations = len(texts.documents), len(texts.conversations)
-    plain, replies = document_passages(texts.documents), list[Passage]()
-    plain_bits: list[NDArray[np.float64]] = []
-    reply_bits: list[NDArray[np.float64]] = []
+    plain = document_passages(texts.documents)
+
+    def both(model: TransformersBackend) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        replies = reply_passages(model, texts.conversations)
+        return bits(model, plain, documents), bits(model, replies, conversations), nbytes(replies, conversations)
+
+    along: list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]] = []
     for scale in scales:
         say(f"probing scale {scale:g}")
-        with _merged(target, VectorSpec(base=base, chat=chat, scale=scale), chat_format) as model:
-            plain_bits.append(bits(model, plain, documents))
-            replies = reply_passages(model, texts.conversations)
-            reply_bits.append(bits(model, replies, conversations))
+        along.append(_asked(both, target, VectorSpec(base=base, chat=chat, scale=scale), chat_format))
     say(f"probing {chat}")
-    with _merged(chat, VectorSpec(base=base, chat=chat, scale=0.0), "target") as model:
-        without = bits(model, plain, documents)
+    alone = _asked(
+        lambda model: bits(model, plain, documents), chat, VectorSpec(base=base, chat=chat, scale=0.0), "target"
+    )
     sizes = nbytes(plain, documents)
     return judge_paths(
         tuple(scales),
-        Losses(np.stack(plain_bits), sizes),
-        Losses(np.stack(reply_bits), nbytes(replies, conversations)),
-        Losses(without[None], sizes),
+        Losses(np.stack([found[0] for found in along]), sizes),
+        Losses(np.stack([found[1] for found in along]), along[0][2]),
+        Losses(alone[None], sizes),
     )
 
 
-@contextmanager
-def _merged(target: str, vector: VectorSpec, chat_format: str) -> Iterator[TransformersBackend]:
-    """target + s·τ as transformers loads it; its directory is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="chatvector-probe-") as scratch:
+def _asked(ask: Callable[[TransformersBackend], T], target: str, vector: VectorSpec, chat_format: str) -> T:
+    """What `ask` finds of target + s·τ, loaded by transformers. Model and directory are gone afterwards."""
+    # Where an open file cannot be deleted, what is left goes with the system's temporary files.
+    with tempfile.TemporaryDirectory(prefix="chatvector-probe-", ignore_cleanup_errors=True) as scratch:
         output = Path(scratch) / "merged"
         apply(Recipe(target=target, vectors=(vector,), output=str(output), chat_format=chat_format, force_lineage=True))
-        yield TransformersBackend.load(output)
+        return ask(TransformersBackend.load(output))
