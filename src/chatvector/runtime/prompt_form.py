@@ -97,6 +97,6 @@ def no_template(name: str, offers: Sequence[str]) -> InputError:
     """The error for a conversation put to a model without a template. `offers` are models that have one."""
     instead = f", such as that of {' or '.join(offers)}" if offers else ", such as that of its chat parent"
     return MissingInput(
-        f"{name} has no chat template and none is made up: take another model's{instead}, or a file (--template), or "
-        f"ask it in raw text"
+        f"{name} has no chat template and none is made up: take another model's{instead}, or a file "
+        f"(--chat-format-from), or ask it in raw text"
     )
