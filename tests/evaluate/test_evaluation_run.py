@@ -262,7 +262,7 @@ def test_half_a_surrogate_pair_is_written_and_read(tmp_path: Path) -> None:
         ({"models": (model(BASE), model(BASE))}, UsageError, "two models are called base: name them apart"),
         ({"reference": "other"}, UsageError, "--reference other: no such model here; the models are base"),
         ({"true_chat": "base", "reference": "base"}, UsageError, "both reference and true chat"),
-        ({"jobs": (Job(Capitals(services=("judge",)), "en"),)}, UsageError, "needs a judge: give --judge"),
+        ({"jobs": (Job(Capitals(services=("judge",)), "en"),)}, UsageError, "capitals needs a judge: give --judge"),
         ({"jobs": (Job(Capitals(), "ja"),)}, UsageError, "no items in 'ja'; it has en, ko"),
         ({"jobs": (Job(Capitals(), "en", 0),)}, InputError, "capitals .en.: no items"),
     ],

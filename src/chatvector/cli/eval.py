@@ -36,6 +36,7 @@ class Backend(StrEnum):
 
     auto = "auto"
     transformers = "transformers"
+    openai = "openai"
     replay = "replay"
 
 
@@ -49,8 +50,8 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="[NAME=]MODEL...",
-            help="A directory, a hub name, demo:chat and the like, or a recording (*.jsonl); the first is the reference"
-            " that the others are compared with.",
+            help="A directory, a hub name, demo:chat and the like, a server's URL or URL#MODEL, or a recording"
+            " (*.jsonl); the first is the reference that the others are compared with.",
             show_default=False,
         ),
     ],
@@ -101,10 +102,22 @@ def evaluate(
     remote_code: Annotated[
         bool, typer.Option("--remote-code", help="Run Python code that comes with a model. Read it first.")
     ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="Serve each model by this command, {model} and {port} in it, instead of loading it here.",
+            show_default=False,
+        ),
+    ] = None,
+    key_variable: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Environment variable with the key for URLs.", show_default=False),
+    ] = None,
     judge: Annotated[
         str | None,
         typer.Option(
-            metavar="MODEL", help="Marks open replies: any chat model (docs/tasks/open.md).", show_default=False
+            metavar="URL|MODEL", help="Marks open replies: any chat model (docs/tasks/open.md).", show_default=False
         ),
     ] = None,
     judge_itself: Annotated[
@@ -193,7 +206,15 @@ def evaluate(
     if out is not None:
         refuse_unwritable(out, overwrite=overwrite)
     template = None if chat_format_from is None else template_from(chat_format_from, console.say)
-    loading = Loading(template=template, dtype=dtype, device=device, remote_code=remote_code)
+    loading = Loading(
+        template=template,
+        dtype=dtype,
+        device=device,
+        remote_code=remote_code,
+        server=server,
+        key_variable=key_variable,
+    )
+    plain = replace(loading, template=None, server=None)
     wanted = Wanted(
         toxicity=toxicity,
         labels=_pairs("--toxicity-label", toxicity_label or []),
@@ -220,10 +241,11 @@ def evaluate(
     _check_gates(gates, request)
     with ExitStack() as stack:
         kept = None if no_cache else stack.enter_context(open_cache(cache, console.warn))
-        services = open_services(
-            wanted, stack, lambda name: open_models([name], say=console.say)[0].open(), kept, console.warn
-        )
-        request = replace(request, services=services)
+
+        def opened(name: str) -> Any:
+            return open_models([name], loading=plain, say=console.say)[0].open()
+
+        request = replace(request, services=open_services(wanted, stack, opened, kept, console.warn))
         meter = stack.enter_context(console.progress("asking", "replies"))
         found = run(request, cache=kept, progress=meter, say=console.say)
     judged = judge_gates(gates, found.results, strict=strict_gates)

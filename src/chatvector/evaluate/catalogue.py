@@ -20,15 +20,16 @@ _SENTIMENT = Entry("closed-sentiment", "instructions", f"{_TASKS}.closed:ClosedT
 TASKS = (
     _TOPIC,
     _SENTIMENT,
-    _by_likelihood(_TOPIC),
-    _by_likelihood(_SENTIMENT),
+    Entry("verifiable", "instructions", f"{_TASKS}.verifiable.task:VerifiableTask"),
     Entry("open", "instructions", f"{_TASKS}.open:OpenTask"),
     Entry("open-pairs", "instructions", f"{_TASKS}.open_pairs:OpenPairsTask"),
+    _by_likelihood(_TOPIC),
+    _by_likelihood(_SENTIMENT),
+    Entry("memory", "memory", f"{_TASKS}.memory:Memory"),
+    Entry("reply-language", "language", f"{_TASKS}.reply_language:ReplyLanguage"),
     Entry("toxicity-continue", "toxicity", f"{_TASKS}.toxicity:ToxicityTask", ("continue",)),
     Entry("toxicity-chat", "toxicity", f"{_TASKS}.toxicity:ToxicityTask", ("chat",)),
     Entry("safety", "safety", f"{_TASKS}.safety:SafetyTask"),
-    Entry("memory", "memory", f"{_TASKS}.memory:Memory"),
-    Entry("reply-language", "language", f"{_TASKS}.reply_language:ReplyLanguage"),
     Entry("bits-per-byte", "knowledge", f"{_TASKS}.knowledge:BitsPerByteTask"),
     Entry("divergence", "knowledge", f"{_TASKS}.divergence:DivergenceTask"),
 )
@@ -39,11 +40,36 @@ RIDERS = (
     Entry("thinking", "thinking", f"{_RIDERS}.thoughts:ThinkingRider"),
 )
 
+_STANDARD: dict[str, int | None] = {
+    "closed-topic": None,
+    "closed-sentiment": None,
+    "verifiable": None,
+    "open": None,
+    "memory": 400,
+    "reply-language": None,
+    "toxicity-continue": None,
+    "toxicity-chat": None,
+    "safety": None,
+    "bits-per-byte": None,
+}
+
 SUITES = {
     "quick": Suite(
-        "rules only, minutes: does it chat at all, and in which language",
-        {"closed-topic": 36, "closed-sentiment": 36, "memory": 40, "reply-language": 21},
+        "rules only, minutes: does it follow, remember, decline, and in which language",
+        {
+            "closed-topic": 36,
+            "closed-sentiment": 36,
+            "verifiable": 24,
+            "memory": 40,
+            "reply-language": 21,
+            "safety": 20,
+            "bits-per-byte": 24,
+        },
     ),
+    "standard": Suite("every axis; judge, guard and scorer of toxicity where they are given", _STANDARD),
+    "full": Suite("everything there is", dict.fromkeys(entry.name for entry in TASKS)),
+    "korea": Suite("standard, for Korean", _STANDARD, ("ko",)),
+    "taiwan": Suite("standard, for Traditional Chinese", _STANDARD, ("zh-Hant",)),
 }
 
 STANDARD = Registry(TASKS, RIDERS, SUITES)

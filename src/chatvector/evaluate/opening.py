@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what the user calls a model to a model that can be asked: `[NAME=]MODEL`.
 
-MODEL is a directory, a hub name or `demo:…` (transformers), or a recording (`*.jsonl`). A model is loaded when its turn
-comes and let go before the next.
+MODEL is a directory, a hub name or `demo:…` (transformers, or a server that is started for it), a running server's
+`URL` or `URL#MODEL`, or a recording (`*.jsonl`). A model is loaded when its turn comes and let go before the next.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Kind(StrEnum):
 
     auto = "auto"
     transformers = "transformers"
+    openai = "openai"
     replay = "replay"
 
 
@@ -46,6 +47,8 @@ class Loading:
     Attributes:
         template: for models that have no chat template of their own.
         remote_code: run the Python code that comes with a model.
+        server: a command that serves a model, with `{model}` and `{port}` in it, instead of transformers here.
+        key_variable: environment variable with the key of a running server.
     """
 
     template: GivenTemplate | None = None
@@ -54,6 +57,8 @@ class Loading:
     device_map: Any = None
     remote_code: bool = False
     batch: int | None = None
+    server: str | None = None
+    key_variable: str | None = None
 
 
 def split_name(text: str) -> tuple[str, str]:
@@ -75,12 +80,13 @@ def models(
 
 
 def _model(name: str, text: str, kind: Kind, loading: Loading, others: Sequence[tuple[str, str]], say: Say) -> Model:
-    if kind is Kind.auto:
-        kind = Kind.replay if text.endswith((".jsonl", ".ndjson")) and Path(text).is_file() else Kind.transformers
-    if kind is Kind.replay:
+    found = _kind_of(text)
+    if kind is not Kind.auto and kind is not found:
+        raise UsageError(f"{text}: --backend {kind.value} does not fit; by its name it is one for {found.value}")
+    if found is Kind.replay:
         return Model(name, lambda: _recording(text))
-    if text.endswith((".jsonl", ".ndjson")):
-        raise UsageError(f"{text} is a recording, if anything: leave out --backend {kind.value}")
+    if found is Kind.openai:
+        return Model(name, lambda: server_model(text, name, loading.key_variable))
 
     def offers() -> list[str]:
         return [other for _, other in others if other != text and _template_at_hand(other)]
@@ -89,7 +95,17 @@ def _model(name: str, text: str, kind: Kind, loading: Loading, others: Sequence[
         if conversations and loading.template is None and not has_template(text, say):
             raise no_template(text, offers())
 
+    if loading.server is not None:
+        return Model(name, lambda: _served(text, loading, say))
     return Model(name, lambda: _transformers(text, loading, offers, say), check)
+
+
+def _kind_of(text: str) -> Kind:
+    if text.startswith(("http://", "https://")):
+        return Kind.openai
+    if text.endswith((".jsonl", ".ndjson")) and Path(text).is_file():
+        return Kind.replay
+    return Kind.transformers
 
 
 def has_template(name: str, say: Say) -> bool:
@@ -100,7 +116,7 @@ def has_template(name: str, say: Say) -> bool:
 
 def _template_at_hand(name: str) -> bool:
     """The same, of models on this machine only: an offer is not worth a download."""
-    return not name.endswith((".jsonl", ".ndjson")) and resolve(name).path is not None and has_template(name, _silent)
+    return _kind_of(name) is Kind.transformers and resolve(name).path is not None and has_template(name, _silent)
 
 
 def _silent(_line: str) -> None:
@@ -112,6 +128,23 @@ def _recording(path: str) -> Iterator[Backend]:
     from chatvector.runtime.replay_backend import ReplayBackend
 
     yield ReplayBackend.load(path)
+
+
+@contextmanager
+def server_model(text: str, name: str | None = None, key_variable: str | None = None) -> Iterator[Backend]:
+    """The model of a running server, `URL` or `URL#MODEL`. Raises HubError where nothing answers."""
+    from chatvector.runtime.openai_backend import OpenAIBackend
+
+    url, _, model = text.partition("#")
+    yield OpenAIBackend(url, model=model or None, name=None if name == text else name, key_variable=key_variable)
+
+
+@contextmanager
+def _served(name: str, loading: Loading, say: Say) -> Iterator[Backend]:
+    from chatvector.runtime.server_command import ServerCommand
+
+    with ServerCommand(loading.server or "", note=say).serving(name) as backend:
+        yield backend
 
 
 @contextmanager

@@ -89,8 +89,9 @@ class Registry:
     ) -> list[Job]:
         """The jobs that a command line means: a suite, and the tasks of axes, and tasks by name, path or entry point.
 
-        `limit` overrides a suite's numbers. A task of a suite or an axis that lacks a language is left out there; one
-        that was named must have it. Raises UsageError with the choices for what is not known, and when nothing is left.
+        `limit` overrides a suite's numbers; a job is `asked_for` if its task was named. A task of a suite or an axis
+        that lacks a language is left out there; one that was named must have it. Raises UsageError with the choices
+        for what is not known, and when nothing is left.
         """
         for language in languages:
             _known("language", language, LANGUAGES)
@@ -107,7 +108,7 @@ class Registry:
         chosen |= {one.name: (one, limit) for one in named}
         must = {one.name for one in named}
         jobs = [
-            Job(one, language, count)
+            Job(one, language, count, asked_for=one.name in must)
             for one, count in chosen.values()
             for language in languages
             if language in one.languages or one.name in must

@@ -45,6 +45,12 @@ FEW = 30
 SAMPLING_TEMPERATURE = 0.7
 """Of several samples of a task whose own sampling is greedy: equal replies would only look like more evidence."""
 
+_SERVICES = {
+    "judge": "a judge: give --judge",
+    "toxicity": "a scorer of toxicity: give --toxicity",
+    "guard": "a guard: give --guard",
+}
+
 
 @dataclass(frozen=True)
 class Model:
@@ -62,11 +68,18 @@ class Model:
 
 @dataclass(frozen=True)
 class Job:
-    """One task in one language. `limit` keeps the first so many items."""
+    """One task in one language.
+
+    Attributes:
+        limit: keeps the first so many items.
+        asked_for: the task was named. Without a service that it needs such a task stops the run; one that came with a
+            suite or an axis is left out, and listed as absent.
+    """
 
     task: Task
     language: Language
     limit: int | None = None
+    asked_for: bool = True
 
 
 @dataclass(frozen=True)
@@ -166,8 +179,13 @@ def evaluate(
     """
     started = time.time()
     # 1. Items, before any model is loaded: what cannot be asked or marked stops the run now.
-    check_languages(request.services, ((job.task, job.language) for job in request.jobs))
-    asked = [_prepare(request, job) for job in request.jobs]
+    left_out = [(job, why) for job in request.jobs if not job.asked_for and (why := _lacks(request, job))]
+    jobs = [job for job in request.jobs if job.asked_for or not _lacks(request, job)]
+    if not jobs:
+        reasons = first_five(f"{job.task.name} {why}" for job, why in left_out)
+        raise UsageError(f"nothing to evaluate: {reasons}")
+    check_languages(request.services, ((job.task, job.language) for job in jobs))
+    asked = [_prepare(request, job) for job in jobs]
     for model in request.models:
         model.check(any(_is_chat(one.items) for one in asked))
     if progress is not None:
@@ -176,7 +194,7 @@ def evaluate(
     # 2. Generation: one model at a time, all its tasks.
     infos: dict[str, BackendInfo] = {}
     answers: dict[tuple[int, str], list[Answer]] = {}
-    absent: list[AbsentRow] = []
+    absent = [_absent(job, model.name, why) for job, why in left_out for model in request.models]
     observed: dict[tuple[int, str], Any] = {}
     seconds: dict[str, float] = {}
     account = _Account(progress)
@@ -188,7 +206,7 @@ def evaluate(
             for number, one in enumerate(asked):
                 why = _cannot_be_asked(one, backend)
                 if why is not None:
-                    absent.append(_absent(one, model.name, why))
+                    absent.append(_absent(one.job, model.name, why))
                     account.skip(one.replies)
                     continue
                 hear = account.listener()
@@ -261,9 +279,8 @@ class _Account:
 
 def _prepare(request: Request, job: Job) -> Asked:
     task = job.task
-    missing = [need for need in task.needs() if getattr(request.services, need) is None]
-    if missing:
-        raise UsageError(f"task {task.name} needs a {' and a '.join(missing)}: give --{' and --'.join(missing)}")
+    if lacks := _lacks(request, job):
+        raise UsageError(f"task {task.name} {lacks}")
     if job.language not in task.languages:
         raise UsageError(f"task {task.name} has no items in {job.language!r}; it has {', '.join(task.languages)}")
     items = task.items(job.language, limit=job.limit, seed=request.seed)
@@ -281,14 +298,20 @@ def _prepare(request: Request, job: Job) -> Asked:
     return Asked(job, tuple(items), sampling)
 
 
+def _lacks(request: Request, job: Job) -> str:
+    """The services that a job needs and has not, with what to do; "" if none."""
+    missing = [need for need in job.task.needs() if getattr(request.services, need) is None]
+    return f"needs {' and '.join(map(_SERVICES.__getitem__, missing))}" if missing else ""
+
+
 def _cannot_be_asked(asked: Asked, backend: Backend) -> str | None:
     if any(item.mode == "likelihood" for item in asked.items) and not isinstance(backend, LikelihoodBackend):
         return f"needs likelihoods, which a {backend.info.kind} model does not give"
     return None
 
 
-def _absent(asked: Asked, model: str, why: str) -> AbsentRow:
-    return AbsentRow(task=asked.job.task.name, language=asked.job.language, model=model, why=why)
+def _absent(job: Job, model: str, why: str) -> AbsentRow:
+    return AbsentRow(task=job.task.name, language=job.language, model=model, why=why)
 
 
 def _mark(
@@ -481,11 +504,11 @@ def _warnings(blocks: Sequence[Block], failures: Sequence[FailureRow], infos: Ma
     for block in blocks:
         clusters = len({cluster_of(one) for listed in block.marked.values() for one in listed})
         if 0 < clusters < FEW and not block.rider:
-            points = 100 * smallest_detectable_rate(clusters)
-            found.append(
-                f"{block.task} ({block.language}): independent items: {clusters}; if two models differ in"
-                f" {100 * DISCORDANT:.0f} % of them, differences under {points:.0f} points do not show"
-            )
+            line = f"{block.task} ({block.language}): independent items: {clusters}"
+            if any(metric.primary and metric.kind == "rate" for metric in block.metrics):
+                points = 100 * smallest_detectable_rate(clusters)
+                line += f"; if two models differ in {100 * DISCORDANT:.0f} %, less than {points:.0f} points do not show"
+            found.append(line)
     forms = {without_folder(info.prompt_form) for info in infos.values()}
     if len(forms) > 1:
         found.append(f"the models were asked in different prompt forms: {', '.join(sorted(forms))}")
