@@ -14,9 +14,10 @@ from chatvector.errors import DamagedFile, InputError, MissingInput, Unsupported
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.records import marked_of, read_lines, rider_marked_of
 from chatvector.evaluate.results import FigureRow, Results, read_results
-from chatvector.evaluate.run import Evaluation, Job, Request, evaluate, without_folder
+from chatvector.evaluate.run import Evaluation, Job, Request, evaluate
 from chatvector.evaluate.statistics.paired import newcombe, sign_flip
 from chatvector.evaluate.statistics.rates import clustered_rate
+from chatvector.evaluate.summary import without_folder
 from chatvector.evaluate.task import Item, Services
 from chatvector.runtime.backend import Prompt
 from small_tasks import CAPITALS, Capitals, Reading, Scripted, Shouting, Surprise, knows, model
@@ -270,6 +271,18 @@ def test_half_a_surrogate_pair_is_written_and_read(tmp_path: Path) -> None:
 def test_bad_requests(change: dict[str, Any], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         evaluate(replace(request(BASE), **change))
+
+
+def test_what_came_with_a_suite_and_lacks_a_service_is_absent() -> None:
+    judged = Job(Capitals(name="judged", services=("judge",)), "en", asked_for=False)
+    results = evaluate(replace(request(BASE, MERGED), jobs=(judged, Job(Capitals(), "en")))).results
+    assert [(row.task, row.model, row.why) for row in results.absent] == [
+        ("judged", "base", "needs a judge: give --judge"),
+        ("judged", "merged", "needs a judge: give --judge"),
+    ]
+    assert [task.name for task in results.tasks] == ["capitals", "shouting"]
+    with pytest.raises(UsageError, match="nothing to evaluate: judged needs a judge: give --judge"):
+        evaluate(replace(request(BASE), jobs=(judged,)))
 
 
 def test_items_with_the_same_id_are_refused() -> None:
