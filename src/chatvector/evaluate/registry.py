@@ -22,6 +22,9 @@ from chatvector.evaluate.task import Language, Rider, Task
 GROUP = "chatvector.tasks"
 """Entry points that other packages offer tasks by."""
 
+HARNESS = "lm-eval:"
+"""Begins the names of lm-evaluation-harness's tasks."""
+
 LANGUAGES: tuple[Language, ...] = ("en", "ko", "zh-Hant", "zh-Hans", "ja")
 """What the tasks together speak; each says for itself which of them."""
 
@@ -118,12 +121,15 @@ class Registry:
         return jobs
 
     def by_name(self, name: str) -> list[Task]:
-        """The task of that name, or those of a Python file (a path that ends with `.py`), or of another package.
+        """The task of that name, or those of a Python file (a path that ends with `.py`), of lm-evaluation-harness
+        (`lm-eval:NAME`), or of another package.
 
         Raises UsageError with the choices, MissingInput and DamagedFile for a file that is not there or has no task.
         """
         if name.endswith(".py"):
             return from_file(Path(name))
+        if name.startswith(HARNESS):
+            return from_harness(name.removeprefix(HARNESS))
         own = [entry.name for entry in self.tasks]
         offered = [] if name in own else list(entry_points(group=GROUP))
         for entry in offered:
@@ -145,6 +151,22 @@ class Registry:
 
     def _entry(self, name: str) -> Entry:
         return next(entry for entry in self.tasks if entry.name == name)
+
+
+def from_harness(name: str) -> list[Task]:
+    """The tasks of lm-evaluation-harness that a name stands for: a named set (`korea`, `taiwan`), a group (one task of
+    ours), a task, or the path of a task's YAML file. Raises MissingExtra without it, UsageError for an unknown name."""
+    from chatvector.evaluate.harness.group import HarnessGroup
+    from chatvector.evaluate.harness.library import task_names
+    from chatvector.evaluate.harness.sets import SETS
+    from chatvector.evaluate.harness.task import HarnessTask
+
+    given = SETS[name].tasks if name in SETS else (name,)
+    found: list[Task] = []
+    for each in given:
+        members = tuple(HarnessTask(one) for one in task_names(each))
+        found.append(members[0] if len(members) == 1 else HarnessGroup(each, members))
+    return found
 
 
 def from_file(path: Path) -> list[Task]:
