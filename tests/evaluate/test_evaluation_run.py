@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from chatvector.errors import DamagedFile, InputError, MissingInput, UnsupportedFormat, UsageError
+from chatvector.errors import (
+    DamagedFile,
+    HubError,
+    InputError,
+    MissingExtra,
+    MissingInput,
+    UnsupportedFormat,
+    UsageError,
+)
+from chatvector.evaluate import run
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.records import marked_of, read_lines, rider_marked_of
 from chatvector.evaluate.results import FigureRow, Results, read_results
@@ -169,6 +178,41 @@ def test_marking_again_needs_no_replies_again(tmp_path: Path) -> None:
         results = evaluate(Request((model(backend),), (Job(Lenient(), "en"),)), cache=cache).results
     assert len(backend.asked) == 12
     assert figure(results, "capitals", "accuracy", "first").value == 1
+
+
+def test_a_run_that_broke_off_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
+    def gone(_prompt: Prompt) -> str:
+        raise HubError("the server does not answer")
+
+    first, second = Scripted("first", knows("France")), Scripted("second", gone)
+    asked = replace(request(first, second), jobs=(Job(Capitals(), "en"),))
+    with Cache(tmp_path / "cache.jsonl") as cache, pytest.raises(HubError, match="does not answer"):
+        evaluate(asked, cache=cache)
+    second.say = knows("Peru")
+    with Cache(tmp_path / "cache.jsonl") as cache:
+        went_on = evaluate(asked, cache=cache)
+    assert len(first.asked) == 12
+    whole = evaluate(asked)
+    for one in (went_on, whole):
+        assert one.results.model_copy(update={"run": {}}).text() == whole.results.model_copy(update={"run": {}}).text()
+        assert one.items == whole.items
+
+
+def test_a_changed_model_never_meets_an_old_reply(tmp_path: Path) -> None:
+    with Cache(tmp_path / "cache.jsonl") as cache:
+        evaluate(request(Scripted("before", knows())), cache=cache)
+        after = Scripted("after", knows(*CAPITALS))
+        results = evaluate(request(after), cache=cache).results
+    assert len(after.asked) == 12
+    assert figure(results, "capitals", "accuracy", "after").value == 1
+
+
+def test_missing_libraries_are_named_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = Scripted("silent", knows())
+    monkeypatch.setattr(run, "find_spec", lambda name: None if name == "lingua" else object())
+    with pytest.raises(MissingExtra, match=r"An evaluation needs an optional part: pip install 'chatvector\[eval\]'"):
+        evaluate(request(silent))
+    assert not silent.asked
 
 
 def test_progress_counts_every_reply() -> None:

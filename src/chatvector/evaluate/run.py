@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any, Protocol
 
-from chatvector.errors import InputError, UsageError, first_five
+from chatvector.errors import InputError, MissingExtra, UsageError, first_five
 from chatvector.evaluate import conversation
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.conversation import ask
@@ -169,11 +170,13 @@ def evaluate(
 ) -> Evaluation:
     """Ask every model every item, mark the replies, and add up.
 
-    Raises UsageError where a task needs a service that was not given, InputError where a task has no items, and what
-    models and services raise. What a model cannot be asked (likelihoods of a server) is listed as absent, and answers
-    that fail are listed as failures; neither counts as a miss.
+    Raises MissingExtra without scipy or Lingua, UsageError where a task needs a service that was not given, InputError
+    where a task has no items, and what models and services raise. What a model cannot be asked (likelihoods of a
+    recording) is listed as absent, and answers that fail are listed as failures; neither counts as a miss.
     """
     started = time.time()
+    if any(find_spec(name) is None for name in ("scipy", "lingua")):
+        raise MissingExtra("eval", "An evaluation")
     # 1. Items, before any model is loaded: what cannot be asked or marked stops the run now.
     left_out = [(job, why) for job in request.jobs if not job.asked_for and (why := _lacks(request, job))]
     jobs = [job for job in request.jobs if job.asked_for or not _lacks(request, job)]
