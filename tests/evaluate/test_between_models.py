@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from scripted_backend import ScriptedBackend
 
 from chatvector.errors import UsageError
+from chatvector.evaluate.judge.labels import Labels, read_labels
 from chatvector.evaluate.judge.model_judge import ModelJudge
 from chatvector.evaluate.judge.rule_judge import RuleJudge
 from chatvector.evaluate.run import Evaluation, Job, Request, evaluate
@@ -30,6 +34,7 @@ def knows_it(prompt: Prompt) -> str:
 
 PERFECT, SILLY = Scripted("perfect", knows_it), Scripted("silly", lambda _: "I like trains.")
 ASKED = OpenTask(systems=("without",))
+ITEMS = ASKED.items("en", limit=24, seed=0)
 
 
 def run(*jobs: Job, services: Services) -> Evaluation:
@@ -56,6 +61,48 @@ def test_scores_and_preferences_in_one_run(tmp_path: Path) -> None:
     assert found.results.services["judge"]["status"] == "rules, no judgement: for tests"
     save(found, tmp_path / "out", overwrite=False)
     assert '"preferred": 1.0' in (tmp_path / "out" / "items" / "open-pairs.en.jsonl").read_text("utf-8")
+
+
+def people(tmp_path: Path, count: int, label: Callable[[int], object]) -> Labels:
+    rows = [{"id": f"{item.id}", "model": "perfect", "label": label(n)} for n, item in enumerate(ITEMS[:count])]
+    path = tmp_path / "labels.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return read_labels(path)
+
+
+def test_labels_validate_a_judge(tmp_path: Path) -> None:
+    request = Request(
+        (model(SILLY), model(PERFECT)), (Job(ASKED, "en", 24),), services=Services(judge=judge_by_length())
+    )
+    plain = evaluate(request)
+    assert plain.results.services["judge"]["status"] == "unvalidated"
+    assert "judge judge: unvalidated (--judge-labels validates one)" in plain.results.warnings
+    lengths = [len(item.expect["references"][-1]) % 10 + 1 for item in ITEMS]
+    found = evaluate(replace(request, judge_labels=people(tmp_path, 22, lengths.__getitem__)))
+    judge = found.results.services["judge"]
+    assert judge["status"] == "validated"
+    assert judge["validated"] == {"labels": 22, "unread": 0, "spearman": pytest.approx(1), "kappa": 1}
+    assert not any("unvalidated" in line for line in found.results.warnings)
+    few = evaluate(replace(request, judge_labels=people(tmp_path, 5, lengths.__getitem__)))
+    assert few.results.services["judge"]["status"] == "unvalidated"
+    assert any("5 labels have a verdict that was read, and 20 are needed" in line for line in few.results.warnings)
+
+
+def judge_by_length() -> ModelJudge:
+    """Gives the last digit of a reply's length, and nothing readable to the silly one."""
+
+    def say(prompt: Prompt) -> str:
+        text = prompt.messages[-1][1]
+        reply = text.split("Reply to be judged ====================\n")[1].split("\n\n====")[0]
+        return "hm" if "trains" in reply else f"[[{len(reply) % 10 + 1}]]"
+
+    return ModelJudge(ScriptedBackend(say, model="judge"))
+
+
+def test_verdicts_that_were_not_read_are_a_warning() -> None:
+    found = run(Job(ASKED, "en", 3), services=Services(judge=judge_by_length()))
+    assert "open (en), silly: verdicts that could not be read: 3 of 3" in found.results.warnings
+    assert values(found, "open", "gated")["silly"] is None
 
 
 def test_the_judge_is_not_judged() -> None:

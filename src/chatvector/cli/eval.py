@@ -120,6 +120,14 @@ def evaluate(
             metavar="URL|MODEL", help="Marks open replies: any chat model (docs/tasks/open.md).", show_default=False
         ),
     ] = None,
+    judge_labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="People's labels of replies: does the judge agree (docs/tasks/open.md)?",
+            show_default=False,
+        ),
+    ] = None,
     judge_itself: Annotated[
         bool, typer.Option("--judge-itself", help="Let a model judge its own replies; recorded.")
     ] = False,
@@ -186,6 +194,7 @@ def evaluate(
     from chatvector.errors import UsageError, VerificationFailed, first_five
     from chatvector.evaluate.gates import judge as judge_gates
     from chatvector.evaluate.gates import parse_gate
+    from chatvector.evaluate.judge.labels import read_labels
     from chatvector.evaluate.opening import Kind, Loading, template_from
     from chatvector.evaluate.opening import models as open_models
     from chatvector.evaluate.registry import LANGUAGES
@@ -215,6 +224,9 @@ def evaluate(
         key_variable=key_variable,
     )
     plain = replace(loading, template=None, server=None)
+    if judge_labels is not None and judge is None:
+        raise UsageError("--judge-labels: of which judge? give --judge")
+    people = None if judge_labels is None else read_labels(judge_labels)
     wanted = Wanted(
         toxicity=toxicity,
         labels=_pairs("--toxicity-label", toxicity_label or []),
@@ -234,6 +246,7 @@ def evaluate(
         reference=reference,
         true_chat=true_chat,
         samples=samples,
+        judge_labels=people,
         overrides=_overrides(max_new_tokens, template_argument or []),
         limit=limit,
         suite=suite,

@@ -18,6 +18,8 @@ from chatvector.errors import InputError, MissingExtra, UsageError, first_five
 from chatvector.evaluate import conversation
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.conversation import ask
+from chatvector.evaluate.judge.labels import Labels
+from chatvector.evaluate.judge.remarks import with_remarks
 from chatvector.evaluate.machine import run_record
 from chatvector.evaluate.records import Riders, lines, rider_answers
 from chatvector.evaluate.results import AbsentRow, Results
@@ -88,6 +90,7 @@ class Request:
         reference: name of the model that the others are compared with; None: the first, if there are several.
         true_chat: name of a model really trained to chat in the language, whose gain is to be recovered.
         samples: replies an item for every chat and continuation task; None: as each task says.
+        judge_labels: people's, of replies that the judge marks.
         overrides: fields of `Sampling` that replace every task's own.
         limit, suite: for the record.
     """
@@ -100,6 +103,7 @@ class Request:
     true_chat: str | None = None
     samples: int | None = None
     services: Services = field(default_factory=Services)
+    judge_labels: Labels | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     limit: int | None = None
     suite: str | None = None
@@ -227,6 +231,7 @@ def evaluate(
     # 4. Statistics.
     begun = time.monotonic()
     results = assemble(request, asked, blocks, rider_blocks, infos, absent)
+    results = with_remarks(results, blocks, request.judge_labels)
     seconds["statistics"] = round(time.monotonic() - begun, 3)
 
     # 5. Results and items; this machine's part last.
