@@ -175,7 +175,7 @@ def evaluate(
         bool, typer.Option("--strict-gates", help="--require counts the near end of the interval, not the figure.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Write results.json and items into this new directory.", show_default=False)
+        Path | None, typer.Option(help="Write results, items and a report into this new directory.", show_default=False)
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results in --out.")] = False,
     cache: Annotated[
@@ -198,6 +198,7 @@ def evaluate(
     from chatvector.evaluate.opening import Kind, Loading, template_from
     from chatvector.evaluate.opening import models as open_models
     from chatvector.evaluate.registry import LANGUAGES
+    from chatvector.evaluate.report import write_report
     from chatvector.evaluate.run import Evaluation, Request
     from chatvector.evaluate.run import evaluate as run
     from chatvector.evaluate.saving import open_cache, refuse_unwritable, save
@@ -265,6 +266,7 @@ def evaluate(
     results = found.results.model_copy(update={"gates": judged})
     if out is not None:
         save(Evaluation(results, found.items), out, overwrite=overwrite)
+        write_report(out, out)
     console.result(results.model_dump(mode="json"), _text(results, out))
     missed = [row for row in results.gates if not row.passed]
     if missed:
@@ -332,7 +334,7 @@ def _text(results: Results, out: Path | None) -> str:
         for row in results.gates
     ]
     if out is not None:
-        lines.append(f"{out}: results.json, and prompts, replies and marks in items/")
+        lines.append(f"{out}: report.html, report.md, results.json; prompts, replies and marks in items/")
     return "\n\n".join([*parts, "\n".join(lines)] if lines else parts)
 
 

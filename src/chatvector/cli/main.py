@@ -25,6 +25,7 @@ from chatvector.cli import (
     inspect,
     plan,
     push,
+    report,
     run,
     verify,
 )
@@ -72,6 +73,7 @@ verify.register(app)
 doctor.register(app)
 eval.register(app)
 compare.register(app)
+report.register(app)
 
 
 class Interrupted(BaseException):

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A report as one HTML file: style and pictures inside, no script, no request to anywhere.
+
+Everything is escaped by the template engine; what is markup already (our own style and pictures) says so by its type.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chatvector.evaluate.report.blocks import Report, Table
+from chatvector.evaluate.report.characters import visible
+from chatvector.evaluate.report.picture import svg
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+HERE = Path(__file__).parent
+
+
+def html(report: Report, version: str) -> str:
+    """The page. Raises MissingExtra where there are charts and matplotlib is not installed."""
+    from markupsafe import Markup
+
+    style = Markup((HERE / "report.css").read_text("utf-8"))
+
+    def picture(chart: Any) -> Markup:
+        return Markup(svg(chart))
+
+    return _template().render(report=report, version=version, style=style, picture=picture, spans=spans, anchor=anchor)
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def fit(value: Any) -> Any:
+        """Every text that is written goes through here, before it is escaped."""
+        return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    engine = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=fit,
+    )
+    return engine.get_template("report.html.j2")
+
+
+def spans(table: Table) -> list[list[int]]:
+    """For each row, over how many rows its label cells reach; 0 where the one above covers it."""
+    found = [[1] * table.labels for _ in table.rows]
+    for column in range(table.labels - 1):
+        start = 0
+        for at in range(1, len(table.rows)):
+            # A cell is joined only where everything to its left is.
+            if table.rows[at][: column + 1] == table.rows[start][: column + 1]:
+                found[start][column] += 1
+                found[at][column] = 0
+            else:
+                start = at
+    return found
+
+
+def anchor(text: str) -> str:
+    """An id of letters, digits and hyphens."""
+    return re.sub(r"[^\w-]+", "-", visible(text)).strip("-") or "part"

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model card and the hub take from an evaluation: a section to paste, `model-index`, `.eval_results` entries.
+
+Two formats, of the hub's documentation in 2026 (hub-docs `eval-results.md`; `EvalResult` and `EvalResultEntry` of
+huggingface_hub): `model-index` in the card's front matter takes any task. `.eval_results/*.yaml` takes results on data
+sets that the hub lists as benchmarks only, each by `dataset.id` and the `task_id` of the data set's own `eval.yaml`;
+which those are is the user's to say, and nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chatvector.errors import UsageError
+from chatvector.evaluate.report.blocks import Table
+from chatvector.evaluate.report.view import View, label
+from chatvector.evaluate.report.wording import finding, shown, titled
+from chatvector.evaluate.results import FigureRow, MetricRow, TaskRow
+from chatvector.provenance.card import to_yaml
+
+_BENCHMARK = re.compile(
+    r"(?P<task>[^/=]+)(/(?P<metric>[^=]+))?=(?P<dataset>[\w.-]+/[\w.-]+):(?P<id>[\w.-]+)(@(?P<revision>[0-9a-f]{7,40}))?"
+)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A task of ours that is a benchmark of the hub; `metric` None: the task's first primary one."""
+
+    task: str
+    metric: str | None
+    dataset: str
+    task_id: str
+    revision: str | None = None
+
+
+def parse_benchmark(text: str) -> Benchmark:
+    """`TASK[/METRIC]=OWNER/DATASET:TASK_ID[@REVISION]`. Raises UsageError."""
+    match = _BENCHMARK.fullmatch(text)
+    if match is None:
+        raise UsageError(f"--benchmark {text}: write TASK[/METRIC]=OWNER/DATASET:TASK_ID, the id as in its eval.yaml")
+    return Benchmark(match["task"], match["metric"], match["dataset"], match["id"], match["revision"])
+
+
+def card_table(view: View, model: str) -> Table:
+    """Primary figures of a model, and what is known of their difference to the reference."""
+    rows = []
+    reference = view.results.reference
+    compared = reference is not None and reference != model
+    for task, metric in view.headline():
+        row = view.figure(task, metric.name, model)
+        if row is None:
+            continue
+        cells = [label(task), titled(metric), view.cell(task, metric, model), str(row.n)]
+        if compared:
+            difference = view.difference(task, metric.name, model)
+            cells.append(
+                "–"
+                if difference is None
+                else f"{finding(difference)}: "
+                + shown(difference.value, difference.low, difference.high, metric.unit, signed=True)
+            )
+        rows.append(tuple(cells))
+    columns = ("task", "figure", "value (95 % interval)", "n", *([f"against {reference}"] if compared else []))
+    return Table(f"Evaluation of {model}", columns, tuple(rows), labels=2)
+
+
+def model_index(view: View, model: str) -> dict[str, Any]:
+    """`model-index` of the card's front matter: the model's primary figures, one entry a task and language."""
+    found: list[dict[str, Any]] = []
+    for task in view.results.tasks:
+        metrics = [
+            {"type": metric.name, "value": _value(row, metric), "name": titled(metric)}
+            for one, metric in view.headline()
+            if one is task and (row := view.figure(task, metric.name, model)) is not None
+        ]
+        if metrics:
+            found.append(
+                {
+                    "task": {"type": "text-generation", "name": "Text Generation"},
+                    "dataset": {
+                        "name": f"chatvector {label(task)}, version {task.version}",
+                        "type": f"chatvector-{task.name}",
+                        "config": task.language,
+                    },
+                    "metrics": metrics,
+                }
+            )
+    return {"model-index": [{"name": model, "results": found}]}
+
+
+def eval_results(view: View, model: str, benchmarks: Sequence[Benchmark]) -> list[dict[str, Any]]:
+    """Entries of `.eval_results/*.yaml` for tasks that the user says are benchmarks of the hub.
+
+    Raises UsageError for a task or metric that is not in the results.
+    """
+    found: list[dict[str, Any]] = []
+    for one in benchmarks:
+        tasks = [task for task in view.results.tasks if task.name == one.task]
+        if not tasks:
+            there = ", ".join(dict.fromkeys(task.name for task in view.results.tasks))
+            raise UsageError(f"--benchmark {one.task}: no such task here; there are {there}")
+        for task in tasks:
+            metric = next((each for each in task.metrics if each.name == (one.metric or _first(task).name)), None)
+            if metric is None:
+                names = ", ".join(each.name for each in task.metrics)
+                raise UsageError(f"--benchmark {one.task}/{one.metric}: no such metric here; there are {names}")
+            row = view.figure(task, metric.name, model)
+            if row is not None:
+                found.append(_entry(view, one, metric, row))
+    return found
+
+
+def _entry(view: View, one: Benchmark, metric: MetricRow, row: FigureRow) -> dict[str, Any]:
+    dataset = {"id": one.dataset, "task_id": one.task_id}
+    if one.revision is not None:
+        dataset["revision"] = one.revision
+    started = view.results.run.get("started")
+    interval = shown(row.value, row.low, row.high, metric.unit)
+    notes = f"{titled(metric)}: {interval}, n = {row.n}; chatvector {view.results.chatvector} {row.task} ({row.language})"
+    return {
+        "dataset": dataset,
+        "value": _value(row, metric),
+        **({"date": started} if started else {}),
+        "notes": notes,
+    }
+
+
+def _first(task: TaskRow) -> MetricRow:
+    return next((metric for metric in task.metrics if metric.primary), task.metrics[0])
+
+
+def _value(row: FigureRow, metric: MetricRow) -> float:
+    """Shares in percent, as leaderboards have them."""
+    value = row.value or 0.0
+    return round(100 * value, 2) if metric.unit == "share" else value
+
+
+def yaml_of(document: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
+    """As YAML, keys in their order."""
+    if isinstance(document, Mapping):
+        return to_yaml(document)
+    import yaml
+
+    return yaml.safe_dump(list(document), sort_keys=False, allow_unicode=True, width=1000)

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Charts as SVG that stands in a page and takes its colours from it, in a light and in a dark theme. Needs `[plot]`.
+
+Colours are Okabe and Ito's, which most people tell apart, and every model has a mark and a line of its own besides.
+matplotlib draws with stand-ins that are replaced by the page's custom properties (`--c0` … `--line`). The same figures
+make the same bytes. Models are named where their lines end, in the colour of the text, which is readable anywhere.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from chatvector.errors import MissingExtra
+from chatvector.evaluate.report.blocks import Curves, Forest, Series
+from chatvector.evaluate.report.characters import clipped
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Stand-ins: each occurs nowhere else in what matplotlib writes.
+SERIES = ("#0172b1", "#d65e01", "#019e74", "#cd79a6", "#9a6b01", "#57b4e8")
+TEXT, LINE, GROUND = "#010203", "#d1d2d3", "#fefdfc"
+PAGE = {TEXT: "currentColor", LINE: "var(--line)", GROUND: "var(--ground)"} | {
+    colour: f"var(--c{number})" for number, colour in enumerate(SERIES)
+}
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+STROKES = ("-", "--", "-.", ":", (0, (6, 1.5)))
+WIDTH = 5.0
+"""Inches, 72 units of the picture each: as wide as a phone's page, so that letters keep their size there."""
+NAME = 16
+"""Letters of a model's name in a chart."""
+
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.color": TEXT,
+    "axes.labelcolor": TEXT,
+    "axes.edgecolor": TEXT,
+    "xtick.color": TEXT,
+    "ytick.color": TEXT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+}
+
+
+def require_plot() -> None:
+    """Raise MissingExtra without matplotlib."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("plot", "Drawing a report's charts") from error
+
+
+def svg(chart: Curves | Forest) -> str:
+    """The chart as an `svg` element with title and description. Raises MissingExtra."""
+    require_plot()
+    import matplotlib
+
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": chart.id}), warnings.catch_warnings():
+        # The page's own fonts draw the letters; matplotlib's only measures them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        figure = _curves(chart) if isinstance(chart, Curves) else _forest(chart)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return _for_page(buffer.getvalue(), chart)
+
+
+def _for_page(text: str, chart: Curves | Forest) -> str:
+    """Without the file's own head, metadata and style sheet, which are no part of a page."""
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<style .*?</style>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
+    for stand_in, colour in PAGE.items():
+        text = text.replace(stand_in, colour)
+    text = text.replace("font: 10px 'DejaVu Sans'", "font-size: 10px").replace("'DejaVu Sans'", "sans-serif")
+    # Ids of two charts must not meet.
+    text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{re.escape(chart.id)}-", text)
+    box = re.search(r'viewBox="[^"]*"', text)
+    assert box is not None
+    head = (
+        f'<svg {box[0]} role="img" aria-labelledby="{chart.id}-title {chart.id}-desc">'
+        f'<title id="{chart.id}-title">{escape(chart.caption)}</title>'
+        f'<desc id="{chart.id}-desc">{escape(chart.description)}</desc>'
+    )
+    return head + text[text.index(">") + 1 :].strip()
+
+
+def _look(series: Series) -> dict[str, Any]:
+    """Colour and mark of a model."""
+    number = series.number
+    return {"color": SERIES[number % len(SERIES)], "marker": MARKS[number % len(MARKS)]}
+
+
+def _figure(height: float) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.add_subplot()
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _curves(chart: Curves) -> Figure:
+    height = 3.1
+    figure, axes = _figure(height)
+    figure.subplots_adjust(left=0.12, right=0.73, top=0.95, bottom=0.17)
+    places = sorted({point.x for series in chart.series for point in series.points})
+    width = (places[-1] - places[0]) or 1
+    for order, series in enumerate(chart.series):
+        # Beside each other, so that intervals do not cover each other.
+        shift = (order - (len(chart.series) - 1) / 2) * width * 0.012
+        xs = [point.x + shift for point in series.points]
+        look = _look(series)
+        stroke = STROKES[series.number % len(STROKES)]
+        axes.plot(xs, [point.value for point in series.points], linestyle=stroke, markersize=5, linewidth=1.5, **look)
+        for x, point in zip(xs, series.points, strict=True):
+            if point.low is not None and point.high is not None:
+                axes.plot([x, x], [point.low, point.high], color=look["color"], linewidth=1)
+    if chart.percent:
+        axes.set_ylim(-4, 104)
+        axes.set_yticks([0, 25, 50, 75, 100], ["0 %", "25", "50", "75", "100 %"])
+    else:
+        axes.margins(y=0.08)
+    axes.set_xticks(places, [f"{place:g}" for place in places])
+    axes.set_xlabel(chart.x_title)
+    axes.grid(axis="y", color=LINE, linewidth=0.7)
+    axes.tick_params(length=3)
+    _name_ends(axes, chart.series)
+    return figure
+
+
+def _name_ends(axes: Axes, series: tuple[Series, ...]) -> None:
+    """Names to the right, at the height where the lines end, moved apart where they would meet."""
+    low, high = axes.get_ylim()
+    step = (high - low) * 0.075
+    ends = sorted(((one.points[-1].value, one) for one in series), key=lambda pair: (pair[0], -pair[1].number))
+    heights: list[float] = []
+    for value, _ in ends:
+        heights.append(max(value, heights[-1] + step) if heights else value)
+    over = heights[-1] - max(high - step / 2, ends[-1][0])
+    heights = [height - max(over, 0) for height in heights]
+    for (value, one), height in zip(ends, heights, strict=True):
+        at = (1.05, height)
+        look = _look(one)
+        frame = axes.get_yaxis_transform()
+        axes.plot([1.0, 1.03], [value, height], color=LINE, linewidth=0.7, transform=frame, clip_on=False)
+        axes.plot([at[0]], [height], transform=frame, clip_on=False, markersize=5, linestyle="none", **look)
+        axes.text(1.085, height, clipped(one.name, NAME), transform=frame, va="center", fontsize=9)
+
+
+def _forest(chart: Forest) -> Figure:
+    lines = sum(1 + len(series) for _, series in chart.groups)
+    height = 0.19 * lines + 0.09 * len(chart.groups) + 0.6
+    figure, axes = _figure(height)
+    figure.subplots_adjust(left=0.25, right=0.97, top=1 - 0.08 / height, bottom=0.5 / height)
+    y, top = 0.0, 0.0
+    for title, members in chart.groups:
+        axes.text(
+            -0.33,
+            y,
+            clipped(title, 62),
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            fontsize=9,
+            # The zero line does not run through the words.
+            bbox={"facecolor": GROUND, "edgecolor": "none", "pad": 1},
+        )
+        y -= 1
+        for series in members:
+            (point,) = series.points
+            look = _look(series)
+            if point.low is not None and point.high is not None:
+                axes.plot([point.low, point.high], [y, y], color=look["color"], linewidth=1.5)
+            axes.plot([point.value], [y], markersize=5, linestyle="none", **look)
+            name = clipped(series.name, 13)
+            axes.text(-0.02, y, name, transform=axes.get_yaxis_transform(), va="center", ha="right", fontsize=8.5)
+            y -= 1
+        y -= 0.45
+    axes.axvline(0, color=TEXT, linewidth=0.8)
+    axes.set_ylim(y + 0.7, top + 0.7)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x", color=LINE, linewidth=0.7)
+    axes.set_xlabel(clipped(chart.x_title, 60), fontsize=9)
+    axes.tick_params(length=3)
+    return figure

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results by what is looked for: a metric of a task of a model, over all items or one part of a facet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from chatvector.evaluate.report.wording import NONE, primary, shown
+from chatvector.evaluate.results import DifferenceRow, FigureRow, MetricRow, Results, TaskRow
+
+Part = tuple[str | None, str | None]
+"""Facet and its value; twice None for all items."""
+ALL: Part = (None, None)
+Key = tuple[str, str, str, str, Part]
+
+
+@dataclass(frozen=True)
+class View:
+    """Look-ups in a results file."""
+
+    results: Results
+
+    @property
+    def names(self) -> list[str]:
+        """Of the models, in the command's order."""
+        return [model.name for model in self.results.models]
+
+    @property
+    def compared(self) -> list[str]:
+        """Names of the models that are compared with the reference, candidates first."""
+        others = [model for model in self.results.models if model.part != "reference"]
+        return [model.name for model in sorted(others, key=lambda model: model.part != "candidate")]
+
+    @property
+    def candidates(self) -> list[str]:
+        """Names of the candidates; of a single model, its own."""
+        return [model.name for model in self.results.models if model.part == "candidate"] or self.names[:1]
+
+    @cached_property
+    def _figures(self) -> dict[Key, FigureRow]:
+        return {
+            (row.task, row.language, row.metric, row.model, (row.facet, row.facet_value)): row
+            for row in self.results.figures
+        }
+
+    @cached_property
+    def _differences(self) -> dict[tuple[str, str, str, str], DifferenceRow]:
+        return {(row.task, row.language, row.metric, row.model): row for row in self.results.differences}
+
+    @cached_property
+    def _parts(self) -> dict[tuple[str, str, str], dict[str, list[str]]]:
+        found: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+        for row in self.results.figures:
+            if row.facet is not None and row.facet_value is not None:
+                values = found.setdefault((row.task, row.language, row.metric), {}).setdefault(row.facet, [])
+                if row.facet_value not in values:
+                    values.append(row.facet_value)
+        return found
+
+    def figure(self, task: TaskRow, metric: str, model: str, part: Part = ALL) -> FigureRow | None:
+        """None where the model was not asked, or has no figure."""
+        row = self._figures.get((task.name, task.language, metric, model, part))
+        return None if row is None or row.value is None else row
+
+    def asked(self, task: TaskRow, metric: str, model: str) -> FigureRow | None:
+        """The row over all items, with or without a value."""
+        return self._figures.get((task.name, task.language, metric, model, ALL))
+
+    def difference(self, task: TaskRow, metric: str, model: str) -> DifferenceRow | None:
+        """Model minus reference."""
+        return self._differences.get((task.name, task.language, metric, model))
+
+    def facets(self, task: TaskRow, metric: str) -> dict[str, list[str]]:
+        """Facets that the metric is split by, with their values in order."""
+        return self._parts.get((task.name, task.language, metric), {})
+
+    def cell(self, task: TaskRow, metric: MetricRow, model: str, part: Part = ALL) -> str:
+        """The figure with its interval, `–` without a figure."""
+        row = self.figure(task, metric.name, model, part)
+        return NONE if row is None else shown(row.value, row.low, row.high, metric.unit)
+
+    def count(self, task: TaskRow, metric: MetricRow, part: Part = ALL) -> str:
+        """Marks that the figures were computed from: `40`, or `38–40` where the models differ."""
+        rows = [self.figure(task, metric.name, name, part) for name in self.names]
+        counts = sorted({row.n for row in rows if row is not None})
+        return NONE if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
+
+    def headline(self) -> Iterator[tuple[TaskRow, MetricRow]]:
+        """The primary metrics of every task that any model has a figure of."""
+        for task in self.results.tasks:
+            for metric in primary(task.metrics):
+                if any(self.asked(task, metric.name, name) for name in self.names):
+                    yield task, metric
+
+    @property
+    def axes(self) -> dict[str, list[TaskRow]]:
+        """Tasks by axis, in the results' order."""
+        found: dict[str, list[TaskRow]] = {}
+        for task in self.results.tasks:
+            found.setdefault(task.axis, []).append(task)
+        return found
+
+
+def label(task: TaskRow) -> str:
+    """`memory (ko)`."""
+    return f"{task.name} ({task.language})"

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How figures are written, and what may be said of them: numbers, intervals, and sentences that they support.
+
+Shares are printed in percent and their differences in points; other units with three digits. A difference is said to be
+there where its p value (corrected by Holm, where it belongs to the family) is below 0.05 and its interval leaves out 0;
+everything else "cannot be told apart", which is no claim that two models are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from chatvector.evaluate.results import DifferenceRow, MetricRow, RecoveryRow, Results
+
+ALPHA = 0.05
+NONE = "–"
+"""Stands where there is no figure."""
+
+Finding = Literal["higher", "lower", "cannot be told apart", "no interval"]
+
+
+def number(value: float, unit: str, *, signed: bool = False) -> str:
+    """`98`, `2.5`, `+7.5`: a share in percent, other units with three digits."""
+    sign = "+" if signed and value else ""
+    if unit == "share":
+        text = f"{100 * value:{sign}.1f}" if abs(value) < 0.0995 and value else f"{100 * value:{sign}.0f}"
+    else:
+        text = f"{value:{sign}.3g}"
+    return text.replace("-", "−")
+
+
+def shown(value: float | None, low: float | None, high: float | None, unit: str, *, signed: bool = False) -> str:
+    """`98 (95–99)`, `+7.5 (−2.5 to +20)`; without an interval the figure alone, without a figure `–`."""
+    if value is None:
+        return NONE
+    if low is None or high is None:
+        return number(value, unit, signed=signed)
+    between = " to " if signed else "–"
+    ends = [number(end, unit, signed=signed) for end in (low, high)]
+    return f"{number(value, unit, signed=signed)} ({ends[0]}{between}{ends[1]})"
+
+
+def titled(metric: MetricRow) -> str:
+    """A metric's title with its unit: `right replies, %`."""
+    return f"{metric.title}, {'%' if metric.unit == 'share' else metric.unit}"
+
+
+def primary(metrics: Sequence[MetricRow]) -> list[MetricRow]:
+    """The primary metrics; of a task without any, the first."""
+    return [one for one in metrics if one.primary] or list(metrics[:1])
+
+
+def p_text(row: DifferenceRow) -> str:
+    """The corrected p value, or the plain one of a metric outside the family."""
+    p = row.p if row.p_holm is None else row.p_holm
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def finding(row: DifferenceRow) -> Finding:
+    """What a difference allows to say."""
+    if row.low is None or row.high is None:
+        return "no interval"
+    p = row.p if row.p_holm is None else row.p_holm
+    if p >= ALPHA or row.low <= 0 <= row.high:
+        return "cannot be told apart"
+    return "higher" if row.value > 0 else "lower"
+
+
+def judged(row: DifferenceRow, metric: MetricRow) -> Literal["better", "worse", "open"]:
+    """Which way a difference is good; "open" where nothing can be said."""
+    found = finding(row)
+    if found not in ("higher", "lower") or metric.better == "neither":
+        return "open"
+    return "better" if found == metric.better else "worse"
+
+
+def verdict(row: DifferenceRow, metric: MetricRow) -> str:
+    """For a table: `higher: better`, `cannot be told apart`, and whether it is shown to be no worse."""
+    found = finding(row)
+    if found in ("higher", "lower"):
+        side = judged(row, metric)
+        return found if side == "open" else f"{found}: {side}"
+    text = str(found)
+    if found == "cannot be told apart" and row.p < ALPHA and row.p_holm is not None and row.p_holm >= ALPHA:
+        text += " once corrected for all figures"
+    if row.not_worse == "not worse":
+        text += f"; shown not to be worse by {amount(metric.margin or 0, metric.unit)}"
+    return text
+
+
+def amount(value: float, unit: str) -> str:
+    """`2 points`, `0.5 nats a byte`."""
+    return f"{100 * value:.3g} points" if unit == "share" else f"{value:.3g} {unit}"
+
+
+def summary(results: Results, model: str) -> list[str]:
+    """What the primary differences of a model to the reference say: the counts, then one sentence a side."""
+    sides: dict[str, list[str]] = {"better": [], "worse": [], "open": [], "none": []}
+    for row in results.differences:
+        metric = results.metric(row.task, row.metric)
+        if row.model != model or not metric.primary:
+            continue
+        name = f"{row.task}/{row.metric} ({row.language})"
+        value = number(row.value, metric.unit, signed=True)
+        value += "" if metric.unit == "share" else f" {metric.unit}"
+        if finding(row) == "no interval":
+            sides["none"].append(name)
+        elif judged(row, metric) == "open":
+            would = "" if row.detectable is None else f" ({amount(row.detectable, metric.unit)} would have shown)"
+            sides["open"].append(f"{name} {value}{would}")
+        else:
+            sides[judged(row, metric)].append(f"{name} {value}")
+    total = sum(map(len, sides.values()))
+    against = f"{model} against {results.reference}"
+    if not total:
+        return [f"{against}: no primary figure was measured on both, so nothing can be said."]
+    better, worse, open_ = (len(sides[side]) for side in ("better", "worse", "open"))
+    lines = [f"{against}: of {total} primary figures {better} are better, {worse} are worse, {open_} cannot be told apart."]
+    said = {
+        "better": "Better",
+        "worse": "Worse",
+        "open": "Cannot be told apart",
+        "none": "Too few items for an interval, so that nothing can be said",
+    }
+    lines += [f"{said[side]}: {', '.join(names)}." for side, names in sides.items() if names]
+    if not better and not worse:
+        lines.append("That no difference was found does not show that there is none.")
+    return lines
+
+
+def recovered(row: RecoveryRow, results: Results) -> str:
+    """The share of the true chat model's gain, or why there is none."""
+    if row.value is None:
+        return "its gain cannot be told from 0"
+    metric = results.metric(row.task, row.metric)
+    if (row.gain < 0) == (metric.better == "higher"):
+        return "none: the true chat model is worse than the reference here"
+    return f"{shown(row.value, row.low, row.high, 'share')} %"
+

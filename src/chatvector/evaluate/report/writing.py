@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a directory of results to the files of a report."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatvector.errors import OutputRefused
+from chatvector.evaluate.records import read_lines
+from chatvector.evaluate.report.characters import visible
+from chatvector.evaluate.report.document import document
+from chatvector.evaluate.report.html import html
+from chatvector.evaluate.report.hub import Benchmark, card_table, eval_results, model_index, yaml_of
+from chatvector.evaluate.report.markdown import markdown, table
+from chatvector.evaluate.report.picture import require_plot
+from chatvector.evaluate.report.samples import Records
+from chatvector.evaluate.report.view import View
+from chatvector.evaluate.results import Results, read_results, results_path
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: names of files in `folder`, and whether texts that may hold harm are in them."""
+
+    folder: Path
+    files: tuple[str, ...]
+    harmful_shown: bool
+
+
+def write_report(
+    place: Path, out: Path, *, reveal: bool = False, benchmarks: Sequence[Benchmark] = ()
+) -> Written:
+    """Write the report of the results at `place` (a directory or its `results.json`) into the directory `out`.
+
+    Files of an earlier report are replaced, each as a whole; nothing else in `out` is touched.
+
+    Raises what `read_results` and `read_lines` raise, UsageError for a benchmark that names nothing, MissingExtra
+    without matplotlib, OutputRefused where nothing can be written.
+    """
+    require_plot()
+    results = read_results(place)
+    files = render(results, read_items(results, results_path(place).parent), reveal=reveal, benchmarks=benchmarks)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            staging = out / f".{name}.partial"
+            staging.write_text(text, "utf-8")
+            os.replace(staging, out / name)
+    except OSError as error:
+        raise OutputRefused(f"{out}: the report cannot be written there: {error.strerror or error}") from error
+    return Written(out, tuple(files), reveal)
+
+
+def read_items(results: Results, folder: Path) -> dict[tuple[str, str], Records]:
+    """Lines of all items files by task and language. Raises MissingInput, DamagedFile."""
+    return {
+        (task.name, task.language): read_lines(folder / task.items_file)
+        for task in results.tasks
+        if task.items_file is not None
+    }
+
+
+def render(
+    results: Results,
+    records: dict[tuple[str, str], Records],
+    *,
+    reveal: bool = False,
+    benchmarks: Sequence[Benchmark] = (),
+) -> dict[str, str]:
+    """Content of the files by name."""
+    report = document(results, records, reveal=reveal, benchmarks=benchmarks)
+    view = View(results)
+    files = {"report.html": html(report, results.chatvector), "report.md": markdown(report)}
+    for name, part in zip(view.candidates, file_names(view.candidates), strict=True):
+        files[f"card.{part}.md"] = _card(view, name)
+        entries = eval_results(view, name, benchmarks)
+        if entries:
+            files[f"eval_results.{part}.yaml"] = yaml_of(entries)
+    return files
+
+
+def file_names(models: Sequence[str]) -> list[str]:
+    """Models' names as parts of file names, each its own: `org/model` is `org-model`."""
+    found: list[str] = []
+    for model in models:
+        name = re.sub(r"[^\w.-]+", "-", visible(model)).strip("-.")[:80] or "model"
+        taken = {one.casefold() for one in found}
+        tries = [name, *(f"{name}-{number}" for number in range(2, len(models) + 1))]
+        found.append(next(one for one in tries if one.casefold() not in taken))
+    return found
+
+
+def _card(view: View, name: str) -> str:
+    """Front matter and section for a model card."""
+    marked = "Measured by chatvector " + view.results.chatvector + ", paired item by item; 95 % intervals."
+    return f"---\n{yaml_of(model_index(view, name))}---\n\n## Evaluation\n\n{table(card_table(view, name))}\n\n{marked}\n"
