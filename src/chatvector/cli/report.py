@@ -16,7 +16,7 @@ EPILOG = examples(
     "chatvector eval before=TARGET after=my-merge -l ko --out results",
     "chatvector report results -o pages",
     "chatvector report results -o reviewers --show-harmful",
-    note="Nothing is measured and no model is asked: the same results give the same files. `eval --out` writes them too."
+    note="No model is asked and nothing measured: the same results give the same files. `eval --out` writes them too."
     " What stands where: docs/report.md.",
 )
 FORMAT = "chatvector-report/1"

@@ -14,7 +14,8 @@ from chatvector.evaluate.task import Item
 def redact(text: str) -> str:
     """`[redacted: 212 characters, 3f9a1c04]`. The eight hexadecimal digits are the beginning of the text's SHA-256, so
     that equal replies are seen to be equal, and one can be found again in the items files."""
-    return f"[redacted: {len(text)} characters, {hashlib.sha256(text.encode()).hexdigest()[:8]}]"
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"[redacted: {len(text)} characters, {digest[:8]}]"
 
 
 def shown(text: str, item: Item, *, reveal: bool = False) -> str:

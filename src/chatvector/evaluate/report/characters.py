@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 KEPT = "\n\t\u200c\u200d\ufe0f\ufe0e"
@@ -25,9 +26,19 @@ def visible(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """All white space as single blanks."""
+    return " ".join(visible(text).split())
+
+
+def anchor(text: str) -> str:
+    """An id of letters, digits and hyphens."""
+    return re.sub(r"[^\w-]+", "-", visible(text)).strip("-") or "part"
+
+
 def clipped(text: str, most: int) -> str:
     """At most so many characters on one line, for a name: `a very long nam…`."""
-    text = " ".join(visible(text).split())
+    text = one_line(text)
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 

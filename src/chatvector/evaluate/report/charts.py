@@ -28,13 +28,13 @@ def forest(view: View) -> Forest | None:
             if row is None:
                 continue
             turn = 100 if metric.better == "higher" else -100
-            ends = None if row.low is None or row.high is None else sorted((turn * row.low, turn * row.high))
-            point = Point(turn * row.value, *(ends or (None, None)))
+            low, high = (None, None) if row.low is None or row.high is None else (turn * row.low, turn * row.high)
+            point = Point(turn * row.value, low, high) if turn > 0 else Point(turn * row.value, high, low)
             series.append(Series(name, view.names.index(name), (point,)))
             told = finding(row) in ("higher", "lower")
             counts["open" if not told else "better" if point.value > 0 else "worse"] += 1
         if series:
-            less = ", less is better" if metric.better == "lower" else ""
+            less = " ↓" if metric.better == "lower" else ""
             groups.append((f"{label(task)}: {metric.title}{less}", tuple(series)))
     if not groups:
         return None
@@ -42,7 +42,8 @@ def forest(view: View) -> Forest | None:
     cut = f" The first {MOST_GROUPS} of {len(groups)} figures." if len(groups) > MOST_GROUPS else ""
     return Forest(
         "differences-chart",
-        f"Differences to {view.results.reference} with 95 % intervals, in points; to the right is better.{cut}",
+        f"Differences to {view.results.reference} with 95 % intervals, in points. To the right is better, where"
+        f" less is better (↓) too.{cut}",
         f"{counts['better']} differences are on the better side of 0, {counts['worse']} on the worse,"
         f" {counts['open']} cannot be told from 0. The numbers are in the table of differences.",
         f"← worse · points · better than {view.results.reference} →",

@@ -48,7 +48,7 @@ def document(
         Section("figures", "Figures", (tables.headline(view),) if results.figures else (Text("No figure."),)),
         Section("differences", f"Differences to {results.reference}", _differences(view)),
         Section("recovery", "Gain recovered", (tables.recovery(view),) if results.recovery else ()),
-        Section("curves", "By distance", _curves(view)),
+        Section("curves", "Curves", _curves(view)),
         Section("paper", "The paper's tables", tuple(paper_tables(view))),
         *_axes(view),
         Section("samples", "Samples", _samples(view, records, reveal=reveal)),

@@ -6,13 +6,12 @@ Everything is escaped by the template engine; what is markup already (our own st
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chatvector.evaluate.report.blocks import Report, Table
-from chatvector.evaluate.report.characters import visible
+from chatvector.evaluate.report.characters import anchor, visible
 from chatvector.evaluate.report.picture import svg
 
 if TYPE_CHECKING:
@@ -67,8 +66,3 @@ def spans(table: Table) -> list[list[int]]:
             else:
                 start = at
     return found
-
-
-def anchor(text: str) -> str:
-    """An id of letters, digits and hyphens."""
-    return re.sub(r"[^\w-]+", "-", visible(text)).strip("-") or "part"

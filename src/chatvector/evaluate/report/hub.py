@@ -16,10 +16,10 @@ from typing import Any
 
 from chatvector.errors import UsageError
 from chatvector.evaluate.report.blocks import Table
+from chatvector.evaluate.report.characters import one_line
 from chatvector.evaluate.report.view import View, label
 from chatvector.evaluate.report.wording import finding, shown, titled
 from chatvector.evaluate.results import FigureRow, MetricRow, TaskRow
-from chatvector.provenance.card import to_yaml
 
 _BENCHMARK = re.compile(
     r"(?P<task>[^/=]+)(/(?P<metric>[^=]+))?=(?P<dataset>[\w.-]+/[\w.-]+):(?P<id>[\w.-]+)(@(?P<revision>[0-9a-f]{7,40}))?"
@@ -120,7 +120,9 @@ def _entry(view: View, one: Benchmark, metric: MetricRow, row: FigureRow) -> dic
         dataset["revision"] = one.revision
     started = view.results.run.get("started")
     interval = shown(row.value, row.low, row.high, metric.unit)
-    notes = f"{titled(metric)}: {interval}, n = {row.n}; chatvector {view.results.chatvector} {row.task} ({row.language})"
+    notes = (
+        f"{titled(metric)}: {interval}, n = {row.n}; chatvector {view.results.chatvector} {row.task} ({row.language})"
+    )
     return {
         "dataset": dataset,
         "value": _value(row, metric),
@@ -140,9 +142,15 @@ def _value(row: FigureRow, metric: MetricRow) -> float:
 
 
 def yaml_of(document: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
-    """As YAML, keys in their order."""
-    if isinstance(document, Mapping):
-        return to_yaml(document)
+    """As YAML, keys in their order, texts fit to be shown."""
     import yaml
 
-    return yaml.safe_dump(list(document), sort_keys=False, allow_unicode=True, width=1000)
+    return yaml.safe_dump(_fit(document), sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _fit(value: Any) -> Any:
+    if isinstance(value, str):
+        return one_line(value)
+    if isinstance(value, Mapping):
+        return {key: _fit(one) for key, one in value.items()}
+    return [_fit(one) for one in value] if isinstance(value, list | tuple) else value

@@ -84,7 +84,9 @@ def _scorer(said: Mapping[str, Any]) -> str:
         return f"{name or 'unnamed'}; no validation card{forced}"
     measured = _plain(card["measured"]) if card.get("measured") else "not measured by us"
     on = f" on {card['on']}" if card.get("measured") and card.get("on") else ""
-    return f"{name or 'unnamed'}; {card.get('use', '')} Validation: {measured}{on}. Licence: {card.get('licence')}{forced}"
+    return (
+        f"{name or 'unnamed'}; {card.get('use', '')} Validation: {measured}{on}. Licence: {card.get('licence')}{forced}"
+    )
 
 
 def unread(view: View) -> list[Block]:
@@ -100,7 +102,11 @@ def unread(view: View) -> list[Block]:
         columns = ("task", "share, %", *view.names, "n")
         found.append(Table("How much could be read", columns, tuple(rows), labels=2))
     left_out = [
-        (label(task), metric.title, *(str(row.left_out) if (row := view.asked(task, metric.name, name)) else NONE for name in view.names))
+        (
+            label(task),
+            metric.title,
+            *(str(row.left_out) if (row := view.asked(task, metric.name, name)) else NONE for name in view.names),
+        )
         for task, metric in view.headline()
         if any((row := view.asked(task, metric.name, name)) and row.left_out for name in view.names)
     ]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from chatvector.evaluate.report.blocks import Block, Report, Sample, Section, Table
-from chatvector.evaluate.report.characters import visible
+from chatvector.evaluate.report.characters import one_line, visible
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
 
@@ -26,7 +26,7 @@ def markdown(report: Report) -> str:
 
 def plain(text: str) -> str:
     """Text on one line that is nothing but text."""
-    return _SPECIAL.sub(r"\\\1", " ".join(visible(text).split()))
+    return _SPECIAL.sub(r"\\\1", one_line(text))
 
 
 def fenced(text: str, language: str = "text") -> str:

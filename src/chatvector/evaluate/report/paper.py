@@ -39,7 +39,7 @@ class PaperTable:
             metric.name
             for metric in task.metrics
             if any(
-                metric.name == wanted or wanted.endswith("_") and metric.name.startswith(wanted)
+                metric.name == wanted or (wanted.endswith("_") and metric.name.startswith(wanted))
                 for wanted in self.metrics
             )
         )

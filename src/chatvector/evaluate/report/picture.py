@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatvector.errors import MissingExtra
 from chatvector.evaluate.report.blocks import Curves, Forest, Series
-from chatvector.evaluate.report.characters import clipped
+from chatvector.evaluate.report.characters import anchor, clipped, one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,13 +82,14 @@ def _for_page(text: str, chart: Curves | Forest) -> str:
         text = text.replace(stand_in, colour)
     text = text.replace("font: 10px 'DejaVu Sans'", "font-size: 10px").replace("'DejaVu Sans'", "sans-serif")
     # Ids of two charts must not meet.
-    text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{re.escape(chart.id)}-", text)
+    own = anchor(chart.id)
+    text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{own}-", text)
     box = re.search(r'viewBox="[^"]*"', text)
     assert box is not None
     head = (
-        f'<svg {box[0]} role="img" aria-labelledby="{chart.id}-title {chart.id}-desc">'
-        f'<title id="{chart.id}-title">{escape(chart.caption)}</title>'
-        f'<desc id="{chart.id}-desc">{escape(chart.description)}</desc>'
+        f'<svg {box[0]} role="img" aria-labelledby="{own}-title {own}-desc">'
+        f'<title id="{own}-title">{escape(one_line(chart.caption))}</title>'
+        f'<desc id="{own}-desc">{escape(one_line(chart.description))}</desc>'
     )
     return head + text[text.index(">") + 1 :].strip()
 

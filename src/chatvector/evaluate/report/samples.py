@@ -24,9 +24,9 @@ from chatvector.evaluate.task import Item
 EACH = 2
 """Samples of each kind, a task and model."""
 RULE = (
-    f"Chosen by rule: of each task the {EACH} items where a model beats the reference by most, the {EACH} where it falls"
-    " behind by most, and as many more drawn at random, by the first primary figure that averages marks. Among equal"
-    " differences a hash of the seed decides. Nobody picked them."
+    f"Chosen by rule: of each task the {EACH} items where a model beats the reference by most, the {EACH} where it"
+    " falls behind by most, and as many more drawn at random, by the first primary figure that averages marks. Among"
+    " equal differences a hash of the seed decides. Nobody picked them."
 )
 
 Records = Sequence[Mapping[str, Any]]
@@ -127,7 +127,9 @@ def _sample(
         if answer is None:
             continue
         failed = answer["failed"]
-        replies = tuple(f"[failed: {one['failure']}]" if one["failure"] else text(one["text"]) for one in answer["replies"])
+        replies = tuple(
+            f"[failed: {one['failure']}]" if one["failure"] else text(one["text"]) for one in answer["replies"]
+        )
         mark = marks[name].get(key)
         word = f"failed: {failed}" if failed else "no mark" if mark is None else _mark(mark, metric)
         said.append(Said(name, replies, word))

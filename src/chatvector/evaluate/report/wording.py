@@ -36,7 +36,7 @@ def shown(value: float | None, low: float | None, high: float | None, unit: str,
         return NONE
     if low is None or high is None:
         return number(value, unit, signed=signed)
-    between = " to " if signed else "–"
+    between = " to " if signed or low < 0 else "–"
     ends = [number(end, unit, signed=signed) for end in (low, high)]
     return f"{number(value, unit, signed=signed)} ({ends[0]}{between}{ends[1]})"
 
@@ -82,50 +82,54 @@ def verdict(row: DifferenceRow, metric: MetricRow) -> str:
         side = judged(row, metric)
         return found if side == "open" else f"{found}: {side}"
     text = str(found)
-    if found == "cannot be told apart" and row.p < ALPHA and row.p_holm is not None and row.p_holm >= ALPHA:
+    apart = row.low is not None and row.high is not None and not row.low <= 0 <= row.high
+    if found == "cannot be told apart" and apart and row.p < ALPHA:
         text += " once corrected for all figures"
     if row.not_worse == "not worse":
         text += f"; shown not to be worse by {amount(metric.margin or 0, metric.unit)}"
     return text
 
 
-def amount(value: float, unit: str) -> str:
-    """`2 points`, `0.5 nats a byte`."""
-    return f"{100 * value:.3g} points" if unit == "share" else f"{value:.3g} {unit}"
+def amount(value: float, unit: str, *, signed: bool = False) -> str:
+    """`2 points`, `+0.5 nats a byte`."""
+    sign, scaled = "+" if signed else "", 100 * value if unit == "share" else value
+    return f"{scaled:{sign}.3g} {'points' if unit == 'share' else unit}".replace("-", "−")
 
 
 def summary(results: Results, model: str) -> list[str]:
     """What the primary differences of a model to the reference say: the counts, then one sentence a side."""
-    sides: dict[str, list[str]] = {"better": [], "worse": [], "open": [], "none": []}
+    sides: dict[str, dict[str, list[str]]] = {"better": {}, "worse": {}, "open": {}, "none": {}}
     for row in results.differences:
         metric = results.metric(row.task, row.metric)
         if row.model != model or not metric.primary:
             continue
-        name = f"{row.task}/{row.metric} ({row.language})"
-        value = number(row.value, metric.unit, signed=True)
-        value += "" if metric.unit == "share" else f" {metric.unit}"
-        if finding(row) == "no interval":
-            sides["none"].append(name)
-        elif judged(row, metric) == "open":
-            would = "" if row.detectable is None else f" ({amount(row.detectable, metric.unit)} would have shown)"
-            sides["open"].append(f"{name} {value}{would}")
-        else:
-            sides[judged(row, metric)].append(f"{name} {value}")
-    total = sum(map(len, sides.values()))
+        side = "none" if finding(row) == "no interval" else judged(row, metric)
+        told = side in ("better", "worse")
+        value = f" {amount(row.value, metric.unit, signed=True)}" if told else ""
+        sides[side].setdefault(f"{row.task}/{row.metric}", []).append(f"{row.language}{value}")
+    counts = {side: sum(map(len, names.values())) for side, names in sides.items()}
     against = f"{model} against {results.reference}"
-    if not total:
+    if not any(counts.values()):
         return [f"{against}: no primary figure was measured on both, so nothing can be said."]
-    better, worse, open_ = (len(sides[side]) for side in ("better", "worse", "open"))
-    lines = [f"{against}: of {total} primary figures {better} are better, {worse} are worse, {open_} cannot be told apart."]
+    lines = [
+        f"{against}, by primary figures ({sum(counts.values())}): better {counts['better']}, worse {counts['worse']},"
+        f" cannot be told apart {counts['open']}."
+    ]
     said = {
         "better": "Better",
         "worse": "Worse",
         "open": "Cannot be told apart",
         "none": "Too few items for an interval, so that nothing can be said",
     }
-    lines += [f"{said[side]}: {', '.join(names)}." for side, names in sides.items() if names]
-    if not better and not worse:
-        lines.append("That no difference was found does not show that there is none.")
+    for side, names in sides.items():
+        if names:
+            listed = [f"{name} ({', '.join(each)})" for name, each in names.items()]
+            lines.append(f"{said[side]}: {'; '.join(listed)}.")
+    if counts["open"]:
+        lines.append(
+            "That no difference was found does not show that there is none: the table of differences says which one"
+            " would have shown."
+        )
     return lines
 
 
@@ -137,4 +141,3 @@ def recovered(row: RecoveryRow, results: Results) -> str:
     if (row.gain < 0) == (metric.better == "higher"):
         return "none: the true chat model is worse than the reference here"
     return f"{shown(row.value, row.low, row.high, 'share')} %"
-

@@ -31,9 +31,7 @@ class Written:
     harmful_shown: bool
 
 
-def write_report(
-    place: Path, out: Path, *, reveal: bool = False, benchmarks: Sequence[Benchmark] = ()
-) -> Written:
+def write_report(place: Path, out: Path, *, reveal: bool = False, benchmarks: Sequence[Benchmark] = ()) -> Written:
     """Write the report of the results at `place` (a directory or its `results.json`) into the directory `out`.
 
     Files of an earlier report are replaced, each as a whole; nothing else in `out` is touched.
@@ -97,4 +95,6 @@ def file_names(models: Sequence[str]) -> list[str]:
 def _card(view: View, name: str) -> str:
     """Front matter and section for a model card."""
     marked = "Measured by chatvector " + view.results.chatvector + ", paired item by item; 95 % intervals."
-    return f"---\n{yaml_of(model_index(view, name))}---\n\n## Evaluation\n\n{table(card_table(view, name))}\n\n{marked}\n"
+    return (
+        f"---\n{yaml_of(model_index(view, name))}---\n\n## Evaluation\n\n{table(card_table(view, name))}\n\n{marked}\n"
+    )
