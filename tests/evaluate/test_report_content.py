@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -240,7 +241,7 @@ def test_better_is_to_the_right_whichever_way_is_good() -> None:
 # --- samples ---------------------------------------------------------------------------------------------------------
 
 
-def made(results: Results, marks: dict[str, list[float]], **more: Any) -> list[dict[str, Any]]:
+def made(results: Results, marks: Mapping[str, Sequence[float]], **more: Any) -> list[dict[str, Any]]:
     """Records of items 0, 1, … with a mark a model."""
     reply = {"text": "a reply", "stopped": True, "tokens": 1, "prompt_tokens": 1, "special": [], "failure": None}
     item = {"language": "en", "turns": [{"user": "a question", "canned": None}], **more}
@@ -265,7 +266,7 @@ def made(results: Results, marks: dict[str, list[float]], **more: Any) -> list[d
     ]
 
 
-def why(results: Results, marks: dict[str, list[float]]) -> dict[str, str]:
+def why(results: Results, marks: Mapping[str, Sequence[float]]) -> dict[str, str]:
     view = View(results)
     found = samples.samples(view, results.tasks[0], made(results, marks), reveal=False)
     assert found is not None
@@ -414,7 +415,7 @@ def test_the_same_results_give_the_same_bytes(found: Evaluation) -> None:
 
 
 def test_places_on_the_machine_are_left_out(found: Evaluation) -> None:
-    run = {**found.results.run, "models": {"base": {"model": "/home/someone/secret"}}}
+    run = {**found.results.run, "models": {"base": {"model": "places/secret"}}}
     files = render(found.results.model_copy(update={"run": run}), records_of(found))
     assert not any("secret" in text for text in files.values())
     assert found.results.run["started"] in files["report.html"]

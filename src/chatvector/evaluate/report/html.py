@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A report as one HTML file: style and pictures inside, no script, no request to anywhere.
 
-Everything is escaped by the template engine; what is markup already (our own style and pictures) says so by its type.
+Everything is escaped by the template engine; our own style and pictures are marked as safe in the template.
 """
 
 from __future__ import annotations
@@ -22,24 +22,17 @@ HERE = Path(__file__).parent
 
 def html(report: Report, version: str) -> str:
     """The page. Raises MissingExtra where there are charts and matplotlib is not installed."""
-    from markupsafe import Markup
-
-    style = Markup((HERE / "report.css").read_text("utf-8"))
-
-    def picture(chart: Any) -> Markup:
-        return Markup(svg(chart))
-
-    return _template().render(report=report, version=version, style=style, picture=picture, spans=spans, anchor=anchor)
+    style = (HERE / "report.css").read_text("utf-8")
+    return _template().render(report=report, version=version, style=style, picture=svg, spans=spans, anchor=anchor)
 
 
 @cache
 def _template() -> Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
     def fit(value: Any) -> Any:
         """Every text that is written goes through here, before it is escaped."""
-        return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
     engine = Environment(
         loader=FileSystemLoader(HERE),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def read_items(results: Results, folder: Path) -> dict[tuple[str, str], Records]
 
 def render(
     results: Results,
-    records: dict[tuple[str, str], Records],
+    records: Mapping[tuple[str, str], Records],
     *,
     reveal: bool = False,
     benchmarks: Sequence[Benchmark] = (),
