@@ -207,7 +207,7 @@ class RecoveryRow(Row):
     value: Figure6 | None
     """The share; null where the interval of the gain holds 0."""
     low: Figure6 | None
-    """Lower end of its 95 % interval."""
+    """Lower end of its 95 % interval; null where the share is the same in every resample."""
     high: Figure6 | None
     """Upper end."""
     n: int

@@ -23,6 +23,15 @@ def test_by_hand() -> None:
     assert 0.3 < found.share.low < 0.5 < found.share.high < 0.7
 
 
+def test_a_share_without_spread_has_no_interval() -> None:
+    """The model is right exactly where the chat model is: 100 %, and not 100 % for certain."""
+    chat = [1.0, 0.0, 1.0] * 10
+    found = recovered(chat, [0.0] * 30, chat, range(30), fmean, seed=0)
+    assert found is not None
+    assert found.share is not None
+    assert (found.share.value, found.share.low, found.share.high) == (1.0, None, None)
+
+
 def test_a_gain_that_may_be_nothing_has_no_share() -> None:
     rng = np.random.default_rng(0)
     reference, chat, model = (rng.normal(size=30).tolist() for _ in range(3))

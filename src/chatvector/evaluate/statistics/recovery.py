@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from chatvector.evaluate.statistics.bootstrap import AGGREGATE_RESAMPLES, figure_interval
@@ -33,7 +33,8 @@ def recovered(
 ) -> Recovery | None:
     """Gain and share with intervals, all three models resampled together by cluster; marks are paired by position.
 
-    The bootstrap of a ratio of paired differences; a resample in which the gain is 0 has no share. None where the
+    The bootstrap of a ratio of paired differences; a resample in which the gain is 0 has no share. A share that is the
+    same in every resample has no interval. None where the
     figure has no value.
     """
     triples = list(zip(model, reference, chat, strict=True))
@@ -52,4 +53,8 @@ def recovered(
         return None
     if found.low is None or found.high is None or found.low <= 0 <= found.high:
         return Recovery(found, None)
-    return Recovery(found, figure_interval(triples, keys, share, seed=seed, resamples=resamples))
+    part = figure_interval(triples, keys, share, seed=seed, resamples=resamples)
+    if part is not None and part.low == part.high:
+        # Wherever the gain is, the model has it (or has none of it): resampling cannot say how near to that the truth is.
+        part = replace(part, low=None, high=None, method="none: the same share in every resample")
+    return Recovery(found, part)
