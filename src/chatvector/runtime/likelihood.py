@@ -48,7 +48,8 @@ class Window:
 
 def plain_ids(tokenizer: Any, text: str) -> list[int]:
     """Token ids of a text with nothing put around it; special tokens written out in it are tokens."""
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
+    # Whether it fits is ours to say, for each prompt, not the library's to warn of once.
+    return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
 
 
 def beginning(tokenizer: Any) -> list[int]:
