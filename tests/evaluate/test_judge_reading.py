@@ -55,3 +55,11 @@ def test_any_text_gives_a_verdict_or_a_reason(text: str) -> None:
         assert (found.reason is None) == (found.value is not None)
     value = read_score(text).value
     assert value is None or (isinstance(value, float) and 1 <= value <= 10)
+
+
+@pytest.mark.parametrize("run", [" ", "\n", "\t \n", "점수", "[[", "1/", "Rating: ", "10점 만점에 ", ": \n", "A "])
+def test_hostile_replies_cost_no_more(run: str) -> None:
+    """Patterns that share out a run of blanks in every way would not come back."""
+    for text in (f"Rating{run * 20_000}x", f"{run * 20_000}[[7]]", f"Verdict:{run * 20_000}"):
+        read_score(text)
+        read_choice(text)

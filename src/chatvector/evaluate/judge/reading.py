@@ -74,6 +74,8 @@ _JSON_CHOICE = re.compile(
 )
 _NAMED_CHOICE = re.compile(rf"(?:{_CHOICE_NAMES}){_LINK}{_CHOICE}", re.IGNORECASE)
 _BARE_CHOICE = re.compile(rf"{_CHOICE}{_CLOSE}[.!。]?", re.IGNORECASE)
+_BLANKS = re.compile(r"[^\S\n]+")
+_EMPTY_LINES = re.compile(r" ?\n[ \n]*")
 _ALONE = re.compile(r"([:=])[ \t]*\n\s*(?=\S{1,12}\s*$)")
 """A verdict on the line after its name."""
 _MARKUP = re.compile(r"[*_`#>]")
@@ -127,7 +129,9 @@ def _read(
     thought = parse(text)
     if thought.unclosed:
         return Reading(None, "still thinking when it ended")
-    said = unicodedata.normalize("NFKC", thought.answer)
+    # One blank at a time: the patterns below allow blanks in many places, and would try all ways to share out a run.
+    said = _BLANKS.sub(" ", unicodedata.normalize("NFKC", thought.answer))
+    said = _EMPTY_LINES.sub("\n", said)
     if not said.strip():
         return Reading(None, "nothing written")
     for line in reversed(said.splitlines()):
