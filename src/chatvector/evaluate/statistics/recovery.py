@@ -55,6 +55,6 @@ def recovered(
         return Recovery(found, None)
     part = figure_interval(triples, keys, share, seed=seed, resamples=resamples)
     if part is not None and part.low == part.high:
-        # Wherever the gain is, the model has it (or has none of it): resampling cannot say how near to that the truth is.
+        # Where the gain is, the model has it, or has none of it: resampling cannot say how near to that the truth is.
         part = replace(part, low=None, high=None, method="none: the same share in every resample")
     return Recovery(found, part)
