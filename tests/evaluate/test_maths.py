@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,8 +13,7 @@ from chatvector.errors import InputError, MissingInput, UsageError
 from chatvector.evaluate.conversation import ask
 from chatvector.evaluate.task import Services
 from chatvector.evaluate.tasks.maths import ASK, last_number, maths_from_file
-
-DATA = Path(os.environ.get("CHATVECTOR_DATA", Path(__file__).parents[3] / "shared" / "data")) / "retention"
+from public_data import public_data
 
 
 @pytest.mark.parametrize(
@@ -68,9 +66,8 @@ def test_files_with_a_head_and_bad_ones(tmp_path: Path) -> None:
         maths_from_file(path, "th")
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"public data is not at {DATA}")
 @pytest.mark.parametrize(("name", "language"), [("en", "en"), ("ja", "ja"), ("zh", "zh-Hans")])
 def test_mgsm(name: str, language: str) -> None:
-    task = maths_from_file(DATA / f"mgsm.{name}.tsv", language)
+    task = maths_from_file(public_data(f"retention/mgsm.{name}.tsv"), language)
     assert len(task.rows) == 250
     assert [last_number(answer) for _, answer in task.rows[:3]] == [18, 3, 70000]

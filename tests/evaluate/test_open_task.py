@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,8 @@ from chatvector.evaluate.tasks.open import OpenTask, open_from_file
 from chatvector.evaluate.tasks.open_data import SYSTEM_PROMPTS, read_questions, starter
 from chatvector.evaluate.tasks.open_pairs import OpenPairsTask
 from chatvector.runtime.backend import Prompt, Reply
+from public_data import public_data
 
-DATA = Path(os.environ.get("CHATVECTOR_DATA", Path(__file__).parents[3] / "shared" / "data")) / "judged"
 LANGUAGES = ("en", "ja", "ko", "zh-Hans", "zh-Hant")
 KOREAN = "얼음은 물이 아주 차가워져서 단단하게 언 것입니다."
 ENGLISH = "Ice is water that has become so cold that it is hard."
@@ -199,7 +198,6 @@ def test_no_system_prompt_in_a_language_of_the_users(tmp_path: Path) -> None:
     assert len(open_from_file(path, "th").items("th", limit=None, seed=0)) == 1
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"public data is not at {DATA}")
 @pytest.mark.parametrize(
     ("name", "language", "questions", "turns", "referenced"),
     [
@@ -210,7 +208,7 @@ def test_no_system_prompt_in_a_language_of_the_users(tmp_path: Path) -> None:
     ],
 )
 def test_published_files(name: str, language: str, questions: int, turns: int, referenced: int) -> None:
-    found = read_questions(DATA / f"{name}.jsonl", language)
+    found = read_questions(public_data(f"judged/{name}.jsonl"), language)
     assert len(found.rows) == questions
     assert {len(row.turns) for row in found.rows} == {turns}
     assert sum(bool(row.references) for row in found.rows) == referenced

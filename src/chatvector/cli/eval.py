@@ -253,6 +253,8 @@ def evaluate(
         suite=suite,
     )
     _check_gates(gates, request)
+    for marker in open_models([name for name in (judge, guard) if name], loading=plain, say=console.say):
+        marker.check(True)  # without a chat template it is of no use after all that was generated
     with ExitStack() as stack:
         kept = None if no_cache else stack.enter_context(open_cache(cache, console.warn))
 
