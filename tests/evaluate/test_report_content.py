@@ -92,8 +92,8 @@ def test_the_summary_counts_every_primary_figure_once() -> None:
     lines = summary(results_of(metrics=metrics, differences=rows), "new")
     assert lines == [
         "new against old, by primary figures (4): better 1, worse 1, cannot be told apart 1.",
-        "Better: task/up (en +50 points).",
-        "Worse: task/down (en −50 points).",
+        "Better: task/up (en: +50 points).",
+        "Worse: task/down (en: −50 points).",
         "Cannot be told apart: task/open (en).",
         "Too few items for an interval, so that nothing can be said: task/few (en).",
         "That no difference was found does not show that there is none: the table of differences says which one would"

@@ -105,7 +105,7 @@ def summary(results: Results, model: str) -> list[str]:
             continue
         side = "none" if finding(row) == "no interval" else judged(row, metric)
         told = side in ("better", "worse")
-        value = f" {amount(row.value, metric.unit, signed=True)}" if told else ""
+        value = f": {amount(row.value, metric.unit, signed=True)}" if told else ""
         sides[side].setdefault(f"{row.task}/{row.metric}", []).append(f"{row.language}{value}")
     counts = {side: sum(map(len, names.values())) for side, names in sides.items()}
     against = f"{model} against {results.reference}"
