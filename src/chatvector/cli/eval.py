@@ -253,8 +253,6 @@ def evaluate(
         suite=suite,
     )
     _check_gates(gates, request)
-    for marker in open_models([name for name in (judge, guard) if name], loading=plain, say=console.say):
-        marker.check(True)  # without a chat template it is of no use after all that was generated
     with ExitStack() as stack:
         kept = None if no_cache else stack.enter_context(open_cache(cache, console.warn))
 
@@ -262,6 +260,8 @@ def evaluate(
             return open_models([name], loading=plain, say=console.say)[0].open()
 
         request = replace(request, services=open_services(wanted, stack, opened, kept, console.warn))
+        for marker in open_models([name for name in (judge, guard) if name], loading=plain, say=console.say):
+            marker.check(True)  # without a chat template it is of no use after all that was generated
         meter = stack.enter_context(console.progress("asking", "replies"))
         found = run(request, cache=kept, progress=meter, say=console.say)
     judged = judge_gates(gates, found.results, strict=strict_gates)
