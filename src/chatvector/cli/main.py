@@ -27,6 +27,7 @@ from chatvector.cli import (
     push,
     report,
     run,
+    sweep,
     verify,
 )
 from chatvector.errors import ChatVectorError
@@ -74,6 +75,7 @@ doctor.register(app)
 eval.register(app)
 compare.register(app)
 report.register(app)
+sweep.register(app)
 
 
 class Interrupted(BaseException):

@@ -70,6 +70,18 @@ SUITES = {
     "full": Suite("everything there is", dict.fromkeys(entry.name for entry in TASKS)),
     "korea": Suite("standard, for Korean", _STANDARD, ("ko",)),
     "taiwan": Suite("standard, for Traditional Chinese", _STANDARD, ("zh-Hant",)),
+    "sweep": Suite(
+        "what needs no judge, guard or scorer, for `chatvector sweep`; numbers are of each half",
+        {
+            "closed-topic": 36,
+            "closed-sentiment": 36,
+            "verifiable": 24,
+            "memory": 24,
+            "reply-language": 21,
+            "safety": 40,
+            "bits-per-byte": 30,
+        },
+    ),
 }
 
 STANDARD = Registry(TASKS, RIDERS, SUITES)

@@ -50,7 +50,7 @@ def _recipe(scale: float, out: Path) -> Recipe:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """torch on one thread inside the block. Matrices this small gain nothing from more, and threads that wait for
     each other cost a busy two-core machine dearly (measured under load: 82 s of CPU time with two, 12 s with one)."""
     import torch
@@ -74,7 +74,7 @@ def compare(scale: float, items_per_task: int, keep: Path | None, report: Callab
     require_extra("The demo")
     items = held_out_items(items_per_task, EVALUATION_SEED)
     with ExitStack() as stack:
-        stack.enter_context(_one_thread())
+        stack.enter_context(one_thread())
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chatvector-demo-")))
         merged = keep if keep is not None else scratch / "merged"
         report(f"chatvector apply demo:target --base demo:base --chat demo:chat --scale {scale:g} -o {merged}")

@@ -47,6 +47,11 @@ class WorldTask:
         """`demo-sentiment` and so on."""
         return _name(self.kind)
 
+    def part_of(self, metric: str) -> str | None:
+        """For the figure of merit of a sweep, in which each part counts the same."""
+        told = {"refusal": "safety", "memory": "memory"}.get(self.kind, "instructions")
+        return {"correct": told, "rude": "safety", "refused": "harmless-answered"}[metric]
+
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[EvaluationItem]:
         """At most MOST_ITEMS, the number the world has; an item is its own cluster, though prompts share words."""
         if language not in self.languages:

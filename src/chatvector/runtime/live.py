@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from chatvector.arithmetic.execute import MOST_THREADS, available_cores, check_equal
 from chatvector.arithmetic.held import Holder, source_bytes
 from chatvector.arithmetic.plan import Plan
+from chatvector.arithmetic.roles import Role
 from chatvector.arithmetic.scales import ScaleRules
 from chatvector.errors import ChatVectorError, NotEnoughSpace
 from chatvector.runtime.backend import BackendInfo, Likelihood, Prompt, Reply, Sampling
@@ -165,6 +166,16 @@ class LiveBackend(TransformersBackend):
     def scales(self) -> tuple[ScaleRules, ...]:
         """The scales of every vector, as set last."""
         return self._weights.rules
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Roles that some tensor has, in alphabetical order."""
+        return tuple(sorted({tensor.role for tensor in self._weights.tensors}))
+
+    @property
+    def layers(self) -> int:
+        """Number of layers."""
+        return max((tensor.layer + 1 for tensor in self._weights.tensors if tensor.layer is not None), default=0)
 
     @property
     def fingerprint(self) -> str:

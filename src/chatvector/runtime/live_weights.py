@@ -72,6 +72,12 @@ class LiveWeights:
         return self._rules
 
     @property
+    def tensors(self) -> tuple[TensorPlan, ...]:
+        """The plans of all float tensors at the present scales; raises as `require_whole`."""
+        self.require_whole()
+        return tuple(tensor for tensor in (self._now or {}).values() if tensor.dtype.kind == "float")
+
+    @property
     def effective(self) -> Mapping[str, Effective]:
         """What the scales come to for every tensor that any vector moves; raises as `require_whole`."""
         self.require_whole()

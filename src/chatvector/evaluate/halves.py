@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A task's items in two halves, so that what is chosen on one half is measured on the other.
+
+Whatever is not independent (a cluster: wordings of a question, a request and its twin) stays in one half. Clusters with
+the same facets are dealt out in turn, so that both halves have every kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from chatvector.evaluate.task import Answer, Item, Language, Marks, Services, Task
+
+Half = Literal["development", "test"]
+HALVES: tuple[Half, Half] = ("development", "test")
+
+
+@dataclass(frozen=True)
+class HalfTask:
+    """One half of a task, under the task's own name; everything else is the task's."""
+
+    task: Task
+    half: Half
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+    def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
+        """Of this half; `limit` counts the items of one half. Raises what the task raises."""
+        found = self.task.items(language, limit=None if limit is None else 2 * limit, seed=seed)
+        return halve(found)[HALVES.index(self.half)]
+
+    def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
+        """The task's."""
+        return self.task.mark(answers, services)
+
+
+def halve(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """Development and test items, each in the order given. Of an odd number of clusters development has one more."""
+    half_of: dict[str, int] = {}
+    dealt: dict[tuple[tuple[str, str], ...], int] = {}
+    for item in items:
+        cluster = item.cluster or item.id
+        if cluster not in half_of:
+            kind = tuple(sorted(item.facets.items()))
+            half_of[cluster] = dealt.get(kind, 0) % 2
+            dealt[kind] = dealt.get(kind, 0) + 1
+    halves: tuple[list[Item], list[Item]] = ([], [])
+    for item in items:
+        halves[half_of[item.cluster or item.id]].append(item)
+    return halves

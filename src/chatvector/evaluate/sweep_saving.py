@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sweep on disk: `sweep.json`, `curves.svg` and `.png`, and the results of each half, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from chatvector.errors import MissingExtra, OutputRefused
+from chatvector.evaluate.results import RESULTS
+from chatvector.evaluate.sweep import Measured, Sweep
+from chatvector.evaluate.sweep_picture import render
+from chatvector.evaluate.sweep_report import text_of
+
+SWEEP = "sweep.json"
+
+
+def refuse_unwritable_sweep(out: Path, *, overwrite: bool) -> None:
+    """Raise OutputRefused, before anything is generated, for a place that holds anything; a sweep gives way to
+    `overwrite`."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out.is_dir() and (out / SWEEP).is_file()):
+        raise OutputRefused(f"{out}: holds other things than a sweep; --out takes a new directory")
+    if not overwrite:
+        raise OutputRefused(f"{out}: holds a sweep; take another directory, or --overwrite")
+
+
+def save_sweep(
+    found: Sweep, told: Mapping[str, Any], out: Path, *, overwrite: bool, say: Callable[[str], None] = lambda _: None
+) -> None:
+    """Write everything beside `out`, then rename. Without matplotlib there are no curves, and that is said.
+
+    Raises OutputRefused.
+    """
+    refuse_unwritable_sweep(out, overwrite=overwrite)
+    files: dict[str, bytes] = {SWEEP: text_of(told).encode()}
+    measured: dict[str, Measured] = {**found.halves} | ({} if found.groups is None else {"groups": found.groups})
+    for part, one in measured.items():
+        for name, content in {RESULTS: one.evaluation.results.text(), **one.evaluation.items}.items():
+            files[f"{part}/{name}"] = content.encode()
+    try:
+        files |= {f"curves.{kind}": render(told, kind) for kind in ("svg", "png")}
+    except MissingExtra as error:
+        say(f"no curves: {error}")
+    staging = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        for name, data in files.items():
+            path = staging / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        if out.exists():
+            shutil.rmtree(out)
+        os.rename(staging, out)
+    except OSError as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise OutputRefused(f"{out}: the sweep cannot be written there: {error.strerror or error}") from error
