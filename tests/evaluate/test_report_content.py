@@ -326,6 +326,9 @@ def test_scorers_bring_their_cards() -> None:
     assert "Validation: rho 0.79 on 1 000 records" in lines_of({"toxicity": scorer})
     assert "not measured by us" in lines_of({"toxicity": {**scorer, "card": {**card, "measured": {}}}})
     assert "FORCED" in lines_of({"toxicity": {**scorer, "forced": True}})
+    guard = {"model": "a/guard", "validated": {}}
+    assert lines_of({"guard": guard}) == "guard: a/guard; not validated here"
+    assert lines_of({"guard": {**guard, "validated": {"kappa": 0.8}}}).endswith("given labels: kappa 0.8")
     assert lines_of({"guard": None, "judge": None}) == "guard: none was given\njudge: none was given"
 
 

@@ -11,7 +11,7 @@ from chatvector.evaluate.report.blocks import Block, Lines, Table, Text
 from chatvector.evaluate.report.view import View, label
 from chatvector.evaluate.report.wording import NONE
 
-UNREAD = ("parsed", "scored", "guard_read", "undetermined", "unclosed")
+UNREAD = ("parsed", "supported", "scored", "guard_read", "undetermined", "unclosed")
 """Metrics that say how many replies or verdicts could be read at all."""
 DIGITS = 12
 """Of a hash: enough to tell apart, and to find it in results.json."""
@@ -81,7 +81,9 @@ def _scorer(said: Mapping[str, Any]) -> str:
     forced = "; FORCED upon languages that it was not made for" if said.get("forced") else ""
     card = said.get("card")
     if not isinstance(card, Mapping):
-        return f"{name or 'unnamed'}; no validation card{forced}"
+        checked = said.get("validated")
+        status = f"agreement with given labels: {_plain(checked)}" if checked else "not validated here"
+        return f"{name or 'unnamed'}; {status}{forced}"
     measured = _plain(card["measured"]) if card.get("measured") else "not measured by us"
     on = f" on {card['on']}" if card.get("measured") and card.get("on") else ""
     return (

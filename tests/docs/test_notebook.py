@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The notebook of examples/ is kept without outputs, and runs from the first cell to the last."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from docs.pages import ROOT
+from pages_of_reports import read_page
+
+NOTEBOOK = ROOT / "examples" / "chat_vector_on_the_trio.ipynb"
+
+
+@pytest.fixture(scope="module")
+def notebook() -> Any:
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+def test_it_is_kept_without_outputs(notebook: Any) -> None:
+    nbformat.validate(notebook)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert cells
+    assert not any(cell.outputs or cell.execution_count for cell in cells)
+    # Written as nbformat writes it, so that a change is a few lines of difference.
+    assert NOTEBOOK.read_text("utf-8") == nbformat.writes(notebook, indent=1) + "\n"
+
+
+# Sockets and event loops of the kernel's client are closed by the garbage collector at the latest.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_it_runs(notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATVECTOR_CACHE", str(tmp_path / "cache.jsonl"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    client = NotebookClient(notebook, timeout=280, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute()
+    chosen = json.loads((tmp_path / "sweep" / "sweep.json").read_text("utf-8"))["chosen"]
+    vectors = json.loads((tmp_path / "merged" / "chat_vector.json").read_text("utf-8"))["recipe"]["vectors"]
+    assert [vector["scale"] for vector in vectors] == [chosen]
+    assert 0 < chosen <= 1.5
+    page = read_page((tmp_path / "results" / "report.html").read_text("utf-8"))
+    assert page.faults == []
+    said = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ()))
+    assert "merged against target, by primary figures" in said
+    assert said.split("merged against target")[1].split("Better: ")[1].startswith("demo-")
