@@ -31,8 +31,6 @@ def test_it_is_kept_without_outputs(notebook: Any) -> None:
     assert NOTEBOOK.read_text("utf-8") == nbformat.writes(notebook, indent=1) + "\n"
 
 
-# Sockets and event loops of the kernel's client are closed by the garbage collector at the latest.
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_it_runs(notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATVECTOR_CACHE", str(tmp_path / "cache.jsonl"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

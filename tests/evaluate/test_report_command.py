@@ -104,6 +104,10 @@ def test_what_is_not_there(evaluated: Path, tmp_path: Path) -> None:
     assert isinstance(error, DamagedFile)
     assert "proverbs.ko.jsonl:9" in str(error)
     assert (broken / "report.html").read_bytes() == before
+    text = (broken / "results.json").read_text("utf-8").replace("items/proverbs", "../items/proverbs")
+    (broken / "results.json").write_text(text, "utf-8")
+    assert "outside of the results" in str(failure("report", broken))
+    (broken / "results.json").write_text(text.replace("../items/", "items/"), "utf-8")
     items.unlink()
     assert isinstance(failure("report", broken), MissingInput)
 
@@ -113,3 +117,17 @@ def test_charts_need_matplotlib(evaluated: Path, tmp_path: Path, monkeypatch: py
     with pytest.raises(MissingExtra, match=r"pip install 'chatvector\[plot\]'"):
         write_report(evaluated, tmp_path / "pages")
     assert not (tmp_path / "pages").exists()
+    # Said before anything is asked: no reply was kept.
+    command = (
+        "eval",
+        f"a={evaluated.parent / 'weak.jsonl'}",
+        "-l",
+        "ko",
+        "--task",
+        PROVERBS,
+        "--out",
+        tmp_path / "out",
+    )
+    assert isinstance(failure(*command, "--cache", tmp_path / "cache.jsonl"), MissingExtra)
+    assert not (tmp_path / "cache.jsonl").exists()
+    assert not (tmp_path / "out").exists()

@@ -12,12 +12,13 @@ import pytest
 import yaml
 
 from chatvector.errors import UsageError
+from chatvector.evaluate.catalogue import STANDARD
 from chatvector.evaluate.records import item_of
 from chatvector.evaluate.report import charts, samples, tables
 from chatvector.evaluate.report.document import document
 from chatvector.evaluate.report.hub import eval_results, model_index, parse_benchmark, yaml_of
-from chatvector.evaluate.report.limits import services
-from chatvector.evaluate.report.paper import paper_tables
+from chatvector.evaluate.report.limits import UNREAD, services
+from chatvector.evaluate.report.paper import PAPER, PaperTable, paper_tables
 from chatvector.evaluate.report.view import View
 from chatvector.evaluate.report.wording import finding, number, recovered, shown, summary, verdict
 from chatvector.evaluate.report.writing import file_names, render
@@ -199,6 +200,27 @@ def test_the_papers_tables_are_made_from_their_facets() -> None:
         "Toxicity by attribute",
         "Language of the reply, by task",
     ]
+
+
+@pytest.mark.parametrize("wanted", PAPER, ids=lambda wanted: wanted.axis)
+def test_the_papers_tables_name_metrics_that_tasks_have(wanted: PaperTable) -> None:
+    entries = [entry for entry in (*STANDARD.tasks, *STANDARD.riders) if entry.axis == wanted.axis]
+    riders = {entry.name for entry in STANDARD.riders}
+    found = set()
+    for entry in entries:
+        for metric in entry.make().metrics:
+            # Riders are split by task, too: the runner sees to that.
+            facets = {*metric.by, *(("task",) if entry.name in riders else ()), None}
+            if wanted.facet in facets:
+                found.add(metric.name)
+    for name in wanted.metrics:
+        assert any(one == name or (name.endswith("_") and one.startswith(name)) for one in found), name
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_what_could_not_be_read_is_a_metric_of_some_task(name: str) -> None:
+    made = [entry.make() for entry in (*STANDARD.tasks, *STANDARD.riders)]
+    assert any(metric.name == name for one in made for metric in one.metrics)
 
 
 def test_toxicity_by_attribute() -> None:

@@ -198,7 +198,7 @@ def evaluate(
     from chatvector.evaluate.opening import Kind, Loading, template_from
     from chatvector.evaluate.opening import models as open_models
     from chatvector.evaluate.registry import LANGUAGES
-    from chatvector.evaluate.report import write_report
+    from chatvector.evaluate.report import require_plot, write_report
     from chatvector.evaluate.run import Evaluation, Request
     from chatvector.evaluate.run import evaluate as run
     from chatvector.evaluate.saving import open_cache, refuse_unwritable, save
@@ -215,6 +215,7 @@ def evaluate(
     gates = [parse_gate(text) for text in require or ()]
     if out is not None:
         refuse_unwritable(out, overwrite=overwrite)
+        require_plot()
     template = None if chat_format_from is None else template_from(chat_format_from, console.say)
     loading = Loading(
         template=template,

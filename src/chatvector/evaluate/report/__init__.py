@@ -8,6 +8,7 @@ writes `report.html` (one file, for people), `report.md`, and for every candidat
 model card with the hub's metadata.
 """
 
+from chatvector.evaluate.report.picture import require_plot
 from chatvector.evaluate.report.writing import Written, write_report
 
-__all__ = ["Written", "write_report"]
+__all__ = ["Written", "require_plot", "write_report"]

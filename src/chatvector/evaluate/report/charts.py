@@ -39,7 +39,9 @@ def forest(view: View) -> Forest | None:
     if not groups:
         return None
     shown_groups = tuple(groups[:MOST_GROUPS])
-    cut = f" The first {MOST_GROUPS} of {len(groups)} figures." if len(groups) > MOST_GROUPS else ""
+    others = any(view.results.metric(row.task, row.metric).unit != "share" for row in view.results.differences)
+    cut = " Figures in other units are in the table only." if others else ""
+    cut += f" The first {MOST_GROUPS} of {len(groups)} figures." if len(groups) > MOST_GROUPS else ""
     return Forest(
         "differences-chart",
         f"Differences to {view.results.reference} with 95 % intervals, in points. To the right is better, where"

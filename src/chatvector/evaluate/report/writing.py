@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatvector.errors import OutputRefused
+from chatvector.errors import DamagedFile, OutputRefused
 from chatvector.evaluate.records import read_lines
 from chatvector.evaluate.report.characters import visible
 from chatvector.evaluate.report.document import document
@@ -54,12 +54,17 @@ def write_report(place: Path, out: Path, *, reveal: bool = False, benchmarks: Se
 
 
 def read_items(results: Results, folder: Path) -> dict[tuple[str, str], Records]:
-    """Lines of all items files by task and language. Raises MissingInput, DamagedFile."""
-    return {
-        (task.name, task.language): read_lines(folder / task.items_file)
-        for task in results.tasks
-        if task.items_file is not None
-    }
+    """Lines of all items files by task and language. Raises MissingInput, and DamagedFile also for a name that leads
+    out of `folder`: results may come from anybody."""
+    found: dict[tuple[str, str], Records] = {}
+    for task in results.tasks:
+        if task.items_file is None:
+            continue
+        name = Path(task.items_file)
+        if name.is_absolute() or ".." in name.parts:
+            raise DamagedFile(f"{folder}: the items of {task.name} are said to be in {name}, outside of the results")
+        found[task.name, task.language] = read_lines(folder / name)
+    return found
 
 
 def render(
