@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from chatvector.cli.main import app
 from chatvector.errors import MissingExtra, UsageError
 from chatvector.lab import demo
-from chatvector.lab.items import TASKS, held_out_items
+from chatvector.lab.items import MOST_ITEMS, TASKS, held_out_items
 
 RUNNER = CliRunner()
 
@@ -124,7 +124,7 @@ def test_threads_are_put_back(found: demo.Comparison, monkeypatch: pytest.Monkey
 
 
 def test_the_most_items_exist() -> None:
-    assert len(held_out_items(demo.MOST_ITEMS, demo.EVALUATION_SEED)) == demo.MOST_ITEMS * len(TASKS)
+    assert len(held_out_items(MOST_ITEMS, demo.EVALUATION_SEED)) == MOST_ITEMS * len(TASKS)
 
 
 def test_nothing_is_left_in_the_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

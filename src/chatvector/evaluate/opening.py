@@ -149,8 +149,9 @@ def _served(name: str, loading: Loading, say: Say) -> Iterator[Backend]:
 
 @contextmanager
 def _transformers(name: str, loading: Loading, offers: Callable[[], list[str]], say: Say) -> Iterator[Backend]:
+    from chatvector.runtime.batches import MOST_ROWS
     from chatvector.runtime.loading import require_extra
-    from chatvector.runtime.transformers_backend import MOST_ROWS, TransformersBackend
+    from chatvector.runtime.transformers_backend import TransformersBackend
 
     require_extra("Evaluating a model")
     own = loading.template is None or has_template(name, say)
