@@ -16,7 +16,7 @@ from chatvector.evaluate.report.limits import limits, run_record
 from chatvector.evaluate.report.paper import paper_tables
 from chatvector.evaluate.report.samples import RULE, Records, samples
 from chatvector.evaluate.report.view import View
-from chatvector.evaluate.report.wording import summary
+from chatvector.evaluate.report.wording import NOT_EQUAL, finding, summary
 from chatvector.evaluate.results import Results
 
 HIDDEN = (
@@ -79,6 +79,8 @@ def _findings(view: View) -> tuple[Block, ...]:
         blocks.append(Text(first))
         if rest:
             blocks.append(Lines(tuple(rest)))
+    if any(finding(row) == "cannot be told apart" for row in view.results.differences):
+        blocks.append(Text(NOT_EQUAL))
     return tuple(blocks)
 
 

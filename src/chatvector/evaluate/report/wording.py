@@ -17,6 +17,11 @@ ALPHA = 0.05
 NONE = "–"
 """Stands where there is no figure."""
 
+NOT_EQUAL = (
+    "That no difference was found does not show that there is none: the table of differences says which one would have"
+    " shown."
+)
+
 Finding = Literal["higher", "lower", "cannot be told apart", "no interval"]
 
 
@@ -125,11 +130,6 @@ def summary(results: Results, model: str) -> list[str]:
         if names:
             listed = [f"{name} ({', '.join(each)})" for name, each in names.items()]
             lines.append(f"{said[side]}: {'; '.join(listed)}.")
-    if counts["open"]:
-        lines.append(
-            "That no difference was found does not show that there is none: the table of differences says which one"
-            " would have shown."
-        )
     return lines
 
 
