@@ -256,7 +256,18 @@ def test_better_is_to_the_right_whichever_way_is_good() -> None:
     (point,) = series.points
     assert (point.value, point.low, point.high) == (25, 12.5, 50)
     assert title.endswith("↓")
+    assert "other units" not in chart.caption
     assert chart.description.startswith("1 differences are on the better side of 0, 0 on the worse")
+
+
+def test_figures_in_other_units_are_said_to_be_in_the_table_only() -> None:
+    metrics = (RATE, RATE.model_copy(update={"name": "nats", "unit": "nats"}))
+    figures = rows_of("right", {"new": {"": 0.5}}, None) + rows_of("nats", {"new": {"": 0.5}}, None)
+    rows = (difference(), difference(metric="nats"))
+    chart = charts.forest(View(results_of(metrics=metrics, figures=figures, differences=rows)))
+    assert chart is not None
+    assert len(chart.groups) == 1
+    assert chart.caption.endswith("Figures in other units are in the table only.")
 
 
 # --- samples ---------------------------------------------------------------------------------------------------------

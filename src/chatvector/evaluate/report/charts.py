@@ -39,7 +39,10 @@ def forest(view: View) -> Forest | None:
     if not groups:
         return None
     shown_groups = tuple(groups[:MOST_GROUPS])
-    others = any(view.results.metric(row.task, row.metric).unit != "share" for row in view.results.differences)
+    measured = [
+        metric for task, metric in view.headline() if any(view.difference(task, metric.name, n) for n in view.compared)
+    ]
+    others = any(metric.unit != "share" for metric in measured)
     cut = " Figures in other units are in the table only." if others else ""
     cut += f" The first {MOST_GROUPS} of {len(groups)} figures." if len(groups) > MOST_GROUPS else ""
     return Forest(
