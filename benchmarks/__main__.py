@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import apply, kernel, memory, start, stream, verify_full
+from benchmarks import apply, kernel, live, memory, start, stream, verify_full
 from benchmarks.measure import PROJECT
 
 BENCHMARKS = {
@@ -25,6 +25,7 @@ BENCHMARKS = {
     "verify": verify_full,
     "stream": stream,
     "memory": memory,
+    "live": live,
 }
 
 

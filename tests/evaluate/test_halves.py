@@ -35,7 +35,9 @@ def test_the_halves_of_a_task() -> None:
     task = ClosedTask("sentiment")
     development, test = HalfTask(task, "development"), HalfTask(task, "test")
     assert (development.name, development.metrics, development.axis) == (task.name, task.metrics, task.axis)
-    ours = [one.items("ko", limit=9, seed=0) for one in (development, test)]
-    whole = task.items("ko", limit=18, seed=0)
-    assert sorted(one.id for half in ours for one in half) == sorted(one.id for one in whole)
-    assert not {one.cluster for one in ours[0]} & {one.cluster for one in ours[1]}
+    for limit in (1, 2, 9, None):
+        ours = [one.items("ko", limit=limit, seed=0) for one in (development, test)]
+        assert [len(half) for half in ours] == [limit, limit] if limit else min(map(len, ours)) > 9
+        assert not {one.cluster for one in ours[0]} & {one.cluster for one in ours[1]}
+    assert sum(map(len, ours)) == len(task.items("ko", limit=None, seed=0))
+    assert [len(one.items("ko", limit=10**6, seed=0)) for one in (development, test)] == [len(half) for half in ours]

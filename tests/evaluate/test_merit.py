@@ -51,8 +51,8 @@ def test_a_setting_without_any_answer_that_counts_has_nothing() -> None:
 
 
 def test_the_first_of_equal_ones_is_best_and_equal_ones_are_not_told_apart() -> None:
-    same = [1.0, 0, 1, 0, 1, 0, 1, 0]
-    told = merits([column([[0.0] * 8, same, same])], one_stratum(8), {}, seed=0)
+    same = [1.0, 0] * 5
+    told = merits([column([[0.0] * 10, same, same])], one_stratum(10), {}, seed=0)
     assert told.best == 1
     assert told.not_worse == (1, 2)
     assert told.front == (1, 2)
@@ -65,12 +65,12 @@ def test_the_front_keeps_what_no_other_beats() -> None:
 
 def test_intervals_come_from_whole_clusters_within_a_task() -> None:
     """Two tasks of constant marks: nothing varies but by drawing across tasks, which is never done."""
-    told = merits([column([[1, 1, 1, 0, 0, 0]])], ["a"] * 3 + ["b"] * 3, {}, seed=0)
+    told = merits([column([[1] * 5 + [0] * 5])], ["a"] * 5 + ["b"] * 5, {}, seed=0)
     assert told.merit[0] == Spread(0.5, 0.5, 0.5)
 
 
-def test_a_single_cluster_has_no_interval() -> None:
-    told = merits([column([[1], [0]])], one_stratum(1), {}, seed=0)
+def test_a_handful_of_clusters_has_no_interval() -> None:
+    told = merits([column([[1] * 9, [0] * 9])], one_stratum(9), {}, seed=0)
     assert told.merit == (Spread(1.0, None, None), Spread(0.0, None, None))
     assert (told.shows, told.not_worse) == (None, (0, 1))
 

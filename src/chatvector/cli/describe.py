@@ -217,11 +217,23 @@ def result_text(manifest: Mapping[str, Any], output: str) -> str:
         format_text(manifest["chat_format"], manifest["recipe"]["system_prompt"]),
         vocabulary_text(manifest["vocabulary"]),
     ]
-    scales = {vector["scale"] for vector in manifest["recipe"]["vectors"]}
-    if scales == {1.0}:
+    vectors = manifest["recipe"]["vectors"]
+    if {vector["scale"] for vector in vectors} == {1.0}:
         lines.append("scale 1.0 is the paper's value, not a recommendation: try --scale 0.5 and 0.75 beside it")
+    if len(vectors) == 1:
+        lines.append(f"which scale is best: {_sweep_command(manifest['recipe'])}")
     lines.append(f"again: chatvector run {shlex.quote(output)}/chat_vector.json -o ANOTHER")
     return "\n".join(lines)
+
+
+def _sweep_command(recipe: Mapping[str, Any]) -> str:
+    """Measures along the scale; the embedded trio has a suite with a language of its own."""
+    target, (vector,) = recipe["target"], recipe["vectors"]
+    parents = (
+        ["--vector", vector["vector"]] if vector.get("vector") else ["--base", vector["base"], "--chat", vector["chat"]]
+    )
+    language = "" if target.startswith("demo:") else " --language LANGUAGE"
+    return shlex.join(["chatvector", "sweep", target, *parents]) + language
 
 
 def _rules(job: Job) -> list[str]:

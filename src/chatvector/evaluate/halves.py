@@ -29,12 +29,26 @@ class HalfTask:
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
         """Of this half; `limit` counts the items of one half. Raises what the task raises."""
-        found = self.task.items(language, limit=None if limit is None else 2 * limit, seed=seed)
-        return halve(found)[HALVES.index(self.half)]
+        return _halves_of(self.task, language, limit, seed)[HALVES.index(self.half)][:limit]
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
         """The task's."""
         return self.task.mark(answers, services)
+
+
+def _halves_of(task: Task, language: Language, limit: int | None, seed: int) -> tuple[list[Item], list[Item]]:
+    """Halves with `limit` items each where there are so many. Both are cut from one list: a longer one need not begin
+    with a shorter."""
+    if limit is None:
+        return halve(task.items(language, limit=None, seed=seed))
+    asked, before = 2 * limit, 0
+    while True:
+        found = task.items(language, limit=asked, seed=seed)
+        halves = halve(found)
+        # A cluster may be larger than what was asked for.
+        if min(map(len, halves)) >= limit or len(found) == before:
+            return halves
+        asked, before = 2 * asked, len(found)
 
 
 def halve(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:

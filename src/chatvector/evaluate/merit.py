@@ -38,6 +38,10 @@ from chatvector.evaluate.task import Marked, Metric, Rider, Task
 from chatvector.evaluate.tasks.texts import ENGLISH, TARGET
 
 RESAMPLES = 2000
+LEAST_CLUSTERS = 10
+"""Fewer, and there are no intervals: nothing is told apart then."""
+LEAST_OF_A_TASK = 5
+"""Tasks with fewer clusters are resampled together: one alone would seem to vary little, or not at all."""
 _TEXTS = {"target": TARGET, "english": ENGLISH}
 """Metrics of bits per byte that count, and the texts that they are of."""
 _PATTERNS = {"refusal": "safety", "over_refusal": "harmless-answered"}
@@ -70,7 +74,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure with its 95 % interval; no ends where every task has a single cluster."""
+    """A figure with its 95 % interval; no ends where there are too few clusters."""
 
     value: float
     low: float | None
@@ -124,7 +128,7 @@ def columns(
     riders: Sequence[Rider],
     records: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]],
 ) -> tuple[list[Column], list[str]]:
-    """What counts, as columns; and the task of each cluster, by which it is resampled.
+    """What counts, as columns; and the task of each cluster (empty for small tasks), by which it is resampled.
 
     Args:
         names: of the settings, in order.
@@ -171,7 +175,8 @@ def columns(
                     part, task_name, language, metric.name, metric.title, kind, metric.better == "higher", sums, counts
                 )
             )
-    return made, [f"{language}\0{key.partition('/')[0]}" for language, key in keys]
+    strata = [f"{language}\0{key.partition('/')[0]}" for language, key in keys]
+    return made, ["" if strata.count(one) < LEAST_OF_A_TASK else one for one in strata]
 
 
 def merits(
@@ -302,9 +307,9 @@ class _Stretch:
 
     @classmethod
     def of(cls, strata: Sequence[str]) -> _Stretch | None:
-        """None where no stratum has two clusters: nothing can be said of their spread."""
+        """None for fewer than LEAST_CLUSTERS: nothing can be said of their spread."""
         number = len(set(strata))
-        return None if len(strata) == number else cls(len(strata) / number, len(strata) - number)
+        return None if len(strata) < LEAST_CLUSTERS else cls(len(strata) / number, len(strata) - number)
 
     def __call__(self, quantile: float) -> float:
         """From a quantile of the bootstrap, in its standard errors, to how many of them are due."""
