@@ -221,7 +221,7 @@ def result_text(manifest: Mapping[str, Any], output: str) -> str:
     if {vector["scale"] for vector in vectors} == {1.0}:
         lines.append("scale 1.0 is the paper's value, not a recommendation: try --scale 0.5 and 0.75 beside it")
     if len(vectors) == 1:
-        lines.append(f"which scale is best: {_sweep_command(manifest['recipe'])}")
+        lines.append(f"which scale is best: {_sweep_command(run['recipe'])}")
     lines.append(f"again: chatvector run {shlex.quote(output)}/chat_vector.json -o ANOTHER")
     return "\n".join(lines)
 
