@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,12 @@ from chatvector.evaluate.merit import Column, Merits, Spread, merits
 
 
 def column(
-    marks: list[list[float]], *, part: str = "memory", kind: str = "share", higher: bool = True, metric: str = "m"
+    marks: Sequence[Sequence[float]],
+    *,
+    part: str = "memory",
+    kind: str = "share",
+    higher: bool = True,
+    metric: str = "m",
 ) -> Column:
     """One mark a cluster, a row a setting."""
     sums = np.array(marks, float)

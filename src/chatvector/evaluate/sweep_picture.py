@@ -53,7 +53,7 @@ def render(told: Mapping[str, Any], kind: Literal["svg", "png"] | str) -> bytes:
             axes.set_ylim(-3, 103)
             axes.legend(loc="lower right" if axes is left else "best")
         left.set_ylabel("% of the best possible (95 % intervals)")
-        left.annotate(f" chosen: {told['chosen']:g}", (told["chosen"], 2), ha="left", fontsize=8, color="#444444")
+        left.annotate(f" chosen: {told['chosen']:g}", (told["chosen"], 22), ha="left", fontsize=8, color="#444444")
         buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, dpi=200, metadata=METADATA[kind])
     return buffer.getvalue()
