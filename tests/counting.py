@@ -20,7 +20,7 @@ CONTEXT = 64
 TEMPLATE = "{{ bos_token }} {% for m in messages %}{{ m['content'] }} {% endfor %}"
 
 
-def counting_model(place: Path, words: list[str] = WORDS, *, sharpness: float = 1.0) -> Path:
+def counting_model(place: Path, words: list[str] = WORDS, *, sharpness: float = 1.0, context: int = CONTEXT) -> Path:
     """A model that answers every token with the next one of the vocabulary: after `d` it writes `e f g …`.
 
     With attention and MLP outputs at zero the residual stream is the last token's embedding, row i is the i-th unit
@@ -35,7 +35,7 @@ def counting_model(place: Path, words: list[str] = WORDS, *, sharpness: float = 
         num_hidden_layers=1,
         num_attention_heads=1,
         head_dim=2,
-        max_position_embeddings=CONTEXT,
+        max_position_embeddings=context,
         rms_norm_eps=1e-12,
         tie_word_embeddings=False,
         pad_token_id=0,

@@ -279,19 +279,25 @@ def evaluate(
 
 def _overrides(max_new_tokens: int | None, arguments: list[str]) -> dict[str, Any]:
     """What the flags say of sampling. Raises UsageError for a template argument that is no KEY=JSON."""
+    found: dict[str, Any] = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
+    pairs = template_arguments(arguments)
+    return found | ({"template_arguments": pairs} if pairs else {})
+
+
+def template_arguments(texts: list[str]) -> tuple[tuple[str, Any], ...]:
+    """`KEY=JSON` of --template-argument, sorted. Raises UsageError."""
     import json
 
     from chatvector.errors import UsageError
 
-    found: dict[str, Any] = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
     pairs: dict[str, Any] = {}
-    for text in arguments:
+    for text in texts:
         key, equals, value = text.partition("=")
         try:
             pairs[key] = json.loads(value) if equals and key else json.loads("")
         except ValueError:
             raise UsageError(f"--template-argument {text}: write KEY=JSON, such as enable_thinking=false") from None
-    return found | ({"template_arguments": tuple(sorted(pairs.items()))} if pairs else {})
+    return tuple(sorted(pairs.items()))
 
 
 def _pairs(flag: str, texts: list[str]) -> dict[str, str]:

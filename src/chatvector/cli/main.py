@@ -15,6 +15,7 @@ import typer
 from chatvector import __version__
 from chatvector.cli import (
     apply,
+    chat,
     check,
     compare,
     console,
@@ -76,6 +77,7 @@ eval.register(app)
 compare.register(app)
 report.register(app)
 sweep.register(app)
+chat.register(app)
 
 
 class Interrupted(BaseException):

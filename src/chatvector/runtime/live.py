@@ -30,6 +30,7 @@ from chatvector.runtime.live_weights import Change, LiveWeights, Replan
 from chatvector.runtime.loading import load, require_extra
 from chatvector.runtime.memory import available_bytes
 from chatvector.runtime.placement import find_placement, write_outline
+from chatvector.runtime.streaming import Watch
 from chatvector.runtime.transformers_backend import TransformersBackend
 
 if TYPE_CHECKING:
@@ -212,11 +213,11 @@ class LiveBackend(TransformersBackend):
         with self._lock:
             return super().info
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling, *, watch: Watch | None = None) -> list[Reply]:
         """See `TransformersBackend.generate`."""
         with self._lock:
             self._weights.require_whole()
-            return super().generate(prompts, sampling)
+            return super().generate(prompts, sampling, watch=watch)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
         """See `TransformersBackend.loglikelihood`."""

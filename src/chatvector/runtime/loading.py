@@ -85,6 +85,27 @@ def local_directory(name: str | os.PathLike[str], progress: Callable[[str], None
     return storage.path
 
 
+def parameter_bytes(
+    name: str | os.PathLike[str],
+    *,
+    dtype: str | None = None,
+    device: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> int:
+    """Bytes that a model's parameters will take if `load` is given the same; from headers, nothing is downloaded whole.
+
+    Raises MissingExtra without torch, and what opening a checkpoint raises.
+    """
+    require_extra("Loading a model")
+    import torch
+
+    on_cpu = device.startswith("cpu") if device is not None else not torch.cuda.is_available()
+    wide = {"fp32": 4, "bf16": 2, "fp16": 2}.get(dtype or ("fp32" if on_cpu else "auto"))
+    with Checkpoint.open(os.fspath(name), progress, stream=True) as checkpoint:
+        tensors = checkpoint.tensors.values()
+        return sum(ref.elements * wide if wide and ref.dtype.kind == "float" else ref.nbytes for ref in tensors)
+
+
 def load(
     name: str | os.PathLike[str],
     *,

@@ -25,6 +25,7 @@ from chatvector.runtime.draws import Draw, Sound, stream
 from chatvector.runtime.likelihood import Reader, begin, plain_ids
 from chatvector.runtime.loading import load, quiet_transformers
 from chatvector.runtime.prompt_form import GivenTemplate, no_template, prompt_form
+from chatvector.runtime.streaming import ReplyStream, Watch
 from chatvector.runtime.thought_marks import kept_tokens, opened_by
 
 if TYPE_CHECKING:
@@ -162,8 +163,29 @@ class TransformersBackend:
             raise no_template(self.name, self._offers)
         return self.form.render(messages, variables)
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
-        """See `Backend.generate`. Raises also NotEnoughSpace where one prompt does not fit into memory."""
+    def room(self, messages: Sequence[tuple[Role, str]], **variables: Any) -> int | None:
+        """Tokens that are left for the reply to a conversation, 0 or less where none are; None where the context is not
+        known or the template takes no such conversation. Raises MissingInput without a template."""
+        text = self.render(messages, **variables)
+        return None if text is None or self.context is None else self.context - len(plain_ids(self.tokenizer, text))
+
+    def stream(self, prompt: Prompt, sampling: Sampling) -> ReplyStream:
+        """The reply of `generate` while it is written. Raises MissingInput without a template, UsageError for an empty
+        prompt; the stream raises the rest."""
+        text = prompt.text if prompt.text is not None else self._render(prompt, sampling)
+        return ReplyStream(
+            lambda watch: self.generate([prompt], sampling, watch=watch)[0],
+            self._decode,
+            lambda token: token not in self._stop_ids and not self._is_dropped(token),
+            opened_by(text) if prompt.text is None and text is not None else "",
+        )
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling, *, watch: Watch | None = None) -> list[Reply]:
+        """See `Backend.generate`. Raises also NotEnoughSpace where one prompt does not fit into memory.
+
+        `watch` is shown the tokens of a single prompt's reply and may end it.
+        """
+        assert watch is None or len(prompts) == 1
         replies: list[Reply | None] = [None] * len(prompts)
         texts: list[tuple[int, str, list[int]]] = []
         for row, prompt in enumerate(prompts):
@@ -182,7 +204,9 @@ class TransformersBackend:
             texts.append((row, text, ids))
 
         def work(batch: list[int]) -> list[Reply]:
-            return self._batch([(texts[i][1], texts[i][2], prompts[texts[i][0]].sample) for i in batch], sampling)
+            return self._batch(
+                [(texts[i][1], texts[i][2], prompts[texts[i][0]].sample) for i in batch], sampling, watch
+            )
 
         found = self._batches.run(
             [len(ids) for _, _, ids in texts],
@@ -217,7 +241,9 @@ class TransformersBackend:
     def _render(self, prompt: Prompt, sampling: Sampling) -> str | None:
         return self.render(prompt.messages, **dict(sampling.template_arguments))
 
-    def _batch(self, rows: list[tuple[str, list[int], int]], sampling: Sampling) -> list[Reply]:
+    def _batch(
+        self, rows: list[tuple[str, list[int], int]], sampling: Sampling, watch: Watch | None = None
+    ) -> list[Reply]:
         """Replies to (text, ids, sample), in one call of the model."""
         import torch
 
@@ -233,10 +259,11 @@ class TransformersBackend:
         if sampling.temperature > 0:
             streams = [stream(sampling.seed, sample, text) for text, _, sample in rows]
             processors.append(Draw(streams, sampling.temperature, sampling.top_p))
+        watching = {} if watch is None else {"streamer": watch, "stopping_criteria": [watch]}
         device = self.model.device
         with torch.inference_mode(), quiet_transformers(), self._only_our_settings(sampling, pad):
             written = self.model.generate(
-                input_ids=ids.to(device), attention_mask=mask.to(device), logits_processor=processors
+                input_ids=ids.to(device), attention_mask=mask.to(device), logits_processor=processors, **watching
             )
         return [
             self._reply(tokens, len(prompt))
@@ -265,9 +292,7 @@ class TransformersBackend:
         end = next((i for i, token in enumerate(tokens) if token in self._stop_ids), None)
         written = tokens if end is None else tokens[:end]
         dropped = [self._special[token] for token in written if self._is_dropped(token)]
-        text = self.tokenizer.decode(
-            [token for token in written if not self._is_dropped(token)], skip_special_tokens=False
-        )
+        text = self._decode([token for token in written if not self._is_dropped(token)])
         return Reply(
             text=text.strip(),
             stopped=end is not None,
@@ -275,6 +300,9 @@ class TransformersBackend:
             prompt_tokens=prompt_tokens,
             special=tuple(dropped),
         )
+
+    def _decode(self, tokens: list[int]) -> str:
+        return self.tokenizer.decode(tokens, skip_special_tokens=False)
 
     def _is_dropped(self, token: int) -> bool:
         return token in self._special and self._special[token] not in self._kept

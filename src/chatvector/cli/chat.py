@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`chatvector chat`: talk to one model, to two side by side, or to a merge whose scale can be moved."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chatvector.cli import options
+from chatvector.cli.console import Console
+from chatvector.cli.examples import examples
+
+if TYPE_CHECKING:
+    from chatvector.recipe import Recipe
+    from chatvector.runtime.session import Speaker
+
+EPILOG = examples(
+    "chatvector chat demo:chat",
+    "chatvector chat demo:target --base demo:base --chat demo:chat --scale 0.75",
+    "chatvector chat TARGET my-merge --chat-format-from CHAT",
+    "chatvector chat my-merge --json --temperature 0 < questions.txt > replies.jsonl",
+    note="/help lists what can be typed: /scale 0.7, /scale attention=0.5, /system, /reset, /save. Ctrl-C stops a"
+    " reply. docs/chat.md.",
+)
+
+
+class Thinking(StrEnum):
+    """How thoughts are shown."""
+
+    dimmed = "dimmed"
+    folded = "folded"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("chat", epilog=EPILOG)(chat)
+
+
+def chat(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL [MODEL2]", help="One to talk to, or two. " + options.MODEL, show_default=False),
+    ],
+    base: options.Base = None,
+    chat: options.Chat = None,
+    vector: Annotated[
+        str | None,
+        typer.Option("--vector", metavar="VEC", help="A vector that `extract` wrote, instead of --base and --chat."),
+    ] = None,
+    *,
+    scale: options.Scale = 1.0,
+    vocabulary: options.Vocabulary = options.Policy.shared,
+    chat_format: options.ChatFormat = "auto",
+    force_lineage: options.ForceLineage = False,
+    chat_format_from: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL|FILE", help="Chat template for models that have none.", show_default=False),
+    ] = None,
+    system: Annotated[str | None, typer.Option(help="System prompt.", show_default=False)] = None,
+    temperature: Annotated[float, typer.Option(min=0, help="0 takes the most likely token.")] = 0.7,
+    top_p: Annotated[
+        float, typer.Option(min=0, max=1, help="Draw from the likeliest tokens of this share together.")
+    ] = 0.95,
+    seed: Annotated[int, typer.Option(help="Of the draws: the same conversation gives the same replies.")] = 0,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Limit of a reply.")] = 1024,
+    template_argument: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=JSON", help="For the chat template: enable_thinking=false; repeatable."),
+    ] = None,
+    thinking: Annotated[Thinking, typer.Option(help="How thoughts are shown on a terminal.")] = Thinking.dimmed,
+    dtype: Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp16.", show_default=False)] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …", show_default=False)] = None,
+    remote_code: Annotated[
+        bool, typer.Option("--remote-code", help="Run Python code that comes with a model. Read it first.")
+    ] = False,
+    no_history: Annotated[bool, typer.Option("--no-history", help="Keep no history of what is typed.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a reply, see docs/chat.md; reads lines, without a prompt.")
+    ] = False,
+    quiet: options.Quiet = False,
+    log_format: options.Log = options.LogFormat.text,
+) -> None:
+    """Talk to a model, to two side by side, or to TARGET + SCALE · vector and move the scale while talking.
+
+    On a terminal replies appear as they are written. Without one every line of input is a message or a command.
+    """
+    from chatvector.cli.chat_screen import Pipe, Screen, line_editing
+    from chatvector.cli.eval import template_arguments
+    from chatvector.errors import UsageError
+    from chatvector.runtime.backend import Sampling
+    from chatvector.runtime.loading import require_extra
+    from chatvector.runtime.session import Session
+
+    console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
+    if len(models) > 2:
+        raise UsageError(f"{len(models)} models: name one, or two to be shown side by side")
+    sampling = Sampling(
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        seed=seed,
+        template_arguments=template_arguments(template_argument or []),
+    )
+    recipe = None
+    if base is not None or chat is not None or vector is not None:
+        recipe = options.recipe_from_flags(
+            models[0], base, chat, None if vector is None else [vector], scale=scale, vocabulary=vocabulary,
+            chat_format=chat_format, force_lineage=force_lineage,
+        )  # fmt: skip
+        if len(recipe.vectors) > 1:
+            raise UsageError("chat moves one vector: give --base and --chat, or one --vector")
+    require_extra("Talking to a model")
+    with ExitStack() as stack:
+        if all(name.startswith("demo:") for name in models):
+            from chatvector.lab.demo import one_thread
+
+            stack.enter_context(one_thread())
+        loading = _Loading(console.say, dtype, device, remote_code, chat_format_from)
+        speakers = [] if recipe is None else [stack.enter_context(_merged(recipe, loading))]
+        speakers += [_loaded(name, loading, models) for name in models[len(speakers) :]]
+        session = Session(speakers, sampling, system)
+        if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            code = Pipe(session, console).run()
+        else:
+            stack.enter_context(line_editing(not no_history, console.warn))
+            console.say("/help lists the commands; Ctrl-C stops a reply, Ctrl-D ends")
+            code = Screen(session, folded=thinking is Thinking.folded).run()
+    if code:
+        raise typer.Exit(code)
+
+
+@dataclass(frozen=True)
+class _Loading:
+    """How models are loaded."""
+
+    say: Callable[[str], None]
+    dtype: str | None
+    device: str | None
+    remote_code: bool
+    template: str | None
+
+
+@contextmanager
+def _merged(recipe: Recipe, loading: _Loading) -> Iterator[Speaker]:
+    """The live merge of a recipe. Raises UsageError for a flag that is not for it, MissingInput where neither target
+    nor vector has a template."""
+    from chatvector.errors import MissingInput, UsageError
+    from chatvector.live_merge import open_live
+    from chatvector.runtime.session import Speaker
+
+    if loading.template is not None:
+        raise UsageError("--chat-format-from is for models without a template; a merge takes --chat-format FILE")
+    with open_live(
+        recipe, dtype=loading.dtype, device=loading.device, remote_code=loading.remote_code, batch=1, say=loading.say
+    ) as live:
+        if live.form.template is None:
+            raise MissingInput(
+                f"{recipe.target}: neither it nor the vector has a chat template; give --chat-format FILE"
+            )
+        yield Speaker(live.name, live)
+
+
+def _loaded(name: str, loading: _Loading, named: Sequence[str]) -> Speaker:
+    """A model as it is. Raises MissingInput where it has no chat template, and what loading raises."""
+    from chatvector.evaluate.opening import has_template, template_from
+    from chatvector.runtime.loading import parameter_bytes
+    from chatvector.runtime.memory import require_memory, size_text
+    from chatvector.runtime.prompt_form import no_template
+    from chatvector.runtime.session import Speaker
+    from chatvector.runtime.transformers_backend import TransformersBackend
+
+    own = has_template(name, loading.say)
+    if not own and loading.template is None:
+        offers = [other for other in named if other != name and has_template(other, loading.say)]
+        raise no_template(name, offers)
+    template = None if own or loading.template is None else template_from(loading.template, loading.say)
+    need = parameter_bytes(name, dtype=loading.dtype, device=loading.device, progress=loading.say)
+    on_card = loading.device is not None and not loading.device.startswith("cpu")
+    loading.say(f"{name} takes {size_text(need)}" if on_card else require_memory(need, name))
+    backend = TransformersBackend.load(
+        name,
+        dtype=loading.dtype,
+        device=loading.device,
+        remote_code=loading.remote_code,
+        progress=loading.say,
+        template=template,
+        batch=1,
+    )
+    return Speaker(name, backend)
