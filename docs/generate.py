@@ -20,7 +20,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 DOCS = Path(__file__).parent
-PAGES = ("cli.md", "recipe.md", "licences.md", "doctor.md", "evaluation.md")
+PAGES = ("cli.md", "recipe.md", "licences.md", "doctor.md", "evaluation.md", "training.md")
 PART = re.compile(r"(<!-- generated: (?P<name>[\w -]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 WIDTH = 80
 
@@ -75,8 +75,9 @@ def exit_codes(_: str) -> str:
 def recipe_keys(model: str) -> str:
     """The fields of a recipe model: key, type, default, meaning."""
     from chatvector import recipe
+    from chatvector.training import recipe as training
 
-    cls = getattr(recipe, model)
+    cls = getattr(recipe, model, None) or getattr(training, model)
     meanings = field_docstrings(inspect.getsource(cls))
     lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for name, field in cls.model_fields.items():
@@ -246,6 +247,10 @@ def kind_of(annotation: Any) -> str:
     text = str(annotation)
     for pattern, word in (
         (r"VectorSpec", "list of vectors"),
+        (r"LoraSpec", "mapping, see below"),
+        (r"str \| tuple\[str", "text, or list of texts"),
+        (r"^tuple\[str", "list of texts"),
+        (r"^dict\[str, str\]", "mapping to texts"),
         (r"^dict\[", "mapping to numbers"),
         (r"bool", "true or false"),
         (r"str \| int", "size"),

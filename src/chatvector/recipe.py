@@ -31,11 +31,13 @@ _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 1
 Factor = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Unknown keys are errors, and nothing changes once it is checked."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class VectorSpec(_Strict):
+class VectorSpec(Strict):
     """One chat vector and how far to move along it."""
 
     base: str | None = None
@@ -74,7 +76,7 @@ class VectorSpec(_Strict):
         return self.vector if self.vector is not None else f"{self.chat} − {self.base}"
 
 
-class Recipe(_Strict):
+class Recipe(Strict):
     """Everything that decides the bytes of the output, and a few fields that only say how it is made."""
 
     target: str
@@ -148,34 +150,43 @@ class Recipe(_Strict):
         try:
             return cls.model_validate(dict(document))
         except pydantic.ValidationError as error:
-            raise RecipeError(f"{where}: {_explain(error)}") from None
+            raise RecipeError(f"{where}: {explain(error, Recipe, VectorSpec)}") from None
 
     @classmethod
     def from_file(cls, path: Path) -> Recipe:
         """Read a YAML recipe. Raises MissingInput or RecipeError."""
-        try:
-            text = path.read_text("utf-8")
-        except FileNotFoundError:
-            raise MissingInput(f"{path}: no such recipe") from None
-        except IsADirectoryError:
-            raise RecipeError(f"{path}: is a directory; name a recipe, or the chat_vector.json in it") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{path}: cannot be read ({error})") from None
-        return cls.from_yaml(text, str(path))
+        return cls.from_yaml(read_recipe_text(path), str(path))
 
     def with_settings(self, settings: list[str]) -> Recipe:
         """The recipe with `key=value` overrides, values read as YAML; `vectors.0.scale=0.5` reaches inside."""
         document = self.model_dump(mode="json")
-        for setting in settings:
-            key, equals, value = setting.partition("=")
-            if not equals or not key:
-                raise UsageError(f"--set {setting}: write key=value, such as --set vectors.0.scale=0.5")
-            try:
-                parsed = parse_yaml(value, unique_keys=True)
-            except NotYaml as error:
-                raise UsageError(f"--set {setting}: no valid YAML ({error})") from None
-            _assign(document, key.split("."), parsed, setting)
+        assign_settings(document, settings, "vectors.0.scale=0.5")
         return Recipe.from_mapping(document, "--set")
+
+
+def read_recipe_text(path: Path) -> str:
+    """The text of a recipe's file. Raises MissingInput or RecipeError."""
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise MissingInput(f"{path}: no such recipe") from None
+    except IsADirectoryError:
+        raise RecipeError(f"{path}: is a directory; name a recipe, or the chat_vector.json in it") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read ({error})") from None
+
+
+def assign_settings(document: dict[str, Any], settings: list[str], example: str) -> None:
+    """Put `key=value` overrides, values read as YAML, into a recipe's plain values. Raises UsageError."""
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {setting}: write key=value, such as --set {example}")
+        try:
+            parsed = parse_yaml(value, unique_keys=True)
+        except NotYaml as error:
+            raise UsageError(f"--set {setting}: no valid YAML ({error})") from None
+        _assign(document, key.split("."), parsed, setting)
 
 
 def parse_bytes(value: str | int) -> int:
@@ -204,9 +215,9 @@ def _assign(document: Any, path: list[str], value: object, setting: str) -> None
         raise UsageError(f"--set {setting}: the recipe has no {'.'.join(path)}") from None
 
 
-def _explain(error: pydantic.ValidationError) -> str:
-    """All complaints of pydantic in one line, with the key that was probably meant."""
-    known = {*Recipe.model_fields, *VectorSpec.model_fields}
+def explain(error: pydantic.ValidationError, *models: type[BaseModel]) -> str:
+    """All complaints of pydantic in one line, with the key of `models` that was probably meant."""
+    known = {key for model in models for key in model.model_fields}
     parts: list[str] = []
     complaints = error.errors(include_url=False, include_context=False)
     for complaint in complaints:

@@ -26,7 +26,7 @@ def generate() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["cli.md", "recipe.md", "licences.md", "doctor.md", "evaluation.md"])
+@pytest.mark.parametrize("page", ["cli.md", "recipe.md", "licences.md", "doctor.md", "evaluation.md", "training.md"])
 def test_generated_parts_are_fresh(generate: ModuleType, page: str) -> None:
     assert generate.render(page) == read(f"docs/{page}"), "run: make docs"
 

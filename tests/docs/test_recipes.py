@@ -10,9 +10,11 @@ import yaml
 
 import chatvector as cv
 from chatvector.recipe import Recipe
+from chatvector.training.recipe import TrainingRecipe
 from docs.pages import PAGES, ROOT, Block, blocks, name_of
 
-EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+# Those of trainings are read by tests/training.
+EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.yaml") if not path.name.startswith("train-"))
 YAML = [block for path in PAGES for block in blocks(name_of(path), "yaml")]
 
 
@@ -39,6 +41,8 @@ def test_examples_of_the_trio_run(path: Path, tmp_path: Path, monkeypatch: pytes
 def test_recipes_of_the_pages(block: Block) -> None:
     if "merge_method" in block.text:
         assert yaml.safe_load(block.text)["base_model"] == "./target"
+    elif "stage:" in block.text:
+        TrainingRecipe.from_yaml(block.text, str(block))
     elif "target:" in block.text:
         Recipe.from_yaml(block.text, str(block))
     else:

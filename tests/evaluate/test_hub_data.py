@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from chatvector.checkpoint import hub_data
 from chatvector.errors import HubError, UsageError
-from chatvector.evaluate import hub_data
 from chatvector.evaluate.items import file_source, read_records
 from chatvector.evaluate.tasks.closed import closed_from_file
 

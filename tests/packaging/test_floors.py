@@ -15,8 +15,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "chatvector"
 
 FLOORS = (
     ("errors", "yaml_text"),
-    ("recipe", "checkpoint", "training"),
-    ("vocabulary", "provenance"),
+    ("recipe", "checkpoint"),
+    ("vocabulary", "provenance", "training"),
     ("arithmetic",),
     ("checks", "runtime", "inspection"),
     ("pipeline", "evaluate"),

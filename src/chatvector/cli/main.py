@@ -29,6 +29,7 @@ from chatvector.cli import (
     report,
     run,
     sweep,
+    train,
     verify,
 )
 from chatvector.errors import ChatVectorError
@@ -78,6 +79,7 @@ compare.register(app)
 report.register(app)
 sweep.register(app)
 chat.register(app)
+train.register(app)
 
 
 class Interrupted(BaseException):

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chatvector.checkpoint import hub_data
 from chatvector.errors import DamagedFile, InputError, MissingExtra, MissingInput, UsageError, first_five
-from chatvector.evaluate import hub_data
 from chatvector.evaluate.task import Language, Source
 
 STARTERS = Path(__file__).with_name("items")

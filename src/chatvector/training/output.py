@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From trained weights to an ordinary checkpoint: names, shapes and dtypes of the model it started from, and its files.
+
+Tokenizer, configurations and licences are copied byte for byte: what a library would write anew, older readers may not
+take. Two things change where a chat template was trained: the template itself, if another one was named, and the stop
+ids of the generation configuration.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.staging import Staging
+from chatvector.checkpoint.storage import LocalDirectory
+from chatvector.errors import InputError, NonFiniteValues, first_five
+
+RECORD = "training_recipe.json"
+TEMPLATE = "chat_template.jinja"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+GENERATION = "generation_config.json"
+# Templates that would contradict a new one.
+OTHER_TEMPLATES = ("chat_template.json", "additional_chat_templates/")
+SHARD = "5GB"
+
+
+def merged(model: Any) -> Any:
+    """The model with its low-rank differences added to its weights, in fp32 on the CPU: one rounding, when stored."""
+    import torch
+
+    if not hasattr(model, "merge_and_unload"):
+        return model
+    return model.to("cpu", torch.float32).merge_and_unload()
+
+
+def write_weights(model: Any, start: Checkpoint, staging: Staging) -> None:
+    """Write the model's tensors, each in the dtype in which the model it started from stores it.
+
+    Raises NonFiniteValues naming tensors that training drove to NaN or infinity, InputError where names or shapes
+    would not be those of the start.
+    """
+    import torch
+
+    dtypes = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
+    common = max((ref.dtype.code for ref in start.tensors.values()), key=_counts(start).__getitem__)
+    broken = []
+    for name, parameter in model.named_parameters():
+        code = start.tensors[name].dtype.code if name in start.tensors else common
+        parameter.data = parameter.data.to(dtypes.get(code, parameter.dtype))
+        if not bool(torch.isfinite(parameter.data).all()):
+            broken.append(name)
+    if broken:
+        raise NonFiniteValues(
+            f"training left NaN or infinity in {len(broken)} tensors ({first_five(broken)}); lower learning_rate and"
+            " begin again with --restart"
+        )
+    model.save_pretrained(staging.path, max_shard_size=SHARD)
+    with Checkpoint(LocalDirectory(staging.path, str(staging.output)), str(staging.output)) as made:
+        ours = {name: ref.shape for name, ref in made.tensors.items()}
+    theirs = {name: ref.shape for name, ref in start.tensors.items()}
+    # A tied head may be stored or not; everything else is as it was.
+    differ = [name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
+    differ = sorted(name for name in differ if not (_tied(start) and name.endswith("lm_head.weight")))
+    if differ:
+        raise InputError(
+            f"{start.name}: transformers writes {len(differ)} tensors under other names or shapes than the files have"
+            f" ({first_five(differ)}); the result is in {staging.path.name} and would not fit its parents"
+        )
+
+
+def write_side_files(
+    start: Checkpoint, staging: Staging, template: str | None, stops: Iterable[int], record: dict[str, Any]
+) -> None:
+    """Copy the side files, with `template` (None: the model's own stays) and stop ids in place, and add the record."""
+    jinja = TEMPLATE in start.files
+    for name in start.files:
+        if template is not None and name.startswith(OTHER_TEMPLATES):
+            continue
+        staging.write_file(name, start.read_file(name))
+    if template is not None:
+        settings = start.read_json(TOKENIZER_CONFIG) if TOKENIZER_CONFIG in start.files else {}
+        staging.write_file(TOKENIZER_CONFIG, _json(settings | {"chat_template": template}))
+        if jinja:
+            staging.write_file(TEMPLATE, template.encode("utf-8"))
+    generation = start.read_json(GENERATION) if GENERATION in start.files else {}
+    known = generation.get("eos_token_id", start.config.get("eos_token_id"))
+    before = [] if known is None else known if isinstance(known, list) else [known]
+    new = [stop for stop in sorted(stops) if stop not in before]
+    if new:
+        staging.write_file(GENERATION, _json(generation | {"eos_token_id": [*before, *new]}))
+    elif GENERATION not in start.files:
+        (staging.path / GENERATION).unlink(missing_ok=True)
+    staging.write_file(RECORD, _json(record))
+    mode = (staging.path / RECORD).stat().st_mode
+    for weights in staging.path.glob("*.safetensors"):
+        weights.chmod(mode)  # the library lets only their owner read them
+
+
+def read_template(name: str) -> str:
+    """The template in a file, or that of a model. Raises InputError where the model has none."""
+    path = Path(name).expanduser()
+    if path.is_file():
+        try:
+            return path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: cannot be read as a chat template ({error})") from None
+    with Checkpoint.open(name) as model:
+        if TEMPLATE in model.files:
+            return model.read_file(TEMPLATE).decode("utf-8")
+        found = model.read_json(TOKENIZER_CONFIG).get("chat_template") if TOKENIZER_CONFIG in model.files else None
+    if not isinstance(found, str):
+        raise InputError(f"{name}: has no chat template; name a .jinja file, or a chat model")
+    return found
+
+
+def _tied(start: Checkpoint) -> bool:
+    return bool(start.config.get("tie_word_embeddings", False))
+
+
+def _counts(start: Checkpoint) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for ref in start.tensors.values():
+        counts[ref.dtype.code] = counts.get(ref.dtype.code, 0) + 1
+    return counts
+
+
+def _json(document: Any) -> bytes:
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
