@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chatvector.cli import options
+from chatvector.cli import asking, options
 from chatvector.cli.console import Console
 
 if TYPE_CHECKING:
@@ -55,21 +55,15 @@ def evaluate(
             show_default=False,
         ),
     ],
-    language: Annotated[
-        list[str] | None,
-        typer.Option("--language", "-l", help="en, ko, zh-Hant, zh-Hans, ja; repeatable.", show_default=False),
-    ] = None,
+    language: asking.Languages = None,
     suite: Annotated[
         str | None,
         typer.Option(help="quick (default), standard, full, korea, taiwan.", show_default=False),
     ] = None,
-    axis: Annotated[list[str] | None, typer.Option(help="All tasks of an axis; repeatable.")] = None,
-    task: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME|FILE.py", help="One task, or one's own (docs/own-task.md); repeatable."),
-    ] = None,
+    axis: asking.Axes = None,
+    task: asking.Tasks = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many items a task.", show_default=False)] = None,
-    seed: Annotated[int, typer.Option(help="Of items, samples and resampling.")] = 0,
+    seed: asking.Seed = 0,
     samples: Annotated[
         int | None,
         typer.Option(min=1, help="Replies an item, at temperature 0.7 where a task is greedy.", show_default=False),
@@ -90,18 +84,14 @@ def evaluate(
         typer.Option(metavar="MODEL|FILE", help="Chat template for models that have none.", show_default=False),
     ] = None,
     backend: Annotated[Backend, typer.Option(help="How models are asked; auto tells by what they are.")] = Backend.auto,
-    max_new_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Limit of a reply, instead of each task's.", show_default=False)
-    ] = None,
+    max_new_tokens: asking.MaxNewTokens = None,
     template_argument: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=JSON", help="For the chat template: enable_thinking=false; repeatable."),
     ] = None,
-    dtype: Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp16.", show_default=False)] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …", show_default=False)] = None,
-    remote_code: Annotated[
-        bool, typer.Option("--remote-code", help="Run Python code that comes with a model. Read it first.")
-    ] = False,
+    dtype: asking.Dtype = None,
+    device: asking.Device = None,
+    remote_code: asking.RemoteCode = False,
     server: Annotated[
         str | None,
         typer.Option(
@@ -178,10 +168,8 @@ def evaluate(
         Path | None, typer.Option(help="Write results, items and a report into this new directory.", show_default=False)
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results in --out.")] = False,
-    cache: Annotated[
-        Path | None, typer.Option(help="File that keeps replies; by default in the user's cache.", show_default=False)
-    ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no replies and use none.")] = False,
+    cache: asking.CacheFile = None,
+    no_cache: asking.NoCache = False,
     as_json: Annotated[bool, typer.Option("--json", help="The results on stdout, see docs/evaluation.md.")] = False,
     quiet: options.Quiet = False,
     log_format: options.Log = options.LogFormat.text,

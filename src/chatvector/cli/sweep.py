@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chatvector.cli import options
+from chatvector.cli import asking, options
 from chatvector.cli.console import Console
 from chatvector.cli.examples import examples
 
@@ -55,23 +55,17 @@ def sweep(
         By | None,
         typer.Option(help="Then one role, or a quarter of the layers, at a time: without it, and alone."),
     ] = None,
-    language: Annotated[
-        list[str] | None,
-        typer.Option("--language", "-l", help="en, ko, zh-Hant, zh-Hans, ja; repeatable.", show_default=False),
-    ] = None,
+    language: asking.Languages = None,
     suite: Annotated[
         str | None,
         typer.Option(help="sweep (default), demo (default for demo: models), quick …", show_default=False),
     ] = None,
-    axis: Annotated[list[str] | None, typer.Option(help="All tasks of an axis; repeatable.")] = None,
-    task: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME|FILE.py", help="One task, or one's own (docs/own-task.md); repeatable."),
-    ] = None,
+    axis: asking.Axes = None,
+    task: asking.Tasks = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most so many items a task and half.", show_default=False)
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of items, samples and resampling.")] = 0,
+    seed: asking.Seed = 0,
     weight: Annotated[
         list[str] | None,
         typer.Option(metavar="PART=W", help="Of a part of the figure of merit (safety=2); 1 by default; repeatable."),
@@ -80,23 +74,17 @@ def sweep(
     chat_format: options.ChatFormat = "auto",
     system_prompt: options.SystemPrompt = "keep",
     force_lineage: options.ForceLineage = False,
-    max_new_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Limit of a reply, instead of each task's.", show_default=False)
-    ] = None,
-    dtype: Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp16.", show_default=False)] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …", show_default=False)] = None,
-    remote_code: Annotated[
-        bool, typer.Option("--remote-code", help="Run Python code that comes with a model. Read it first.")
-    ] = False,
+    max_new_tokens: asking.MaxNewTokens = None,
+    dtype: asking.Dtype = None,
+    device: asking.Device = None,
+    remote_code: asking.RemoteCode = False,
     out: Annotated[
         Path | None,
         typer.Option(help="Write sweep.json, curves and all results into this new directory.", show_default=False),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the sweep in --out.")] = False,
-    cache: Annotated[
-        Path | None, typer.Option(help="File that keeps replies; by default in the user's cache.", show_default=False)
-    ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no replies and use none.")] = False,
+    cache: asking.CacheFile = None,
+    no_cache: asking.NoCache = False,
     as_json: Annotated[bool, typer.Option("--json", help="sweep.json on stdout, see docs/sweep.md.")] = False,
     quiet: options.Quiet = False,
     log_format: options.Log = options.LogFormat.text,

@@ -10,6 +10,7 @@ refused unless forced, and forcing is recorded.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -89,15 +90,15 @@ class TextScorer(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScorerBase:
+class ScorerBase(ABC):
     """What every scorer does with its `info`. `forced` lets it score languages that it was not made for."""
 
     forced: bool = False
 
     @property
+    @abstractmethod
     def info(self) -> ScorerInfo:
         """What it is."""
-        raise NotImplementedError
 
     def check_language(self, language: Language) -> None:
         """Raise UsageError if it was not made for `language`, unless forced."""

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the verbs that ask models questions: which questions, how replies are made, where they are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Languages = Annotated[
+    list[str] | None,
+    typer.Option("--language", "-l", help="en, ko, zh-Hant, zh-Hans, ja; repeatable.", show_default=False),
+]
+Axes = Annotated[list[str] | None, typer.Option("--axis", help="All tasks of an axis; repeatable.")]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option("--task", metavar="NAME|FILE.py", help="One task, or one's own (docs/own-task.md); repeatable."),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Of items, samples and resampling.")]
+MaxNewTokens = Annotated[
+    int | None,
+    typer.Option("--max-new-tokens", min=1, help="Limit of a reply, instead of each task's.", show_default=False),
+]
+Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, fp32, bf16, fp16.", show_default=False)]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1 …", show_default=False)]
+RemoteCode = Annotated[
+    bool, typer.Option("--remote-code", help="Run Python code that comes with a model. Read it first.")
+]
+CacheFile = Annotated[
+    Path | None,
+    typer.Option("--cache", help="File that keeps replies; by default in the user's cache.", show_default=False),
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no replies and use none.")]
