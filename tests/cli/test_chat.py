@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from chatvector.cli.columns import width_of
 from chatvector.cli.main import app
 from chatvector.errors import ChatVectorError, MissingExtra, NotEnoughSpace
+from chatvector.extraction import extract
 from counting import counting_model, set_template
 from terminal import CTRL_C, CTRL_D, started
 
@@ -182,6 +183,15 @@ def test_json_lines_of_a_merge() -> None:
     assert (line["model"], line["scale"], line["message"]) == ("demo:target + live", "1", "눈은 무슨 색이에요?")
     assert line["stopped"]
     assert line["thinking"] is None
+
+
+def test_a_vector_on_disk(tmp_path: Path) -> None:
+    vector = str(tmp_path / "vector")
+    extract("demo:base", "demo:chat", vector)
+    lines = "눈은 무슨 색이에요?\n/reset\n/scale 0\n눈은 무슨 색이에요?\n"
+    stored = piped("demo:target", "--vector", vector, *GREEDY, lines=lines)
+    assert stored.stdout.startswith("하얀색이에요.\n")
+    assert stored.stdout == piped(*MERGE, *GREEDY, lines=lines).stdout
 
 
 def test_two_models_in_a_pipe() -> None:

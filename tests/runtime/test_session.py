@@ -182,7 +182,10 @@ def test_thinking_is_not_in_the_next_turn(tmp_path: Path) -> None:
     session = Session([Speaker("one", load(model))], Sampling(max_new_tokens=9))
     answer = said(session, "<think>")
     assert answer.turn is not None
-    assert (answer.thinking, answer.turn.answer, answer.note) == ("a b", "c", None) or answer.turn.answer == "a b c"
+    assert answer.turn.reply.text == "<think>\na b </think> c"
+    assert (answer.thinking, answer.turn.answer, answer.note) == ("a b", "c", None)
+    assert said(session, "c").turn is not None
+    assert session.speakers[0].turns[1].prompt == (("user", "<think>"), ("assistant", "c"), ("user", "c"))
 
 
 def test_what_cut_a_reply_is_said(tmp_path: Path) -> None:
