@@ -18,7 +18,7 @@ from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.staging import Staging
 from chatvector.checks.doctor.examine import examine
 from chatvector.errors import InputError, NotEnoughSpace, OutputRefused, RecipeError, UsageError
-from chatvector.training import limits
+from chatvector.training import limits, output
 from chatvector.training import run as training
 from chatvector.training.recipe import TrainingRecipe
 from chatvector.training.run import Trained, train
@@ -190,7 +190,7 @@ def test_a_low_rank_difference_is_merged(stage: str, tmp_path: Path, monkeypatch
     """Logits of start plus adapter, before, and of the merged model, after, in fp32; then an ordinary checkpoint."""
     ids = torch.tensor([[1, 300, 400, 3, 500]])
     seen: dict[str, Any] = {}
-    own = training.merged
+    own = output.merged
 
     def both(model: Any) -> Any:
         with torch.no_grad():
