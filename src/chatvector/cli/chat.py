@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatvector.cli import options
+from chatvector.cli import asking, options
 from chatvector.cli.console import Console
 from chatvector.cli.examples import examples
 
@@ -74,11 +74,9 @@ def chat(
         typer.Option(metavar="KEY=JSON", help="For the chat template: enable_thinking=false; repeatable."),
     ] = None,
     thinking: Annotated[Thinking, typer.Option(help="How thoughts are shown on a terminal.")] = Thinking.dimmed,
-    dtype: Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp16.", show_default=False)] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …", show_default=False)] = None,
-    remote_code: Annotated[
-        bool, typer.Option("--remote-code", help="Run Python code that comes with a model. Read it first.")
-    ] = False,
+    dtype: asking.Dtype = None,
+    device: asking.Device = None,
+    remote_code: asking.RemoteCode = False,
     no_history: Annotated[bool, typer.Option("--no-history", help="Keep no history of what is typed.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a reply, see docs/chat.md; reads lines, without a prompt.")
