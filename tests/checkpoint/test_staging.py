@@ -166,6 +166,21 @@ def test_the_lock_is_held_until_the_output_is_there(tmp_path: Path, monkeypatch:
     assert [path.name for path in output.iterdir()] == ["config.json"]
 
 
+@pytest.mark.parametrize("worked", [False, True])
+def test_beside_an_output_that_is_there_only_work_stays(tmp_path: Path, worked: bool) -> None:
+    """A run that lost the race may find an empty directory that another loser made; work of a killed run is kept."""
+    output = tmp_path / "out"
+    with stage(output) as staging:
+        if worked:
+            staging.write_file("config.json", b"{}")
+    left = staging.path
+    output.mkdir()
+    (output / "config.json").write_bytes(b"theirs")
+    with pytest.raises(OutputRefused, match="exists already"):
+        stage(output).__enter__()
+    assert left.exists() == worked
+
+
 def test_of_many_runs_one_makes_the_output(tmp_path: Path) -> None:
     """Threads stand for processes: each opens the lock file by itself. No run may find its directory gone."""
 

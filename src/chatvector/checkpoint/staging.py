@@ -247,7 +247,6 @@ def open_staging(output: Path, plan_hash: str, *, restart: bool, on_resume: Call
         others = [other for other in _stagings_of(output) if other != path]
         for other in others:
             _discard(other, output, restart)
-        fresh = not path.exists()
         path.mkdir(exist_ok=True)
         lock = FileLock(path / LOCK)
         lock.acquire(blocking=False)
@@ -267,13 +266,14 @@ def open_staging(output: Path, plan_hash: str, *, restart: bool, on_resume: Call
             # Only now: a run that held the lock until a moment ago has made the output.
             check_output_place(output, [])
         except OutputRefused:
-            if fresh:
+            if not _holds_work(path):  # whoever made it: that run may have been refused the lock that we held
                 staging.discard()
             raise
-        if restart and not fresh:
-            _empty(path)
-        elif not fresh:
-            on_resume(f"continuing {path.name}")
+        if _holds_work(path):
+            if restart:
+                _empty(path)
+            else:
+                on_resume(f"continuing {path.name}")
         yield staging
     finally:
         staging._release()
@@ -311,6 +311,10 @@ def _discard(other: Path, output: Path, restart: bool) -> None:
             Staging(other, output).discard()
     except Timeout:
         raise OutputRefused(f"{output}: another run is writing it ({other.name}); wait for that run") from None
+
+
+def _holds_work(path: Path) -> bool:
+    return any(entry.name != LOCK for entry in path.iterdir())
 
 
 def _empty(path: Path) -> None:
