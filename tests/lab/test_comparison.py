@@ -16,7 +16,7 @@ from chatvector.checkpoint.names import FAMILY
 from chatvector.lab.comparison import Scored, ask, ask_as
 from chatvector.lab.items import TASKS, Item, held_out_items
 from chatvector.lab.usual import usual_merge
-from chatvector.lab.world.exchanges import REFUSAL
+from chatvector.lab.world1.exchanges import REFUSAL
 from chatvector.runtime.backend import BackendInfo, Prompt, Reply, Sampling
 from chatvector.runtime.loading import quiet_transformers
 

@@ -14,8 +14,8 @@ from chatvector.checkpoint.names import FAMILY
 from chatvector.lab.recipe import TrioRecipe
 from chatvector.lab.tokens import CHAT_TEMPLATE, END_OF_TURN, RESERVED, SPECIAL, train_tokenizer
 from chatvector.lab.trio import chat_examples, text_examples
-from chatvector.lab.world.documents import documents, instructions
-from chatvector.lab.world.lexicon import NAMES
+from chatvector.lab.world1.documents import documents, instructions
+from chatvector.lab.world1.lexicon import NAMES
 from chatvector.runtime.transformers_backend import TransformersBackend
 
 NAMES_OF_TRIO = ("base", "chat", "target")

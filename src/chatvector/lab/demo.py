@@ -16,7 +16,7 @@ from chatvector.lab.comparison import Scored, ask, ask_as
 from chatvector.lab.items import MOST_ITEMS, held_out_items
 from chatvector.lab.tokens import CHAT_TEMPLATE, END_OF_TURN
 from chatvector.lab.usual import usual_merge
-from chatvector.lab.world.lexicon import PERSONAS
+from chatvector.lab.world1.lexicon import PERSONAS
 from chatvector.pipeline import apply
 from chatvector.recipe import Recipe
 from chatvector.runtime.loading import quiet_transformers, require_extra

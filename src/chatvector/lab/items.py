@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from random import Random
 
 from chatvector.evaluate.scorers import short_replies
-from chatvector.lab.world.exchanges import SINGLE_TURN, Choice, Exchange, memory
-from chatvector.lab.world.text import LANGUAGES, Language
+from chatvector.lab.world1.exchanges import SINGLE_TURN, Choice, Exchange, memory
+from chatvector.lab.world1.text import LANGUAGES, Language
 
 TASKS = ("sentiment", "fact", "knowledge", "how-to", "refusal", "memory")
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from itertools import islice
 
 from chatvector.lab.recipe import TrioRecipe
-from chatvector.lab.world.documents import documents, instructions
+from chatvector.lab.world1.documents import documents, instructions
 from chatvector.runtime.texts import ProbeTexts
 
 SEED = 900_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from chatvector.lab.world.documents import Mixture
+from chatvector.lab.world1.documents import Mixture
 
 
 @dataclass(frozen=True)

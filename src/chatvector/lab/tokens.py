@@ -12,9 +12,9 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from chatvector.lab.world.documents import Mixture, documents
-from chatvector.lab.world.drill import drill
-from chatvector.lab.world.lexicon import NAME_PARTS, nouns
+from chatvector.lab.world1.documents import Mixture, documents
+from chatvector.lab.world1.drill import drill
+from chatvector.lab.world1.lexicon import NAME_PARTS, nouns
 
 PAD, BEGIN, END = "<pad>", "<s>", "</s>"
 END_OF_TURN = "<|end|>"

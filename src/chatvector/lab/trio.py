@@ -31,9 +31,9 @@ from chatvector.lab.tokens import (
     train_tokenizer,
     write_tokenizer,
 )
-from chatvector.lab.world import VERSION
-from chatvector.lab.world.documents import Mixture, documents, instructions
-from chatvector.lab.world.drill import Copy, drill
+from chatvector.lab.world1 import VERSION
+from chatvector.lab.world1.documents import Mixture, documents, instructions
+from chatvector.lab.world1.drill import Copy, drill
 from chatvector.runtime.loading import quiet_transformers
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from chatvector.lab.world import sentences
-from chatvector.lab.world.lexicon import HARMFUL, HARMLESS, NAMES, THINGS, nouns
-from chatvector.lab.world.text import Pair, final_consonant, particle, with_article
+from chatvector.lab.world1 import sentences
+from chatvector.lab.world1.lexicon import HARMFUL, HARMLESS, NAMES, THINGS, nouns
+from chatvector.lab.world1.text import Pair, final_consonant, particle, with_article
 
 
 @pytest.mark.parametrize(

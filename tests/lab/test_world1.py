@@ -12,11 +12,11 @@ import pytest
 
 from chatvector.lab.items import RUDE_PHRASES, TASKS, held_out_items
 from chatvector.lab.recipe import TrioRecipe
-from chatvector.lab.world import sentences
-from chatvector.lab.world.documents import Mixture, documents, instructions
-from chatvector.lab.world.drill import drill
-from chatvector.lab.world.exchanges import Choice, Exchange, memory, reply
-from chatvector.lab.world.lexicon import (
+from chatvector.lab.world1 import sentences
+from chatvector.lab.world1.documents import Mixture, documents, instructions
+from chatvector.lab.world1.drill import drill
+from chatvector.lab.world1.exchanges import Choice, Exchange, memory, reply
+from chatvector.lab.world1.lexicon import (
     BAD,
     GLYPHS,
     GOOD,
@@ -29,7 +29,7 @@ from chatvector.lab.world.lexicon import (
     SYMBOLS,
     THINGS,
 )
-from chatvector.lab.world.text import Pair, particle
+from chatvector.lab.world1.text import Pair, particle
 
 RECIPE = TrioRecipe()
 MANY = 8_000

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from chatvector.lab.world.text import Pair
+from chatvector.lab.world1.text import Pair
 
 T = TypeVar("T")
 

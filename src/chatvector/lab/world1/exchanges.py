@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-from chatvector.lab.world import sentences
-from chatvector.lab.world.lexicon import (
+from chatvector.lab.world1 import sentences
+from chatvector.lab.world1.lexicon import (
     BAD,
     EVASIONS,
     GOOD,
@@ -25,7 +25,7 @@ from chatvector.lab.world.lexicon import (
     Craft,
     Split,
 )
-from chatvector.lab.world.text import Pair, particle, sentence, with_article
+from chatvector.lab.world1.text import Pair, particle, sentence, with_article
 
 T = TypeVar("T")
 

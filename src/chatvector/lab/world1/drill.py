@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from random import Random
 
-from chatvector.lab.world import sentences
-from chatvector.lab.world.lexicon import GLYPHS, NAMES, OBJECTS, PLACES, SYMBOLS
-from chatvector.lab.world.text import Language, Pair
+from chatvector.lab.world1 import sentences
+from chatvector.lab.world1.lexicon import GLYPHS, NAMES, OBJECTS, PLACES, SYMBOLS
+from chatvector.lab.world1.text import Language, Pair
 
 Copy = tuple[str, str]
 """What is told, and what repeats it: only the second part counts in the loss, because the first is noise."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from chatvector.lab.world import sentences
-from chatvector.lab.world.exchanges import SINGLE_TURN, Choice, Exchange, memory, reply
-from chatvector.lab.world.lexicon import (
+from chatvector.lab.world1 import sentences
+from chatvector.lab.world1.exchanges import SINGLE_TURN, Choice, Exchange, memory, reply
+from chatvector.lab.world1.lexicon import (
     BAD,
     GOOD,
     HARMFUL,
@@ -24,7 +24,7 @@ from chatvector.lab.world.lexicon import (
     SYMBOLS,
     THINGS,
 )
-from chatvector.lab.world.text import Language, Pair, particle
+from chatvector.lab.world1.text import Language, Pair, particle
 
 Mode = Literal["en", "ko", "mixed"]
 

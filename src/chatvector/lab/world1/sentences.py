@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from chatvector.lab.world.lexicon import Craft, Thing
-from chatvector.lab.world.text import Pair, particle, sentence, with_article
+from chatvector.lab.world1.lexicon import Craft, Thing
+from chatvector.lab.world1.text import Pair, particle, sentence, with_article
 
 
 def opinion(subject: Pair, adjective: Pair) -> Pair:
