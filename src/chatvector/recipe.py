@@ -18,7 +18,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,6 +35,46 @@ class Strict(BaseModel):
     """Unknown keys are errors, and nothing changes once it is checked."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Document(Strict):
+    """A recipe that people write: YAML or plain values in, the same out."""
+
+    KEYS: ClassVar[str]
+    """The keys that a message names to whoever wrote no mapping."""
+    PARTS: ClassVar[tuple[type[Strict], ...]] = ()
+    """What stands inside it: their keys are guessed too where one is misspelt."""
+
+    def to_yaml(self) -> str:
+        """The recipe as YAML, defaults left out; `from_yaml` reads it back."""
+        import yaml
+
+        document = self.model_dump(mode="json", exclude_defaults=True)
+        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+    @classmethod
+    def from_yaml(cls, text: str, where: str = "recipe") -> Self:
+        """Read YAML (or JSON, which is YAML). Raises RecipeError naming the key and, for a slip, the one meant."""
+        try:
+            document = parse_yaml(text, unique_keys=True)
+        except NotYaml as error:
+            raise RecipeError(f"{where}: no valid YAML ({error})") from None
+        return cls.from_mapping(document, where)
+
+    @classmethod
+    def from_mapping(cls, document: object, where: str = "recipe") -> Self:
+        """Check a parsed document. Raises RecipeError."""
+        if not isinstance(document, Mapping):
+            raise RecipeError(f"{where}: must be a mapping with the keys {cls.KEYS} …")
+        try:
+            return cls.model_validate(dict(document))
+        except pydantic.ValidationError as error:
+            raise RecipeError(f"{where}: {explain(error, cls, *cls.PARTS)}") from None
+
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """Read a YAML recipe. Raises MissingInput or RecipeError."""
+        return cls.from_yaml(read_recipe_text(path), str(path))
 
 
 class VectorSpec(Strict):
@@ -76,8 +116,11 @@ class VectorSpec(Strict):
         return self.vector if self.vector is not None else f"{self.chat} − {self.base}"
 
 
-class Recipe(Strict):
+class Recipe(Document):
     """Everything that decides the bytes of the output, and a few fields that only say how it is made."""
+
+    KEYS = "target, vectors, output"
+    PARTS = (VectorSpec,)
 
     target: str
     """The continually pre-trained model that the vectors are added to."""
@@ -125,37 +168,6 @@ class Recipe(Strict):
             for name in ("scale_role", "scale_layers", "scale_tensors"):
                 vector[name] = list(vector[name].items())  # the order decides which rule wins
         return document
-
-    def to_yaml(self) -> str:
-        """The recipe as YAML, defaults left out; `from_yaml` reads it back."""
-        import yaml
-
-        document = self.model_dump(mode="json", exclude_defaults=True)
-        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-
-    @classmethod
-    def from_yaml(cls, text: str, where: str = "recipe") -> Recipe:
-        """Read YAML (or JSON, which is YAML). Raises RecipeError naming the key and, for a slip, the one meant."""
-        try:
-            document = parse_yaml(text, unique_keys=True)
-        except NotYaml as error:
-            raise RecipeError(f"{where}: no valid YAML ({error})") from None
-        return cls.from_mapping(document, where)
-
-    @classmethod
-    def from_mapping(cls, document: object, where: str = "recipe") -> Recipe:
-        """Check a parsed document. Raises RecipeError."""
-        if not isinstance(document, Mapping):
-            raise RecipeError(f"{where}: must be a mapping with the keys target, vectors, output …")
-        try:
-            return cls.model_validate(dict(document))
-        except pydantic.ValidationError as error:
-            raise RecipeError(f"{where}: {explain(error, Recipe, VectorSpec)}") from None
-
-    @classmethod
-    def from_file(cls, path: Path) -> Recipe:
-        """Read a YAML recipe. Raises MissingInput or RecipeError."""
-        return cls.from_yaml(read_recipe_text(path), str(path))
 
     def with_settings(self, settings: list[str]) -> Recipe:
         """The recipe with `key=value` overrides, values read as YAML; `vectors.0.scale=0.5` reaches inside."""

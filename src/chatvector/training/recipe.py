@@ -11,15 +11,12 @@ lora: {rank: 16}
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import Field
 
-from chatvector.errors import RecipeError
-from chatvector.recipe import Strict, assign_settings, explain, read_recipe_text
-from chatvector.yaml_text import NotYaml, parse_yaml
+from chatvector.recipe import Document, Strict, assign_settings
 
 Stage = Literal["cp", "sft", "dpo"]
 Positive = Annotated[int, Field(ge=1)]
@@ -47,8 +44,11 @@ class LoraSpec(Strict):
     """Names of the modules that get one, or `all-linear`: every linear layer but the head."""
 
 
-class TrainingRecipe(Strict):
+class TrainingRecipe(Document):
     """One stage of training."""
+
+    KEYS = "stage, model, data, output"
+    PARTS = (LoraSpec,)
 
     stage: Stage
     """`cp`: continual pre-training on plain text; `sft`: fine-tuning on conversations; `dpo`: on preferences."""
@@ -125,37 +125,6 @@ class TrainingRecipe(Strict):
         """The part that decides the weights, without the names of files and models."""
         own = {"model", "data", "output", "chat_template", "save_every"}
         return self.model_dump(mode="json", exclude=own)
-
-    def to_yaml(self) -> str:
-        """The recipe as YAML, defaults left out; `from_yaml` reads it back."""
-        import yaml
-
-        document = self.model_dump(mode="json", exclude_defaults=True)
-        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-
-    @classmethod
-    def from_yaml(cls, text: str, where: str = "recipe") -> TrainingRecipe:
-        """Read YAML. Raises RecipeError naming the key and, for a slip, the one meant."""
-        try:
-            document = parse_yaml(text, unique_keys=True)
-        except NotYaml as error:
-            raise RecipeError(f"{where}: no valid YAML ({error})") from None
-        return cls.from_mapping(document, where)
-
-    @classmethod
-    def from_mapping(cls, document: object, where: str = "recipe") -> TrainingRecipe:
-        """Check a parsed document. Raises RecipeError."""
-        if not isinstance(document, Mapping):
-            raise RecipeError(f"{where}: must be a mapping with the keys stage, model, data, output …")
-        try:
-            return cls.model_validate(dict(document))
-        except pydantic.ValidationError as error:
-            raise RecipeError(f"{where}: {explain(error, TrainingRecipe, LoraSpec)}") from None
-
-    @classmethod
-    def from_file(cls, path: Path) -> TrainingRecipe:
-        """Read a YAML recipe. Raises MissingInput or RecipeError."""
-        return cls.from_yaml(read_recipe_text(path), str(path))
 
     def with_settings(self, settings: list[str]) -> TrainingRecipe:
         """The recipe with `key=value` overrides, values read as YAML; `lora.rank=8` reaches inside."""
