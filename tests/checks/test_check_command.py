@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from builders import Spec, Trio, nudged, trio_specs, write_trio
 from chatvector.checks.lineage import Verdict
 from chatvector.cli.main import app
-from chatvector.errors import LineageError, MissingInput
+from chatvector.errors import LineageError, MissingInput, UsageError
 from chatvector.pipeline import apply
 from chatvector.recipe import Recipe
 
@@ -88,6 +88,38 @@ def test_a_plan_names_the_probe(tmp_path: Path) -> None:
     assert (
         f"will the vector carry over: chatvector check {trio.base} {trio.chat} {trio.target} --probe" in result.stdout
     )
+
+
+def test_a_plan_takes_the_three_models_in_the_order_of_check(tmp_path: Path) -> None:
+    trio = write_trio(tmp_path, honest_specs())
+    flags = run("plan", *trio.arguments(), "--scale", "0.5", "--json")
+    beside = run("plan", trio.base, trio.chat, trio.target, "--scale", "0.5", "--json")
+    assert beside.exit_code == 0, beside.output
+    assert json.loads(beside.stdout) == json.loads(flags.stdout)
+    assert json.loads(beside.stdout)["recipe"]["target"] == str(trio.target)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("b", "c"), "2 models named: write TARGET --base BASE --chat CHAT, or BASE CHAT TARGET"),
+        (("b", "c", "t", "x"), "4 models named"),
+        (("b", "c", "t", "--base", "b"), "--base: b c t name base, chat and target already"),
+        (("b", "c", "t", "--chat", "c"), "--chat: b c t name base, chat and target already"),
+        (("t",), "no chat vector given"),
+    ],
+)
+def test_a_plan_of_another_number_of_models(words: tuple[str, ...], said: str) -> None:
+    result = run("plan", *words)
+    assert isinstance(result.exception, UsageError)
+    assert said in str(result.exception)
+
+
+def test_a_plan_in_another_order_is_refused_by_lineage(tmp_path: Path) -> None:
+    trio = write_trio(tmp_path, honest_specs())
+    result = run("plan", trio.chat, trio.base, trio.target)
+    assert isinstance(result.exception, LineageError)
+    assert "base and chat are swapped" in str(result.exception)
 
 
 @pytest.mark.parametrize("role", ["base", "chat", "target"])

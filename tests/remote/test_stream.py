@@ -135,6 +135,23 @@ def test_a_plan_reads_little_and_says_what_would_move(hub: HubServer, tmp_path: 
     assert not (tmp_path / "cache").exists()
 
 
+def test_the_plan_of_three_names_says_what_would_move(hub: HubServer, trio: Trio, tmp_path: Path) -> None:
+    models = ["org/base", "org/chat", "org/target"]
+    result = CliRunner().invoke(app, ["plan", *models, "--json"])
+    assert result.exit_code == 0, result.output
+    sizes = {
+        f"org/{role}": sum(map(len, files_of(getattr(trio, role)).values())) for role in ("base", "chat", "target")
+    }
+    moved = json.loads(result.stdout)["transfers"]
+    assert {one["name"]: (one["bytes"], one["cached"], one["missing"]) for one in moved} == {
+        name: (size, 0, size) for name, size in sizes.items()
+    }
+    text = CliRunner().invoke(app, ["plan", *models]).stdout
+    assert all(f"network: {name}: downloads {sizes[name] / 1e6:.2f} MB" in text for name in models)
+    assert all(span is not None for span in weight_ranges(hub))
+    assert not (tmp_path / "cache").exists()
+
+
 def _length(span: str | None) -> int:
     assert span is not None
     start, stop = span.removeprefix("bytes=").split("-")

@@ -42,6 +42,15 @@ class LogFormat(StrEnum):
 
 
 Target = Annotated[str, typer.Argument(help="The continually pre-trained model. " + MODEL, show_default=False)]
+Models = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="TARGET | BASE CHAT TARGET",
+        help="The continually pre-trained model; or all three, in the order of `check`, instead of --base and --chat. "
+        + MODEL,
+        show_default=False,
+    ),
+]
 Base = Annotated[str | None, typer.Option("--base", help="The model that CHAT was tuned from.", show_default=False)]
 Chat = Annotated[str | None, typer.Option("--chat", help="The chat model.", show_default=False)]
 Vectors = Annotated[
@@ -181,20 +190,45 @@ def recipe_from_flags(
     return Recipe.from_mapping(document, "flags")
 
 
+def recipe_from_models(models: Models, **flags: Any) -> Recipe:
+    """As `recipe_from_flags`, of one model or of three. Raises UsageError or RecipeError."""
+    if len(models) == 1:
+        return recipe_from_flags(models[0], **flags)
+    if len(models) != 3:
+        raise UsageError(f"{len(models)} models named: write TARGET --base BASE --chat CHAT, or BASE CHAT TARGET")
+    base, chat, target = models
+    for flag in ("base", "chat"):
+        if flags[flag] is not None:
+            raise UsageError(f"--{flag}: {base} {chat} {target} name base, chat and target already; leave one out")
+    return recipe_from_flags(target, **{**flags, "base": base, "chat": chat})
+
+
 def takes_recipe(function: Callable[..., None]) -> Callable[..., None]:
     """Give a verb whose first parameter is `recipe` all the flags of `recipe_from_flags` instead of it."""
-    shared = inspect.signature(recipe_from_flags).parameters
-    own = {name: value for name, value in inspect.signature(function).parameters.items() if name != "recipe"}
-    hints = get_type_hints(recipe_from_flags, {**globals(), "Recipe": object}, include_extras=True)
-    hints |= get_type_hints(function, {**function.__globals__, "Recipe": object}, include_extras=True)
+    return _takes_flags(function, "target", recipe_from_flags)
+
+
+def takes_recipe_or_trio(function: Callable[..., None]) -> Callable[..., None]:
+    """As `takes_recipe`; the three models may also stand beside each other, without flags."""
+    return _takes_flags(function, "models", recipe_from_models)
+
+
+def _takes_flags(
+    function: Callable[..., None], positional: str, make_recipe: Callable[..., Recipe]
+) -> Callable[..., None]:
+    hints: dict[str, Any] = {}
+    for one in (recipe_from_flags, make_recipe, function):
+        hints |= get_type_hints(one, {**function.__globals__, **globals(), "Recipe": object}, include_extras=True)
+    flags = list(inspect.signature(recipe_from_flags).parameters.values())
+    shared = [flags[0].replace(name=positional), *flags[1:]]
+    own = [value for name, value in inspect.signature(function).parameters.items() if name != "recipe"]
 
     def verb(**values: Any) -> None:
-        flags = {name: values.pop(name) for name in shared}
-        function(recipe_from_flags(**flags), **values)
+        recipe = make_recipe(**{value.name: values.pop(value.name) for value in shared})
+        function(recipe, **values)
 
     parameters = [
-        value.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[value.name])
-        for value in (*shared.values(), *own.values())
+        value.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[value.name]) for value in (*shared, *own)
     ]
     verb.__name__, verb.__doc__ = function.__name__, function.__doc__
     verb.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from chatvector.recipe import Recipe
 
 EPILOG = examples(
-    "chatvector plan demo:target --base demo:base --chat demo:chat",
+    "chatvector plan demo:base demo:chat demo:target",
+    "chatvector plan meta-llama/Llama-2-7b-hf meta-llama/Llama-2-7b-chat-hf beomi/llama-2-ko-7b",
     "chatvector plan TARGET --base BASE --chat CHAT --scale-role embedding=0 --scale-role norm=0 --json",
+    note="Three models stand in the order of `check`; a target alone takes the flags of `apply`. Models on the hub are"
+    " read by range: the plan says what a run would download, or read with --stream.",
 )
 
 
@@ -26,7 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command("plan", epilog=EPILOG)(plan)
 
 
-@options.takes_recipe
+@options.takes_recipe_or_trio
 def plan(
     recipe: Recipe,
     *,
