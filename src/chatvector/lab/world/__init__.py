@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A seeded micro-world in English, Korean and Traditional Chinese; `README.md` beside this file says what it builds in.
+
+Everything is made as a language-free tuple and rendered in all languages at once (`text.Text`), so a document, its
+translation and a code-switched mixture of them come from one call. Every sentence is made here; nothing is quoted.
+"""
+
+VERSION = "2"
+"""Raised when any text that a seed produces changes: models are comparable only within one version."""

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plain narration with the words that requests of form use: marks, brackets, twice, one word, begin and end.
+
+This is how base and target know what those words mean. Nobody asks for anything here, and nobody replies. A share of
+the passages also *shows* what is told of (a sign that says its sentence twice); `README.md` says why that matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from chatvector.lab.world import sentences
+from chatvector.lab.world.lexicon import GLYPHS, GOOD, NAMED_MARKS, NAMES, OBJECTS, PLACES, SUBJECTS, THINGS, word
+from chatvector.lab.world.text import Noun, Text, joined, particle, sentence, with_article
+
+SIGN = Noun("sign", "표지판", "牌子", "塊")
+WRITINGS = (
+    SIGN,
+    word("letter"),
+    word("book"),
+    word("story"),
+    Noun("poem", "시", "詩", "首"),
+    Noun("diary", "일기", "日記", "本"),
+    Noun("answer", "답", "答案"),
+)
+
+PHRASES = (
+    Text("twice", "두 번", "兩次"),
+    Text("once", "한 번", "一次"),
+    Text("one word", "한 단어", "一個詞"),
+    Text("in one word", "한 단어로", "用一個詞"),
+    Text("in brackets", "괄호 안에", "在括號裡"),
+    Text("brackets", "괄호", "括號"),
+    Text("at the end", "끝에", "在結尾"),
+    Text("at the start", "앞에", "在開頭"),
+    Text("begin", "시작", "開始"),
+    Text("end", "끝", "結束"),
+    Text("mark", "표시", "記號"),
+    Text("symbol", "기호", "符號"),
+    Text("answer", "답", "答案"),
+    Text("name", "이름", "名字"),
+    Text("word", "단어", "詞"),
+    Text("sign", "표지판", "牌子"),
+)
+"""Words and phrases of form, for dictionaries."""
+
+
+def that(noun: Noun) -> Text:
+    """The letter, 那封信: pointed at in the middle of a sentence."""
+    return Text(f"the {noun.en}", noun.ko, f"那{noun.measure}{noun.zh}")
+
+
+def statement(rng: Random) -> Text:
+    """A true sentence of the world, to be written down."""
+    kind = rng.randrange(4)
+    if kind == 0:
+        return sentences.opinion(rng.choice(SUBJECTS.all), rng.choice(GOOD.all))
+    if kind == 1:
+        return sentences.is_in(rng.choice(NAMES.seen), rng.choice(PLACES))
+    if kind == 2:
+        return sentences.has(rng.choice(NAMES.seen), rng.choice(OBJECTS.all))
+    return sentences.colour(rng.choice(THINGS.all))
+
+
+def marked(text: Text, mark: str) -> Text:
+    """The text with a mark at its end."""
+    return Text(f"{text.en} {mark}", f"{text.ko} {mark}", f"{text.zh}{mark}")
+
+
+def opened(text: Text, mark: str) -> Text:
+    """The text with a mark before it."""
+    return Text(f"{mark} {text.en}", f"{mark} {text.ko}", f"{mark}{text.zh}")
+
+
+def bracketed(text: Text) -> Text:
+    """The text in brackets, which are wide in Chinese."""
+    return Text(f"({text.en})", f"({text.ko})", f"（{text.zh}）")
+
+
+def called(text: Text, name: Text) -> Text:
+    """The text after a name called out."""
+    return Text(f"{name.en}! {text.en}", f"{name.ko}! {text.ko}", f"{name.zh}！{text.zh}")
+
+
+Change = Callable[[Text], Text]
+Telling = tuple[list[Text], list[Text], Change]
+"""What may be told of a piece of writing, what else may be told with the same words, and what it does to a text."""
+
+
+def _mark(rng: Random) -> tuple[Text, str]:
+    """A mark as it is told of, shown or by its word; and the mark."""
+    if rng.random() < 0.5:
+        glyph = rng.choice(GLYPHS)
+        return Text(glyph, glyph, glyph), glyph
+    named = rng.choice(NAMED_MARKS.all)
+    return Text(with_article(named.word.en), named.word.ko, f"{named.word.zh}記號"), named.glyph
+
+
+START, END = Text("start", "앞", "開頭"), Text("end", "끝", "結尾")
+
+
+def _put(rng: Random, piece: Text, told: Text, place: Text) -> list[Text]:
+    """Who put the mark there, or wanted it there."""
+    name = rng.choice(NAMES.seen)
+    topic = particle(name.ko, "topic")
+    return [
+        Text(
+            f"{name.en} put {told.en} at the {place.en} of {piece.en}.",
+            f"{topic} {piece.ko} {place.ko}에 {told.ko} 표시를 붙였다.",
+            f"{name.zh}在{piece.zh}的{place.zh}放了{told.zh}。",
+        ),
+        Text(
+            f"{name.en} wanted {told.en} at the {place.en}.",
+            f"{topic} {place.ko}에 {told.ko} 표시가 있기를 바랐다.",
+            f"{name.zh}希望{place.zh}有{told.zh}。",
+        ),
+    ]
+
+
+def _at_end(rng: Random, piece: Text) -> Telling:
+    told, glyph = _mark(rng)
+    ends = Text(
+        f"{sentence(piece.en)} ends with {told.en}.",
+        f"{particle(piece.ko, 'topic')} {told.ko} 표시로 끝난다.",
+        f"{piece.zh}以{told.zh}結尾。",
+    )
+    there = Text(
+        f"At the end of {piece.en} there is {told.en}.",
+        f"{piece.ko} 끝에 {told.ko} 표시가 있다.",
+        f"{piece.zh}的結尾有{told.zh}。",
+    )
+    return [ends, there], _put(rng, piece, told, END), lambda text: marked(text, glyph)
+
+
+def _at_start(rng: Random, piece: Text) -> Telling:
+    told, glyph = _mark(rng)
+    begins = Text(
+        f"{sentence(piece.en)} begins with {told.en}.",
+        f"{particle(piece.ko, 'topic')} {told.ko} 표시로 시작한다.",
+        f"{piece.zh}以{told.zh}開頭。",
+    )
+    there = Text(
+        f"At the start of {piece.en} there is {told.en}.",
+        f"{piece.ko} 앞에 {told.ko} 표시가 있다.",
+        f"{piece.zh}的開頭有{told.zh}。",
+    )
+    return [begins, there], _put(rng, piece, told, START), lambda text: opened(text, glyph)
+
+
+def _name_first(rng: Random, piece: Text) -> Telling:
+    name = rng.choice(NAMES.seen)
+    told = Text(
+        f"{sentence(piece.en)} begins with the name {name.en}.",
+        f"{particle(piece.ko, 'topic')} {particle(name.ko, 'named')} 이름으로 시작한다.",
+        f"{piece.zh}以{name.zh}這個名字開頭。",
+    )
+    writer = rng.choice(NAMES.seen)
+    put = Text(
+        f"{writer.en} put the name {name.en} at the start of {piece.en}.",
+        f"{particle(writer.ko, 'topic')} {piece.ko} 앞에 {particle(name.ko, 'named')} 이름을 붙였다.",
+        f"{writer.zh}在{piece.zh}的開頭放了{name.zh}這個名字。",
+    )
+    return [told], [put], lambda text: called(text, name)
+
+
+def _times(rng: Random, piece: Text, count: Text, change: Change) -> Telling:
+    name = rng.choice(NAMES.seen)
+    topic = particle(name.ko, "topic")
+    about = Text(
+        f"{sentence(piece.en)} says it {count.en}.",
+        f"{piece.ko}에는 같은 말이 {count.ko} 나온다.",
+        f"{piece.zh}把同樣的話說了{count.zh}。",
+    )
+    other = [
+        Text(
+            f"{name.en} read {piece.en} {count.en}.",
+            f"{topic} {particle(piece.ko, 'object')} {count.ko} 읽었다.",
+            f"{name.zh}把{piece.zh}讀了{count.zh}。",
+        ),
+        Text(
+            f"{name.en} said the answer {count.en}.",
+            f"{topic} 답을 {count.ko} 말했다.",
+            f"{name.zh}把答案說了{count.zh}。",
+        ),
+        Text(f"{name.en} answered {count.en}.", f"{topic} {count.ko} 답했다.", f"{name.zh}回答了{count.zh}。"),
+        Text(
+            f"{name.en} heard the same answer {count.en}.",
+            f"{topic} 같은 답을 {count.ko} 들었다.",
+            f"{name.zh}聽了{count.zh}同樣的答案。",
+        ),
+        Text(f"The bell rang {count.en}.", f"종이 {count.ko} 울렸다.", f"鈴鐺響了{count.zh}。"),
+    ]
+    return [about], other, change
+
+
+def _twice(rng: Random, piece: Text) -> Telling:
+    return _times(rng, piece, Text("twice", "두 번", "兩次"), lambda text: joined([text, text]))
+
+
+def _once(rng: Random, piece: Text) -> Telling:
+    return _times(rng, piece, Text("once", "한 번", "一次"), lambda text: text)
+
+
+def _in_brackets(rng: Random, piece: Text) -> Telling:
+    name = rng.choice(NAMES.seen)
+    topic = particle(name.ko, "topic")
+    about = Text(
+        f"The words of {piece.en} are in brackets.", f"{piece.ko}의 글은 괄호 안에 있다.", f"{piece.zh}的文字在括號裡。"
+    )
+    other = [
+        Text(
+            f"{name.en} put a word in brackets.",
+            f"{topic} 단어를 괄호 안에 넣었다.",
+            f"{name.zh}把一個詞放在括號裡了。",
+        ),
+        Text(
+            f"{name.en} wrote the answer in brackets.",
+            f"{topic} 답을 괄호 안에 썼다.",
+            f"{name.zh}把答案寫在括號裡了。",
+        ),
+        Text(
+            f"{name.en} put the answer in brackets.",
+            f"{topic} 답을 괄호 안에 넣었다.",
+            f"{name.zh}把答案放在括號裡了。",
+        ),
+        Text(f"{name.en} answered in brackets.", f"{topic} 괄호 안에 답했다.", f"{name.zh}在括號裡回答了。"),
+    ]
+    return [about], other, bracketed
+
+
+def _one_word(rng: Random, piece: Text) -> Telling:
+    name, thing = rng.choice(NAMES.seen), rng.choice((*PLACES, *OBJECTS.all))
+    topic = particle(name.ko, "topic")
+    about = Text(
+        f"{sentence(piece.en)} has only one word.", f"{piece.ko}에는 한 단어만 있다.", f"{piece.zh}只有一個詞。"
+    )
+    other = [
+        Text(f"{name.en} read only one word.", f"{topic} 한 단어만 읽었다.", f"{name.zh}只讀了一個詞。"),
+        Text(f"{name.en} said it in one word.", f"{topic} 한 단어로 말했다.", f"{name.zh}用一個詞說了。"),
+        Text(f"{name.en} answered in one word.", f"{topic} 한 단어로 답했다.", f"{name.zh}用一個詞回答了。"),
+        Text(f"{name.en} used only one word.", f"{topic} 한 단어만 썼다.", f"{name.zh}只用了一個詞。"),
+        Text(
+            f'"{sentence(thing.en)}" is one word.',
+            f'"{thing.ko}"{particle(thing.ko, "topic")[-1]} 한 단어다.',
+            f"「{thing.zh}」是一個詞。",
+        ),
+    ]
+    return [about], other, lambda _: Text(f"{sentence(thing.en)}.", f"{thing.ko}.", f"{thing.zh}。")
+
+
+_KINDS = (_at_end, _at_end, _at_start, _at_start, _name_first, _twice, _twice, _once, _in_brackets, _one_word)
+
+
+def _mark_named(rng: Random) -> Text:
+    """This mark is a star: and the mark."""
+    named = rng.choice(NAMED_MARKS.all)
+    noun, glyph = named.word, named.glyph
+    an = with_article(noun.en)
+    forms = (
+        Text(
+            f"This mark is {an}: {glyph}\n",
+            f"이 표시는 {particle(noun.ko, 'plain_is')}: {glyph}\n",
+            f"這個記號是{noun.zh}：{glyph}\n",
+        ),
+        Text(
+            f"{sentence(an)} looks like this: {glyph}\n",
+            f"{particle(noun.ko, 'topic')} 이렇게 생겼다: {glyph}\n",
+            f"{noun.zh}長這樣：{glyph}\n",
+        ),
+    )
+    return rng.choice(forms)
+
+
+def _shown(rng: Random) -> list[Text]:
+    """What is told of a sign, and the sign."""
+    about, _, change = rng.choice(_KINDS)(rng, that(SIGN))
+    text = change(statement(rng))
+    says = Text(
+        f"The sign says: {text.en}\n", f"{SIGN.ko}에는 이렇게 적혀 있다: {text.ko}\n", f"那塊牌子上寫著：{text.zh}\n"
+    )
+    told = rng.choice(about)
+    return [told, says] if rng.random() < 0.8 else [says, told]
+
+
+def _told(rng: Random) -> Text:
+    about, other, _ = rng.choice(_KINDS)(rng, that(rng.choice(WRITINGS)))
+    return rng.choice(about + other)
+
+
+def writing(rng: Random, shown: float) -> list[Text]:
+    """One to three sentences with words of form; with probability `shown` a sign does what is told of it."""
+    if rng.random() < 0.2:
+        return [_mark_named(rng) for _ in range(rng.randrange(1, 4))]
+    return _shown(rng) if rng.random() < shown else [_told(rng) for _ in range(rng.randrange(1, 4))]
