@@ -201,6 +201,7 @@ def test_v1_is_found() -> None:
 
 def test_the_fingerprint_is_of_what_the_server_says_and_how_it_speaks() -> None:
     seen: dict[str, str] = {}
+    identified: dict[str, bool] = {}
     with running(echo) as server:
         for name, options in {
             "a": {},
@@ -208,7 +209,8 @@ def test_the_fingerprint_is_of_what_the_server_says_and_how_it_speaks() -> None:
             "revision": {"revision": "x"},
             "told": {"fingerprint": "given"},
         }.items():
-            seen[name] = connect(server, canary=True, **options)[0].info.fingerprint
+            info = connect(server, canary=True, **options)[0].info
+            seen[name], identified[name] = info.fingerprint, info.identified
         server.say = lambda asked: echo(asked) if asked.path != "/version" else Answer({"version": "0.32"})
         seen["version"] = connect(server, canary=True)[0].info.fingerprint
         server.say = lambda asked: chat_answer("other weights") if asked.body else MISSING
@@ -218,6 +220,7 @@ def test_the_fingerprint_is_of_what_the_server_says_and_how_it_speaks() -> None:
         assert connect(server, canary=True)[0].info.fingerprint == seen["a"]  # started again: `created` does not count
         server.models = Answer({"data": [{"id": "m", "owned_by": "tests", "object": "model", "root": "/other"}]})
         seen["root"] = connect(server, canary=True)[0].info.fingerprint
+    assert identified == {"a": False, "b": False, "revision": True, "told": True}
     assert seen["a"] == seen["b"]
     assert len(set(seen.values())) == len(seen) - 1
 
@@ -334,9 +337,9 @@ def test_a_run_that_broke_off_goes_on_where_it_stopped(tmp_path: Path) -> None:
         with Cache(tmp_path / "c") as cache:
             server.say = flaky
             with pytest.raises(HubError):
-                ask(connect(server, concurrency=1)[0], items, GREEDY, cache=cache, batch=4)
+                ask(connect(server, concurrency=1, revision="r")[0], items, GREEDY, cache=cache, batch=4)
             server.say, before = echo, len(server.posts)
-            answers = ask(connect(server)[0], items, GREEDY, cache=cache, batch=4)
+            answers = ask(connect(server, revision="r")[0], items, GREEDY, cache=cache, batch=4)
     assert [answer.replies[0].text for answer in answers] == [f"QUESTION {n}" for n in range(6)]
     assert len(server.posts) - before == 12 - 4
     history = [asked.body["messages"] for asked in server.posts[-4:] if asked.body]

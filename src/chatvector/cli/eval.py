@@ -104,6 +104,15 @@ def evaluate(
         str | None,
         typer.Option(metavar="NAME", help="Environment variable with the key for URLs.", show_default=False),
     ] = None,
+    server_revision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What you call the weights behind URLs, which cannot be seen: with it their replies are kept for the"
+            " next run. Change it with the weights.",
+            show_default=False,
+        ),
+    ] = None,
     judge: Annotated[
         str | None,
         typer.Option(
@@ -212,7 +221,11 @@ def evaluate(
         remote_code=remote_code,
         server=server,
         key_variable=key_variable,
+        revision=server_revision,
     )
+    served = server is not None or any("://" in name for name in (*models, judge or "", guard or ""))
+    if server_revision is not None and not served:
+        raise UsageError(f"--server-revision {server_revision}: of which server? no URL and no --server is given")
     plain = replace(loading, template=None, server=None)
     if judge_labels is not None and judge is None:
         raise UsageError("--judge-labels: of which judge? give --judge")

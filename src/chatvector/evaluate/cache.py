@@ -13,8 +13,8 @@ they are dropped, with a message, and a batch is lost at most. A commit that doe
 the file was damaged later, which is an error. Several processes may use one file: each appends under a lock
 (`FILE.lock`) after it has read what the others added, and the first value of a key is everybody's.
 
-A key is the SHA-256 of all that decides a reply. What cannot be seen, a server's weights, cannot be in it: see
-`runtime.openai_backend` for what is done about that.
+A key is the SHA-256 of all that decides a reply. A server's weights cannot be seen, so what one says is kept only where
+it is `identified` (`runtime.backend.BackendInfo`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A backend behind the cache, for the models that mark other models: judges and guards, whose verdicts cost as much as
-the replies and must not be asked for again when marks are computed anew."""
+"""A backend behind the cache, for the models that mark other models: judges and guards."""
 
 from __future__ import annotations
 
@@ -8,16 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chatvector.evaluate.cache import Cache, generation_key
+from chatvector.evaluate.kept import BATCH, ask_missing
 from chatvector.runtime.backend import Backend, BackendInfo, Prompt, Reply, Sampling
 from chatvector.runtime.replay_backend import reply_as_json, reply_from_json
-
-BATCH = 64
-"""Requests between two writes: what a killed run loses at most."""
 
 
 @dataclass(frozen=True)
 class CachedBackend:
-    """Asks `backend` only what `cache` does not hold, and keeps what it says. Failures are not kept."""
+    """Asks `backend` only what `cache` does not hold, and keeps what it says. Failures are not kept, and nothing of a
+    model that is not identified (`BackendInfo`)."""
 
     backend: Backend
     cache: Cache
@@ -32,23 +30,12 @@ class CachedBackend:
         """One reply a prompt, in order; equal prompts are asked once. Raises what the backend raises: what it answered
         before is kept."""
         info = self.backend.info
-        keys = [generation_key(info, prompt, sampling) for prompt in prompts]
-        found: dict[str, Reply] = {}
-        missing: dict[str, Prompt] = {}
-        for key, prompt in zip(keys, prompts, strict=True):
-            if key not in found and key not in missing:
-                stored = self.cache.get(key)
-                if stored is None:
-                    missing[key] = prompt
-                else:
-                    found[key] = reply_from_json(stored)
-        asked = list(missing.items())
-        for start in range(0, len(asked), self.batch):
-            part = asked[start : start + self.batch]
-            replies = self.backend.generate([prompt for _, prompt in part], sampling)
-            fresh = {key: reply for (key, _), reply in zip(part, replies, strict=True)}
-            kept = {key: reply_as_json(reply) for key, reply in fresh.items() if reply.failure is None}
-            if kept:
-                self.cache.put(kept)
-            found |= fresh
-        return [found[key] for key in keys]
+        return ask_missing(
+            self.cache if info.identified else None,
+            [generation_key(info, prompt, sampling) for prompt in prompts],
+            prompts,
+            lambda asked: self.backend.generate(asked, sampling),
+            write=lambda reply: None if reply.failure else reply_as_json(reply),
+            read=reply_from_json,
+            batch=self.batch,
+        )

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chatvector.evaluate.cache import Cache
+from chatvector.evaluate.kept import BATCH, ask_missing
 from chatvector.evaluate.scorers.text_scorer import ScorerInfo, Scores, TextScorer
 from chatvector.evaluate.task import Language
 
 FORMAT = 1
-BATCH = 64
-"""Texts between two writes: what a killed run loses at most."""
 
 
 def score_key(info: ScorerInfo, text: str, language: Language) -> str:
@@ -46,21 +45,12 @@ class CachedScorer:
         """One score a text, in order. Raises what the scorer raises: what it gave before is kept."""
         self.check_language(language)
         info = self.scorer.info
-        keys = [score_key(info, text, language) for text in texts]
-        found: dict[str, Scores] = {}
-        missing: dict[str, str] = {}
-        for key, text in zip(keys, texts, strict=True):
-            if key not in found and key not in missing:
-                stored = self.cache.get(key)
-                if stored is None:
-                    missing[key] = text
-                else:
-                    found[key] = stored
-        asked = list(missing.items())
-        for start in range(0, len(asked), self.batch):
-            part = asked[start : start + self.batch]
-            given = self.scorer.score([text for _, text in part], language)
-            fresh = {key: scores for (key, _), scores in zip(part, given, strict=True)}
-            self.cache.put(fresh)
-            found |= fresh
-        return [found[key] for key in keys]
+        return ask_missing(
+            self.cache,
+            [score_key(info, text, language) for text in texts],
+            texts,
+            lambda asked: self.scorer.score(asked, language),
+            write=dict,
+            read=dict,
+            batch=self.batch,
+        )

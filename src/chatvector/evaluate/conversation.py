@@ -138,8 +138,10 @@ class _Asker:
     """One backend behind the cache, and the account of how far it is."""
 
     def __init__(self, backend: Backend, cache: Cache | None, batch: int, progress: Report | None, total: int) -> None:
-        self.backend, self.cache, self.batch, self.progress = backend, cache, batch, progress
+        self.backend, self.batch, self.progress = backend, batch, progress
         self.info = backend.info
+        # Replies of weights that nobody names are for this run only.
+        self.cache = cache if self.info.identified else None
         self.total, self.done, self.cached, self.asked, self.seconds = total, 0, 0, 0, 0.0
 
     def replies(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:

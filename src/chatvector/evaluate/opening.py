@@ -49,6 +49,7 @@ class Loading:
         remote_code: run the Python code that comes with a model.
         server: a command that serves a model, with `{model}` and `{port}` in it, instead of transformers here.
         key_variable: environment variable with the key of a running server.
+        revision: what the user calls the weights behind servers; without it their replies are kept for no other run.
     """
 
     template: GivenTemplate | None = None
@@ -59,6 +60,7 @@ class Loading:
     batch: int | None = None
     server: str | None = None
     key_variable: str | None = None
+    revision: str | None = None
 
 
 def split_name(text: str) -> tuple[str, str]:
@@ -86,7 +88,7 @@ def _model(name: str, text: str, kind: Kind, loading: Loading, others: Sequence[
     if found is Kind.replay:
         return Model(name, lambda: _recording(text))
     if found is Kind.openai:
-        return Model(name, lambda: server_model(text, name, loading.key_variable))
+        return Model(name, lambda: server_model(text, name, loading, say))
 
     def offers() -> list[str]:
         return [other for _, other in others if other != text and _template_at_hand(other)]
@@ -131,20 +133,38 @@ def _recording(path: str) -> Iterator[Backend]:
 
 
 @contextmanager
-def server_model(text: str, name: str | None = None, key_variable: str | None = None) -> Iterator[Backend]:
+def server_model(text: str, name: str, loading: Loading, say: Say) -> Iterator[Backend]:
     """The model of a running server, `URL` or `URL#MODEL`. Raises HubError where nothing answers."""
     from chatvector.runtime.openai_backend import OpenAIBackend
 
     url, _, model = text.partition("#")
-    yield OpenAIBackend(url, model=model or None, name=None if name == text else name, key_variable=key_variable)
+    backend = OpenAIBackend(
+        url,
+        model=model or None,
+        name=None if name == text else name,
+        key_variable=loading.key_variable,
+        revision=loading.revision or "",
+    )
+    _say_unidentified(backend, text, say)
+    yield backend
 
 
 @contextmanager
 def _served(name: str, loading: Loading, say: Say) -> Iterator[Backend]:
     from chatvector.runtime.server_command import ServerCommand
 
-    with ServerCommand(loading.server or "", note=say).serving(name) as backend:
+    options = {} if loading.revision is None else {"revision": loading.revision}
+    with ServerCommand(loading.server or "", note=say).serving(name, **options) as backend:
+        _say_unidentified(backend, name, say)
         yield backend
+
+
+def _say_unidentified(backend: Backend, name: str, say: Say) -> None:
+    if not backend.info.identified:
+        say(
+            f"{name}: a server's weights cannot be seen, so its replies are kept for no other run; --server-revision "
+            "NAME keeps them, if you change NAME with the weights"
+        )
 
 
 @contextmanager

@@ -95,6 +95,8 @@ class BackendInfo:
         model: what the user called it.
         fingerprint: hash of weights and side files (of recipe and parents for a live merge); for a server, of what it
             says of itself: a server's weights cannot be seen.
+        identified: whether the fingerprint stands for the weights. If not, replies are good for this run only: no
+            cache may hand them to another, whose server may have been given other weights.
         template: hash of the chat template's source; None if there is none.
         prompt_form: `own template`, `template of NAME`, `raw`: recorded with every result, never silently replaced.
         context: largest number of tokens of prompt and reply; None if not known.
@@ -108,6 +110,7 @@ class BackendInfo:
     template: str | None
     prompt_form: str
     context: int | None = None
+    identified: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -115,7 +118,9 @@ class BackendInfo:
     def digest(self) -> str:
         """SHA-256 of all that decides replies; what the model is called and the details are left out."""
         decides = [self.kind, self.fingerprint, self.template, self.prompt_form, self.context, dict(self.settings)]
-        return hashlib.sha256(json.dumps(decides, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        text = json.dumps(decides, sort_keys=True, ensure_ascii=False)
+        # Names in it are the user's: half a surrogate pair stands for a byte of a path that is no UTF-8.
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @runtime_checkable

@@ -5,9 +5,9 @@ Conversations go to `/chat/completions`, where the server's own template is used
 Several requests run at once; every reply stands for itself.
 
 **What the server is** cannot be seen but by what it says. Its fingerprint is made of address, model name, what
-`/models`, `/version`, `/props` and `/get_model_info` say, and of three short greedy replies that are asked for first:
-weights that answer differently are another model to the cache. Weights that differ too little for that are not noticed;
-`revision` tells them apart by hand.
+`/models`, `/version`, `/props` and `/get_model_info` say, and of three short greedy replies that are asked for first.
+Weights that differ too little for that are not noticed, so such a server is not `identified` and its replies are kept
+for no other run, unless the user says by `revision` which weights they are (docs/decisions/0011).
 
 **What is sent.** Servers fill in a model's own generation settings (vLLM) or their own (llama.cpp: top_k 40, min_p
 0.05), so those that have a name there are set to neutral. Ollama cuts prompts that are too long without a word: give it
@@ -89,7 +89,7 @@ class OpenAIBackend:
             prompt_form: for the record, where the server was started with another model's template; `raw` says that
                 there is none, and conversations are refused.
             context: the model's, where the server does not say it. Not all servers refuse what does not fit.
-            revision: tells the cache apart what the server does not: a commit, a date.
+            revision: the user's name for the weights, a commit or a date, to be changed with them; "" is none.
             fingerprint: instead of all that: for a server whose weights are known because it was started for them.
             canary: whether short replies are part of the fingerprint. Off for services that never answer alike.
 
@@ -129,6 +129,7 @@ class OpenAIBackend:
             template=hashlib.sha256(template.encode()).hexdigest() if isinstance(template, str) else None,
             prompt_form=self._prompt_form,
             context=self.context,
+            identified=self._told is not None or bool(self._revision),
             settings={"extra": self._extra, "neutral": dict(self._neutral)},
             details={"url": self._client.url, "server": self._entry.get("owned_by"), **said},
         )
