@@ -22,6 +22,9 @@ SKILL_TASKS = SKILLS
 MOST_ITEMS = {"dev": 40, "test": 200}
 """Of a task: the world has few more different prompts of some."""
 
+_PATIENCE = 3000
+"""Draws in a row without a new prompt after which the world is taken to have no more."""
+
 _SCRIPTS = {"en": "LATIN", "ko": "HANGUL", "zh-Hant": "CJK"}
 
 
@@ -109,10 +112,14 @@ def held_out_items(
 
 def _distinct(task: str, count: int, choice: Choice, language: Language, part: Part) -> list[Item]:
     found: dict[tuple[str, ...], Item] = {}
-    for _ in range(200 * count + 2000):
+    barren = 0
+    while barren < _PATIENCE:
         exchanges = _dialogue(task, choice)
-        if _part(exchanges) == part:
-            found.setdefault(tuple(each.question.en for each in exchanges), _item(exchanges, language))
+        asked = tuple(each.question.en for each in exchanges)
+        barren += 1
+        if asked not in found and _part(exchanges) == part:
+            found[asked] = _item(exchanges, language)
+            barren = 0
         if len(found) == count:
             return list(found.values())
     raise ValueError(f"the world has only about {len(found)} different items for {task!r}: ask for fewer than {count}")
