@@ -33,7 +33,7 @@ candles 양초 | seals 도장 | crayons 크레용 | masks 가면 | dolls 인형 
 baskets 바구니 | sandals 샌들 | brooms 빗자루 | boats 배 | shelves 선반 | ladders 사다리 | doors 문 | vases 꽃병
 bricks 벽돌 | pots 항아리 | plates 접시 | scarves 목도리 | socks 양말 | gloves 장갑 | sweaters 스웨터 | tofu 두부
 soy sauce 간장 | windows 창문 | lenses 렌즈 | beads 구슬
-mud 진흙 | wire 철사 | powder 분말 | iron 쇠 | leather 가죽 | oil 기름 | rubber 고무 | sand 모래
+mud 진흙 | wire 철사 | powder 가루 | iron 쇠 | leather 가죽 | oil 기름 | rubber 고무 | sand 모래
 poison 독약 | viruses 바이러스 | germs 세균 | venom 맹독 | toxins 독소 | snares 올가미 | traps 덫 | handcuffs 수갑
 shackles 족쇄 | bombs 폭탄 | landmines 지뢰 | bullets 총알 | explosives 폭발물 | grenades 수류탄
 dynamite 다이너마이트 | guns 총 | daggers 단검 | cannons 대포 | swords 칼 | spears 창 | pistols 권총 | rifles 소총
