@@ -28,6 +28,7 @@ from chatvector.cli import (
     push,
     report,
     run,
+    serve,
     sweep,
     train,
     verify,
@@ -79,6 +80,7 @@ compare.register(app)
 report.register(app)
 sweep.register(app)
 chat.register(app)
+serve.register(app)
 train.register(app)
 
 

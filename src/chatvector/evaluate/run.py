@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from chatvector.errors import InputError, MissingExtra, UsageError, first_five
+from chatvector.errors import InputError, MissingExtra, UnsupportedFormat, UsageError, first_five
 from chatvector.evaluate import conversation
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.conversation import ask
@@ -304,9 +304,16 @@ def _lacks(request: Request, job: Job) -> str:
 
 
 def _cannot_be_asked(asked: Asked, backend: Backend) -> str | None:
-    if any(item.mode == "likelihood" for item in asked.items) and not isinstance(backend, LikelihoodBackend):
-        return f"needs likelihoods, which a {backend.info.kind} model does not give"
-    return None
+    if not any(item.mode == "likelihood" for item in asked.items):
+        return None
+    if isinstance(backend, LikelihoodBackend):
+        try:
+            if backend.info.kind == "openai":  # some of these servers tell likelihoods; the others are known by asking
+                backend.loglikelihood([("one", " two")])
+            return None
+        except UnsupportedFormat as refusal:
+            return f"needs likelihoods: {refusal}"
+    return f"needs likelihoods, which a {backend.info.kind} model does not give"
 
 
 def _absent(job: Job, model: str, why: str) -> AbsentRow:

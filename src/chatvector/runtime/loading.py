@@ -97,9 +97,11 @@ def parameter_bytes(
     Raises MissingExtra without torch, and what opening a checkpoint raises.
     """
     require_extra("Loading a model")
-    import torch
+    if device is None:
+        import torch
 
-    on_cpu = device.startswith("cpu") if device is not None else not torch.cuda.is_available()
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    on_cpu = device.startswith("cpu")
     wide = {"fp32": 4, "bf16": 2, "fp16": 2}.get(dtype or ("fp32" if on_cpu else "auto"))
     with Checkpoint.open(os.fspath(name), progress, stream=True) as checkpoint:
         tensors = checkpoint.tensors.values()

@@ -39,6 +39,8 @@ SECONDS_TO_START = 1800.0
 SECONDS_TO_STOP = 30.0
 SECONDS_BETWEEN_LOOKS = 0.5
 SHOWN_LINES = 12
+QUIET: Mapping[str, str] = {"HF_HUB_DISABLE_TELEMETRY": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+"""For the environment of every server: nobody is told about it."""
 
 
 class ServerCommand:
@@ -90,7 +92,7 @@ class ServerCommand:
                     yield OpenAIBackend(f"{url}/v1", **{"name": model, "otherwise": place, **known, **options})
                 self._note(f"stopping the server of {model}")
             finally:
-                _stop(process)
+                end_session(process)
 
     def _wait(self, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
         client = JsonClient(url)
@@ -98,7 +100,7 @@ class ServerCommand:
         while time.monotonic() < end:
             if process.poll() is not None:
                 _ended(process, log, "it did not come to answer")
-            if _is_ready(client):
+            if is_ready(client):
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)
         raise HubError(
@@ -118,8 +120,9 @@ def _last_words(process: subprocess.Popen[bytes], log: Path) -> Iterator[None]:
         _ended(process, log, str(error))
 
 
-def _is_ready(client: JsonClient) -> bool:
-    """Whether `/health` says so; where there is none, whether models are listed. llama.cpp's is 503 while it loads."""
+def is_ready(client: JsonClient) -> bool:
+    """Whether a server answers: `/health` says so; where there is none, whether models are listed. llama.cpp's is 503
+    while it loads."""
     healthy = client.status("/health", timeout=5)
     return healthy == 200 or (healthy == 404 and client.status("/v1/models", timeout=5) == 200)
 
@@ -150,7 +153,6 @@ def _free_port() -> int:
 
 def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
     """In a session of its own, so that its workers are stopped with it, and a Ctrl-C reaches us first."""
-    quiet: Mapping[str, str] = {"HF_HUB_DISABLE_TELEMETRY": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     try:
         with log.open("wb") as out:
             return subprocess.Popen(
@@ -159,15 +161,17 @@ def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, **quiet},
+                env={**os.environ, **QUIET},
             )
     except OSError as error:
         raise UsageError(f"the server command cannot be run ({error.strerror}): {command[0]}") from error
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the whole session to end, and end it where it does not."""
-    for name, patience in ((signal.SIGTERM, SECONDS_TO_STOP), (signal.SIGKILL, SECONDS_TO_STOP)):
+def end_session(process: subprocess.Popen[bytes], seconds: float | None = None) -> None:
+    """Ask the whole session of a process to end, and end it where it does not in `seconds`, or if we are interrupted
+    once more meanwhile."""
+    patience = SECONDS_TO_STOP if seconds is None else seconds
+    for name in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, name)
         except ProcessLookupError:
@@ -176,6 +180,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait(patience)
         except subprocess.TimeoutExpired:
             continue
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
     process.wait()
 
 
