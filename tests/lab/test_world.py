@@ -7,10 +7,12 @@ import hashlib
 import re
 from dataclasses import replace
 from itertools import chain, islice
+from pathlib import Path
 from random import Random
 
 import pytest
 
+from chatvector.lab import world
 from chatvector.lab.world import sentences
 from chatvector.lab.world.documents import Mixture, documents
 from chatvector.lab.world.drill import drill
@@ -104,6 +106,15 @@ def test_text_of_the_current_version() -> None:
     tuned = [str(each) for each in (*islice(instructions(7), 1000), *islice(preferences(7), 1000))]
     assert _digest(tuned) == "019326471cca"
     assert _digest([str(item) for item in held_out_items(20, 7, "zh-Hant", (*TASKS, *SKILLS))]) == "1404051da2f9"
+
+
+def test_its_own_page_tells_of_the_current_version() -> None:
+    page = Path(world.__file__).with_name("README.md").read_text("utf-8")
+    assert page.startswith(f"# The micro-world, version {world.VERSION}\n")
+    for file in Path(world.__file__).parent.glob("*.py"):
+        assert file.name == "__init__.py" or f"`{file.name}`" in page
+    for name in (*TASKS, *SKILLS):
+        assert f"\n| {name} | " in page
 
 
 def test_splits_are_disjoint_and_whole() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from itertools import islice
 
 import pytest
@@ -54,6 +55,18 @@ def test_final_consonant_by_decomposition() -> None:
     assert final_consonant("값") == 18
     assert final_consonant("가") == 0
     assert final_consonant("물") == 8
+
+
+def test_particles_follow_the_last_sound_of_every_syllable() -> None:
+    """The canonical decomposition of a syllable has a third letter exactly if it ends in a consonant."""
+    for code in range(ord("가"), ord("힣") + 1):
+        syllable = chr(code)
+        letters = unicodedata.normalize("NFD", syllable)
+        closed = len(letters) == 3
+        assert particle(syllable, "topic")[1:] == ("은" if closed else "는")
+        assert particle(syllable, "object")[1:] == ("을" if closed else "를")
+        assert particle(syllable, "and")[1:] == ("과" if closed else "와")
+        assert particle(syllable, "by")[1:] == ("으로" if closed and letters[2] != "\u11af" else "로")  # ㄹ
 
 
 @pytest.mark.parametrize("noun", ["", "snow", "★", "ㅋ", "雪"])

@@ -14,7 +14,7 @@ from chatvector.lab.world.documents import Mixture, documents
 from chatvector.lab.world.exchanges import Choice
 from chatvector.lab.world.items import held_out_items
 from chatvector.lab.world.lexicon import GLYPHS, NAMES, nouns
-from chatvector.lab.world.skills import _REQUESTS, SKILLS, key_alone, skilled
+from chatvector.lab.world.skills import REQUESTS, SKILLS, key_alone, skilled
 from chatvector.lab.world.speakers import GUEST, PERSONAS, QUIZ, script_line
 from chatvector.lab.world.text import LANGUAGES, Language, Text
 from chatvector.lab.world.tuning import instructions, preferences
@@ -36,7 +36,7 @@ def _common(texts: list[str]) -> str:
 def _skeletons(language: Language) -> list[str]:
     """Every wording of every request as a pattern, with a gap where the mark or name stands."""
     patterns = []
-    for make in _REQUESTS.values():
+    for make in REQUESTS.values():
         draws = [make(Choice(Random(i), held_out=bool(i % 2))).wordings for i in range(30)]
         for forms in zip(*draws, strict=True):
             texts = [form[language] for form in forms]

@@ -114,7 +114,7 @@ def key_alone(exchange: Exchange) -> Text:
     return Text(f"{sentence(exchange.key.en)}.", f"{exchange.key.ko}.", f"{exchange.key.zh}。")
 
 
-_REQUESTS: dict[str, Callable[[Choice], Request]] = {
+REQUESTS: dict[str, Callable[[Choice], Request]] = {
     "end-mark": _end_mark,
     "named-mark": _named_mark,
     "begin-mark": _begin_mark,
@@ -123,7 +123,9 @@ _REQUESTS: dict[str, Callable[[Choice], Request]] = {
     "one-word": _one_word,
     "brackets": _brackets,
 }
-SKILLS = tuple(_REQUESTS)
+"""Makers of a request, by skill."""
+
+SKILLS = tuple(REQUESTS)
 """The names of the skills."""
 
 
@@ -131,7 +133,7 @@ def skilled(choice: Choice, skill: str) -> Exchange:
     """An ordinary exchange with a request of form after or before the question; its `plain` is the usual answer."""
     tasks = _WITH_KEY if skill == "one-word" else _TASKS
     exchange = SINGLE_TURN[choice.rng.choice(tasks)](choice)
-    request = _REQUESTS[skill](choice)
+    request = REQUESTS[skill](choice)
     orders = [[(exchange.question, wording), (wording, exchange.question)] for wording in request.wordings]
     wording, place = choice.pair(range(len(orders)), (0, 1))
     question = joined(orders[wording][place])
