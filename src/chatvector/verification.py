@@ -27,7 +27,7 @@ from chatvector.checkpoint.storage import LocalDirectory, Storage
 from chatvector.checks.doctor.examine import Diagnosis, examine_opened
 from chatvector.checks.doctor.patient import Patient
 from chatvector.checks.recompute import Advance, Comparison, compare
-from chatvector.errors import HubError, InputError, MissingInput, UsageError, first_five
+from chatvector.errors import HubError, InputError, MissingInput, NotEnoughSpace, UsageError, first_five
 from chatvector.origins import parents_of
 from chatvector.output_files import index_bytes, side_files
 from chatvector.preparation import Job, prepare
@@ -45,6 +45,8 @@ SMALL_FILE_BYTES = 64 << 20
 # Without --generate or --no-generate a reply is written when the weights take at most so many bytes: float32 copies of
 # them then fit a laptop, and the reply takes seconds.
 GENERATE_BYTES = 1 << 30
+# The same for a model that would have to be downloaded first.
+DOWNLOAD_BYTES = 256 << 20
 PROMPTS = ("Hello!", "안녕하세요?", "你好", "こんにちは")
 REPLY_TOKENS = 256
 
@@ -129,14 +131,16 @@ def verify(
     Args:
         output: a model made by `apply` or `run`, as `Checkpoint.open` takes names.
         full: compute every element and hash every file again, instead of a sample.
-        generate: let it write a reply through transformers; None when that is installed and the model is small.
+        generate: let it write a reply through transformers, downloading a model from afar for it; None when that is
+            installed and the model is small (`GENERATE_BYTES`, `DOWNLOAD_BYTES`).
         threads: at most so many for the arithmetic.
         started: called with the job and the bytes to compare; what it returns is told of progress.
         say: takes lines for people.
 
     Raises MissingInput without a manifest or when a parent is gone, InputError for a manifest of another version or
     parents that changed, UsageError for a vector's manifest, HubError, MissingExtra when a reply is asked for and
-    transformers is not installed. Differences are no exception: see `Verification.ok`.
+    transformers is not installed, NotEnoughSpace when it is asked for and the download does not fit. Differences are no
+    exception: see `Verification.ok`.
     """
     # 1. The manifest.
     storage, revision = open_storage(output, say, stream=True)
@@ -166,7 +170,7 @@ def _verify(
     notes = list(_notes(manifest))
     with ExitStack() as stack:
         # 2. The parents, as they are today, and the plan that they make.
-        job = _job(manifest, output, stack, say, full=full)
+        job = job_of(manifest, output, stack, say, full=full)
         # 3. Files, sizes, digests.
         checks = [_files(manifest, storage, listing, notes, full=full)]
         model = _open(storage, output, stack)
@@ -181,8 +185,8 @@ def _verify(
                 checks.append(_weights(job, model, started, full=full, threads=threads))
                 checks += again.result()
             checks.append(alone.result())
-    # 5. A reply.
-    checks.append(_reply(storage, checks, generate))
+        # 5. A reply.
+        checks.append(_reply(storage, checks, generate, say))
     return Verification(output, tuple(checks), tuple(notes))
 
 
@@ -206,8 +210,12 @@ def _notes(manifest: Mapping[str, Any]) -> Iterator[str]:
         yield f"written by chatvector {manifest.get('chatvector')}, verified by {__version__}"
 
 
-def _job(manifest: Mapping[str, Any], output: str, stack: ExitStack, say: Say, *, full: bool) -> Job | str:
-    """The plan of today's parents, or why there is none. A sample of models on the hub is read by range."""
+def job_of(manifest: Mapping[str, Any], output: str, stack: ExitStack, say: Say, *, full: bool = False) -> Job | str:
+    """The plan of the parents that the manifest of the model `output` names, or why there is none.
+
+    Unless `full`, models on the hub are read by range. Raises InputError for parents that are gone or have changed,
+    UsageError, HubError.
+    """
     where = f"{output}/{MANIFEST}"
     published = not manifest.get("run")
     try:
@@ -379,25 +387,35 @@ def _model(model: Patient | str, notes: list[str]) -> Check:
     return Check("model", not problems, summary, problems, figures)
 
 
-def _reply(storage: Storage, checks: list[Check], generate: bool | None) -> Check:
-    """Load through transformers with an empty load report, and let it answer."""
+def _reply(storage: Storage, checks: list[Check], generate: bool | None, say: Say) -> Check:
+    """Load through transformers with an empty load report, and let it answer; from afar it is downloaded for that."""
     if generate is False:
         return Check("reply", None, "not asked for")
-    if not isinstance(storage, LocalDirectory):
-        return Check("reply", None, "the model is not on this machine")
     if any(check.ok is False for check in checks):
         return Check("reply", None, "left out: what is loaded is not what was meant")
     if not checks[-1].figures["conversations"]:
         return Check("reply", None, "the model has no chat template")
     nbytes = sum(size for name, size in storage.listing().items() if name.endswith(".safetensors"))
+    here = isinstance(storage, LocalDirectory)
     if generate is None:
         from importlib.util import find_spec
 
-        if nbytes > GENERATE_BYTES:
-            return Check("reply", None, f"{nbytes / 1e9:.1f} GB of weights; --generate loads them")
         if find_spec("torch") is None or find_spec("transformers") is None:
             return Check("reply", None, "needs an optional part: pip install 'chatvector[local]'")
-    return _speak(storage.path)
+        if nbytes > (GENERATE_BYTES if here else DOWNLOAD_BYTES):
+            verb = "loads" if here else "downloads and loads"
+            return Check("reply", None, f"{nbytes / 1e9:.1f} GB of weights; --generate {verb} them")
+    if isinstance(storage, LocalDirectory):
+        return _speak(storage.path)
+    assert isinstance(storage, RemoteStorage)
+    with ExitStack() as stack:
+        try:
+            path = storage.download(stack, say)
+        except (HubError, NotEnoughSpace) as problem:
+            if generate:
+                raise
+            return Check("reply", None, f"the model could not be downloaded ({problem})")
+        return _speak(path)
 
 
 def _speak(path: Path) -> Check:

@@ -124,6 +124,12 @@ def mergekit_takes_the_tokenizer_of_the_target(body: Body) -> None:
 @planted("template-absent", words=("<|end|>",))
 def template_lost(body: Body) -> None:
     without_template(body)
+    body.remove("chat_vector.json")
+
+
+@planted("template-missing", words=("chat_vector.json says that it was written with one",))
+def template_lost_that_the_manifest_tells_of(body: Body) -> None:
+    without_template(body)
 
 
 @planted("template-damaged", words=("line 1", "no Jinja"))

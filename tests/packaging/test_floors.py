@@ -34,6 +34,7 @@ PIPELINE = {
     "record": "what a run did, for the manifest",
     "rerun": "from a manifest to a recipe",
     "verification": "verify",
+    "restoration": "lost side files, made again from a manifest's parents",
     "origins": "names, cards and licences of the parents",
     "publishing": "push",
     "mergekit_recipes": "from another tool's recipe to ours, and back",

@@ -6,9 +6,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -23,9 +27,18 @@ from chatvector.checkpoint import object_store, object_store_output
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.object_store import ObjectStorage
 from chatvector.checkpoint.object_store_output import ObjectOutput, staging_place
-from chatvector.errors import HubError, MissingExtra, MissingInput, OutputRefused, UsageError
+from chatvector.errors import (
+    DamagedFile,
+    HubError,
+    MissingExtra,
+    MissingInput,
+    NotEnoughSpace,
+    OutputRefused,
+    UsageError,
+)
 from chatvector.extraction import extract
 from chatvector.recipe import Recipe
+from chatvector.verification import verify
 
 MANIFEST = "chat_vector.json"
 
@@ -280,3 +293,41 @@ def test_where_outputs_are_staged(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_torn_lines_of_the_upload_journal_are_ignored(tmp_path: Path) -> None:
     (tmp_path / object_store_output.SENT).write_text('{"name": "a", "etag": "1"}\n{"name": "b"}\nnull\n{"na')
     assert object_store_output._sent(tmp_path) == {"a": "1"}
+
+
+def test_an_output_in_a_store_replies_from_a_directory_that_goes_again(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    parents = {"base": "demo:base", "chat": "demo:chat", "scale": 0.75}
+    output = f"{bucket}/ko-chat"
+    pipeline.apply(Recipe.from_mapping({"target": "demo:target", "vectors": [parents], "output": output}))
+    said: list[str] = []
+    found = verify(output, generate=True, say=said.append)
+    assert found.ok, found.problems
+    reply = next(check for check in found.checks if check.name == "reply")
+    assert reply.figures["stopped"] > 0
+    assert any(line.startswith(f"{output}: downloading") for line in said)
+    assert not list(scratch.glob("chatvector-*"))
+
+
+def test_a_download_from_a_store_asks_for_room_first(
+    bucket: str, trio: Trio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del trio
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: SimpleNamespace(free=1000))
+    storage = ObjectStorage(f"{bucket}/target")
+    with ExitStack() as stack, pytest.raises(NotEnoughSpace, match=r"GB to download, .* has 0\.00 GB free"):
+        storage.download(stack, print)
+    storage.close()
+
+
+def test_no_object_lands_outside_of_the_directory(bucket: str, trio: Trio, tmp_path: Path) -> None:
+    del trio
+    storage = ObjectStorage(f"{bucket}/target")
+    with pytest.raises(DamagedFile, match="would lie outside"):
+        storage._copy("additional_chat_templates/../../x.jinja", tmp_path / "x.jinja")
+    storage.close()

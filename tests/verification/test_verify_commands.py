@@ -124,6 +124,62 @@ def test_doctor_names_fault_consequence_and_cure_and_mends(merged: Body, tmp_pat
     assert run("doctor", str(merged.path)).exit_code == 0
 
 
+def test_doctor_restores_what_was_lost_from_the_parents_of_the_manifest(demo: Path, tmp_path: Path) -> None:
+    lost = Body(demo).copy(tmp_path / "lost")
+    with lost.json("tokenizer_config.json") as config:
+        del config["chat_template"]
+    lost.remove("generation_config.json")
+    done = run("doctor", str(lost.path), "--fix", str(tmp_path / "mended"), "--json")
+    assert str(done.exception) == f"{lost.path}: faults found (1): template-missing"
+    document = json.loads(done.stdout)
+    names = ["generation_config.json", "tokenizer_config.json"]
+    assert document["fix"] == names
+    assert document["restored"] == {
+        "files": names,
+        "parents": ["demo:target", "demo:base", "demo:chat"],
+        "reason": None,
+    }
+    for name in names:
+        assert (tmp_path / "mended" / name).read_bytes() == (demo / name).read_bytes()
+        lost.write(name, (tmp_path / "mended" / name).read_bytes())
+    shown = run("doctor", str(lost.path), "--fix", str(tmp_path / "again"))
+    assert shown.exit_code == 0, shown.output
+    assert "nothing that --fix can mend safely" in shown.stdout
+    assert not (tmp_path / "again").exists()
+
+
+def test_doctor_restores_nothing_from_parents_that_changed(merged: Body, tmp_path: Path) -> None:
+    chat = Body(tmp_path / "chat")
+    with chat.template() as template:
+        template[0] += "{# later #}"
+    with merged.json("tokenizer_config.json") as config:
+        del config["chat_template"]
+    done = run("doctor", str(merged.path), "--fix", str(tmp_path / "mended"))
+    said = " ".join(done.stdout.split())
+    assert "nothing is restored from the manifest's parents:" in said
+    assert "1 of 3 parents are no longer what they were: vectors.0.chat (tokenizer_config.json)" in said
+    assert not (tmp_path / "mended" / "tokenizer_config.json").exists()
+
+
+def test_doctor_leaves_side_files_that_are_not_at_fault(merged: Body, tmp_path: Path) -> None:
+    with merged.json("generation_config.json") as config:
+        config["temperature"] = 0.5
+    done = run("doctor", str(merged.path), "--fix", str(tmp_path / "mended"), "--json")
+    document = json.loads(done.stdout)
+    assert (document["fix"], document["restored"]) == ([], None)
+    assert document["verify"]["ok"] is False
+
+
+def test_doctor_restores_only_what_the_manifest_recorded(merged: Body, tmp_path: Path) -> None:
+    with merged.json("tokenizer_config.json") as config:
+        del config["chat_template"]
+    with merged.json("chat_vector.json") as manifest:
+        manifest["files"]["tokenizer_config.json"]["bytes"] += 1
+    done = run("doctor", str(merged.path), "--fix", str(tmp_path / "mended"), "--json")
+    reason = "this version makes tokenizer_config.json otherwise than the manifest says"
+    assert json.loads(done.stdout)["restored"] == {"files": [], "parents": [], "reason": reason}
+
+
 def test_doctor_says_when_the_parents_are_gone(merged: Body, tmp_path: Path) -> None:
     (tmp_path / "base").rename(tmp_path / "moved")
     done = run("doctor", str(merged.path))

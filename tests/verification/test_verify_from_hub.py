@@ -12,7 +12,9 @@ import pytest
 from huggingface_hub import constants
 
 from builders import Shape, trio_specs, write_trio
-from chatvector.errors import HubError
+from chatvector import verification
+from chatvector.checkpoint.remote_hub import HubStorage
+from chatvector.errors import HubError, NotEnoughSpace
 from chatvector.pipeline import apply
 from chatvector.provenance.manifest import MANIFEST, publishable, to_bytes
 from chatvector.recipe import Recipe, VectorSpec
@@ -102,3 +104,50 @@ def test_without_a_hub_an_output_with_its_places_cannot_be_verified(hub: HubServ
     hub.faults += [Fault("GET", "/", status=503), Fault("HEAD", "/", status=503)]
     with pytest.raises(HubError):
         verify(str(output.path), generate=False)
+
+
+@pytest.fixture(scope="module")
+def demo_merge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    vector = VectorSpec(base="demo:base", chat="demo:chat", scale=0.75)
+    place = tmp_path_factory.mktemp("demo") / "out"
+    return apply(Recipe(target="demo:target", vectors=(vector,), output=str(place))).output
+
+
+@pytest.fixture
+def by_name(hub: HubServer, demo_merge: Path) -> str:
+    """A merge that speaks, on the hub only."""
+    files = {p.relative_to(demo_merge).as_posix(): p.read_bytes() for p in demo_merge.rglob("*") if p.is_file()}
+    hub.add("org/ko-chat", files)
+    return "org/ko-chat"
+
+
+def test_a_model_by_name_is_downloaded_for_its_reply(by_name: str) -> None:
+    said: list[str] = []
+    found = verify(by_name, say=said.append)
+    assert found.ok, found.problems
+    assert check(found, "reply").figures["stopped"] > 0
+    assert [path.name for path in weights_that_landed()] == ["model.safetensors"]
+    assert any("downloading" in line for line in said)
+
+
+def test_a_model_by_name_that_is_large_is_downloaded_only_when_asked(
+    by_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "DOWNLOAD_BYTES", 1000)
+    found = verify(by_name)
+    assert check(found, "reply").ok is None
+    assert check(found, "reply").summary.endswith("GB of weights; --generate downloads and loads them")
+    assert not weights_that_landed()
+    assert check(verify(by_name, generate=True), "reply").ok is True
+
+
+def test_a_download_that_fails_leaves_the_reply_out_unless_it_was_asked_for(
+    by_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> Path:
+        raise NotEnoughSpace("the disk is full")
+
+    monkeypatch.setattr(HubStorage, "download", full)
+    assert check(verify(by_name), "reply").summary == "the model could not be downloaded (the disk is full)"
+    with pytest.raises(NotEnoughSpace, match="the disk is full"):
+        verify(by_name, generate=True)

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chatvector.checkpoint.files import choose_files
-from chatvector.checkpoint.remote import RemoteFile, RemoteStorage, Transfer
-from chatvector.errors import ChatVectorError, HubError, MissingExtra, MissingInput
+from chatvector.checkpoint.remote import BLOCK_BYTES, RemoteFile, RemoteStorage, Transfer
+from chatvector.errors import ChatVectorError, DamagedFile, HubError, MissingExtra, MissingInput, NotEnoughSpace
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -108,6 +111,33 @@ class ObjectStorage(RemoteStorage):
         """What reading the whole model costs."""
         needed = choose_files(self._listing, self.read, self.location).needed
         return Transfer(self.location, sum(self._listing[name] for name in needed), 0, by_range_only=True)
+
+    def download(self, stack: ExitStack, say: Callable[[str], None]) -> Path:
+        """A temporary directory, as stores have no cache on this machine."""
+        needed = choose_files(self._listing, self.read, self.location).needed
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="chatvector-")))
+        nbytes = sum(self._listing[name] for name in needed)
+        if (free := shutil.disk_usage(folder).free) < nbytes:
+            raise NotEnoughSpace(
+                f"{self.location}: {nbytes / 1e9:.2f} GB to download, {folder.parent} has {free / 1e9:.2f} GB free;"
+                " free some, or set TMPDIR to a larger disk"
+            )
+        say(f"{self.location}: downloading {len(needed)} files, {nbytes / 1e6:.1f} MB, for a while")
+        for name in needed:
+            self._copy(name, folder / name)
+        return folder
+
+    def _copy(self, name: str, path: Path) -> None:
+        """An object to a file, in blocks that are fetched ahead."""
+        if ".." in PurePosixPath(name).parts:
+            raise DamagedFile(f"{self.location}: the object {name!r} would lie outside of the model's directory")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        source, buffer = self.open(name), memoryview(bytearray(BLOCK_BYTES))
+        with path.open("wb") as file:
+            for start in range(0, source.size, BLOCK_BYTES):
+                part = buffer[: min(BLOCK_BYTES, source.size - start)]
+                source.read_into(start, part)
+                file.write(part)
 
 
 class _Object:

@@ -16,7 +16,9 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from chatvector.checkpoint.storage import ByteSource
@@ -286,6 +288,13 @@ class RemoteStorage(ABC):
     @abstractmethod
     def transfer(self) -> Transfer:
         """What reading the whole model costs."""
+
+    @abstractmethod
+    def download(self, stack: ExitStack, say: Callable[[str], None]) -> Path:
+        """A directory on this machine with the files that a loader needs; a temporary one goes with `stack`.
+
+        Raises NotEnoughSpace before the first byte, HubError.
+        """
 
     def prefetch(self, side_files: Iterable[str], shards: Iterable[str]) -> dict[str, ByteSource]:
         """Fetch side files and the first bytes of shards side by side; returns the opened shards."""

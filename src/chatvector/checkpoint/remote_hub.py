@@ -8,6 +8,7 @@ and a file that changes under a commit is an error.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from chatvector.checkpoint.hub import (
     Progress,
     called,
     client,
+    fetch,
     is_cached,
     list_files,
     one_line,
@@ -61,6 +63,11 @@ class HubStorage(RemoteStorage):
         needed = choose_files(self._listing, self.read, self.location).needed
         cached = sum(self._listing[name] for name in needed if self._cached(name) is not None)
         return Transfer(self.location, sum(self._listing[name] for name in needed), cached)
+
+    def download(self, stack: ExitStack, say: Progress) -> Path:
+        """The commit in the cache that all tools share, where it stays."""
+        del stack
+        return fetch(self.repo_id, self.commit, progress=say)
 
     def _cached(self, name: str) -> Path | None:
         path = self._snapshot / name

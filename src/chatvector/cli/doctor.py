@@ -14,6 +14,7 @@ from chatvector.cli.examples import examples
 
 if TYPE_CHECKING:
     from chatvector.checks.doctor.examine import Diagnosis
+    from chatvector.checks.doctor.patient import Patient
 
 EPILOG = examples(
     "chatvector doctor demo:chat",
@@ -34,7 +35,11 @@ def doctor(
     fix: Annotated[
         Path | None,
         typer.Option(
-            "--fix", metavar="DIR", help="Write mended side files into this new directory.", show_default=False
+            "--fix",
+            metavar="DIR",
+            help="Write mended side files into this new directory; those of a model with a manifest as they were, made"
+            " again from its parents.",
+            show_default=False,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, see docs/doctor.md.")] = False,
@@ -54,12 +59,12 @@ def doctor(
     patient = Patient.open(model, console.say)
     try:
         diagnosis = examine_opened(patient)
-        written = _fix(patient, diagnosis, fix) if fix is not None else None
+        written, restored = _fix(patient, diagnosis, fix, console) if fix is not None else (None, None)
     finally:
         patient.close()
     recomputed = _verify(model, console) if diagnosis.has_manifest else None
-    document: dict[str, Any] = {**diagnosis.as_dict(), "fix": written, "verify": recomputed}
-    console.result(document, _text(diagnosis, written, recomputed, fix))
+    document: dict[str, Any] = {**diagnosis.as_dict(), "fix": written, "restored": restored, "verify": recomputed}
+    console.result(document, _text(diagnosis, written, restored, recomputed, fix))
     if not diagnosis.healthy:
         codes = first_five(dict.fromkeys(finding.code for finding in diagnosis.faults))
         raise VerificationFailed(f"{model}: faults found ({len(diagnosis.faults)}): {codes}")
@@ -67,13 +72,20 @@ def doctor(
         raise VerificationFailed(f"{model}: is not what its manifest says; chatvector verify {model} shows where")
 
 
-def _fix(patient: Any, diagnosis: Diagnosis, folder: Path) -> list[str]:
+def _fix(
+    patient: Patient, diagnosis: Diagnosis, folder: Path, console: Console
+) -> tuple[list[str], dict[str, Any] | None]:
+    """Write what can be mended; the names, and what of it was made again from the manifest's parents."""
     from chatvector.checks.doctor.mend import mended_files, write_mended
+    from chatvector.restoration import restore
 
-    files = mended_files(patient, diagnosis.findings)
+    restored = restore(patient, {finding.code for finding in diagnosis.findings}, console.say)
+    # A file as it was written is better than one that is mended by rule.
+    files = {**mended_files(patient, diagnosis.findings), **restored.files}
     if files:
         write_mended(files, folder, patient)
-    return sorted(files)
+    told = {"files": sorted(restored.files), "parents": list(restored.parents), "reason": restored.reason}
+    return sorted(files), told if restored.files or restored.reason else None
 
 
 def _verify(model: str, console: Console) -> dict[str, Any] | None:
@@ -88,7 +100,13 @@ def _verify(model: str, console: Console) -> dict[str, Any] | None:
         return {"ok": None, "reason": str(problem)}
 
 
-def _text(diagnosis: Diagnosis, written: list[str] | None, recomputed: dict[str, Any] | None, fix: Path | None) -> str:
+def _text(
+    diagnosis: Diagnosis,
+    written: list[str] | None,
+    restored: dict[str, Any] | None,
+    recomputed: dict[str, Any] | None,
+    fix: Path | None,
+) -> str:
     from chatvector.cli.describe import table
 
     rows = [
@@ -105,6 +123,13 @@ def _text(diagnosis: Diagnosis, written: list[str] | None, recomputed: dict[str,
     lines += [f"not looked at: {reason}" for reason in diagnosis.unchecked]
     if recomputed is not None:
         lines.append(f"manifest: {recomputed.get('reason') or recomputed['summary']}")
+    if restored is not None and restored["files"]:
+        lines.append(
+            f"as they were written, made again from {', '.join(restored['parents'])} (unchanged since):"
+            f" {', '.join(restored['files'])}"
+        )
+    elif restored is not None:
+        lines.append(f"nothing is restored from the manifest's parents: {restored['reason']}")
     if written:
         lines.append(f"{fix}: {', '.join(written)}; copy over the model's: cp -r {fix}/. MODEL/")
     elif written is not None:

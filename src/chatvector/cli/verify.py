@@ -31,14 +31,17 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    output: Annotated[str, typer.Argument(help="A model that `apply` or `run` made.", show_default=False)],
+    output: Annotated[
+        str,
+        typer.Argument(help="A model that `apply` or `run` made: a directory, a hub name, s3://…", show_default=False),
+    ],
     full: Annotated[bool, typer.Option("--full", help="Compute every element again, not a sample.")] = False,
     generate: Annotated[
         bool | None,
         typer.Option(
             "--generate/--no-generate",
-            help="Load it through transformers and let it reply; by default where that is installed and the weights"
-            " take at most 1 GiB.",
+            help="Load it through transformers and let it reply, downloading a model by name first; by default where"
+            " transformers is installed and the weights take at most 1 GiB, 256 MiB if they have to be downloaded.",
             show_default=False,
         ),
     ] = None,

@@ -16,6 +16,7 @@ from typing import Any
 from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import first_five
+from chatvector.provenance.manifest import MANIFEST
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG
 from chatvector.yaml_text import NotYaml, parse_yaml
 
@@ -89,13 +90,23 @@ def check_origin(model: Patient) -> Iterator[Finding]:
 
 
 def calls_itself_chat(model: Patient) -> str | None:
-    """Why this should be a chat model: its own name or a parent's; None when nothing says so."""
+    """Why this should be a chat model: its own name, a parent's or its manifest; None when nothing says so."""
     own = _short(model.name)
     if _CHAT_NAME.search(own):
         return f"it is called {own}"
     recipe = read_mergekit(model)
     parents = sorted(name for name in recipe.parents if _CHAT_NAME.search(_short(name))) if recipe else []
-    return f"{parents[0]} is among its parents" if parents else None
+    if parents:
+        return f"{parents[0]} is among its parents"
+    return f"{MANIFEST} says that it was written with one" if _written_with_template(model) else None
+
+
+def _written_with_template(model: Patient) -> bool:
+    try:
+        document = json.loads(model.text(MANIFEST) or "{}")
+        return bool(document["chat_format"]["templates"])
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return False
 
 
 def read_mergekit(model: Patient) -> MergekitRecipe | None:
