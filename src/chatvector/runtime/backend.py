@@ -95,13 +95,13 @@ class BackendInfo:
         model: what the user called it.
         fingerprint: hash of weights and side files (of recipe and parents for a live merge); for a server, of what it
             says of itself: a server's weights cannot be seen.
-        identified: whether the fingerprint stands for the weights. If not, replies are good for this run only: no
-            cache may hand them to another, whose server may have been given other weights.
         template: hash of the chat template's source; None if there is none.
         prompt_form: `own template`, `template of NAME`, `raw`: recorded with every result, never silently replaced.
         context: largest number of tokens of prompt and reply; None if not known.
         settings: what else decides replies: dtype, stop ids, major versions of libraries; JSON values.
         details: device, full versions, settings of the model that are not used … for the record.
+        identified: whether the fingerprint stands for the weights. If not, replies are good for this run only: no
+            cache may hand them to another, whose server may have been given other weights.
     """
 
     kind: str
@@ -110,9 +110,9 @@ class BackendInfo:
     template: str | None
     prompt_form: str
     context: int | None = None
-    identified: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    identified: bool = True
 
     @property
     def digest(self) -> str:
