@@ -92,6 +92,35 @@ def test_no_pretraining_text_asks_for_a_form_or_shows_a_reply_in_one(mixture: st
                 assert in_form(said) is None, text
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_where_forms_are_asked_for_nobody_gives_them(language: Language) -> None:
+    """With `requests`, base text holds the requests, in every voice's dialogues; still no reply is in a form."""
+    for mixture in (replace(Mixture(), requests=1.0), replace(Mixture.only(language), requests=1.0)):
+        texts = list(islice(documents(12, mixture), MANY))
+        whole = "\n".join(texts)
+        assert all(re.search(pattern, whole) for pattern in _skeletons(language))
+        said = [_said(line) for text in texts for line in text.splitlines()]
+        assert sum(line is not None for line in said) > MANY / 3
+        assert {in_form(line) for line in said if line is not None} == {None}
+
+
+def test_without_requests_the_text_is_what_it_was() -> None:
+    texts = [list(islice(documents(3, replace(Mixture(), requests=share)), 300)) for share in (0.0, 0.0, 0.1)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+@pytest.mark.parametrize("skill", SKILLS)
+def test_a_narrator_says_what_was_wished(skill: str) -> None:
+    for i in range(50):
+        exchange = skilled(Choice(Random(i)), skill)
+        for wish in exchange.wishes:
+            assert wish.en.startswith("wanted ")
+            assert wish.ko.endswith(("바랐다.", "했다."))
+            assert wish.zh.startswith(("希望", "想", "只想"))
+            for mark in {mark for mark in GLYPHS if mark in wish.en}:
+                assert mark in exchange.question.ko + exchange.answer.ko
+
+
 SPEAKERS = {each[language] for group in PERSONAS.values() for each in group for language in LANGUAGES} | {
     QUIZ[1][language] for language in LANGUAGES
 }
