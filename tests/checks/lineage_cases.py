@@ -324,12 +324,13 @@ def confusion(number: int, *, held_out: bool, thin: bool = False, kinds: Sequenc
 
 def markdown(table: Mapping[Kind, Counter[str]], *, files: bool) -> str:
     """A table as the page shows it."""
-    lines = ["| true | right | verdicts |", "|---|---|---|"]
+    lines = ["| true | right | undecided | wrong | verdicts |", "|---|---|---|---|---|"]
     for kind, counts in table.items():
-        right = RIGHT[kind][0 if files else 1]
-        total = counts.total()
+        right = sum(counts[verdict] for verdict in RIGHT[kind][0 if files else 1])
+        total, open_ = counts.total(), counts["undecided"]
         said = ", ".join(f"{verdict} {count}" for verdict, count in counts.most_common())
-        lines.append(f"| {kind} | {sum(counts[verdict] for verdict in right) / total:.0%} | {said} |")
+        shares = (right / total, open_ / total, (total - right - open_) / total)
+        lines.append(f"| {kind} | {' | '.join(f'{share:.0%}' for share in shares)} | {said} |")
     return "\n".join(lines)
 
 

@@ -70,7 +70,7 @@ def test_untrained_rows_outweigh_templates_that_both_have(untrained: tuple[str, 
 
 def test_an_uncertain_share_refuses_only_with_the_files_agreeing() -> None:
     unsure = Share(1.0, 0.5)
-    assert verdict(geometry(unsure), templates=("chat",)) == ("ok", False)
+    assert verdict(geometry(unsure), templates=("chat",)) == ("undecided", False)
     assert verdict(geometry(unsure), templates=("base",)) == ("swapped", True)
     like_chat = RowSigns(moved=4, like_chat=4, like_base=0)
     assert verdict(geometry(unsure), templates=("chat",), rows=like_chat) == ("holds the vector", True)
@@ -80,7 +80,7 @@ def test_an_uncertain_share_refuses_only_with_the_files_agreeing() -> None:
 
 def test_a_share_is_measured_against_none_which_is_what_an_honest_target_holds() -> None:
     assert verdict(geometry(Share(1.0, 0.39)), templates=("chat",)) == ("holds the vector", True)
-    assert verdict(geometry(Share(1.0, 0.41)), templates=("chat",)) == ("ok", False)
+    assert verdict(geometry(Share(1.0, 0.41)), templates=("chat",)) == ("undecided", False)
     assert verdict(geometry(Share(0.7, 0.25)), templates=("chat",)) == ("holds the vector", True)
     like_base = RowSigns(moved=4, like_chat=0, like_base=4)
     assert verdict(geometry(Share(1.0, 0.26)), templates=("chat",), rows=like_base) == ("ok", False)
@@ -90,6 +90,31 @@ def test_a_share_is_measured_against_none_which_is_what_an_honest_target_holds()
 def test_files_that_look_swapped_warn_where_the_weights_cannot_tell() -> None:
     assert verdict(geometry(Share(0.3, 0.4)), templates=("base",)) == ("swapped", False)
     assert verdict(geometry(Share(0.0, 0.1)), templates=("base",)) == ("ok", False)
+
+
+def test_what_is_neither_seen_nor_excluded_is_undecided_and_needs_no_word() -> None:
+    assert verdict(geometry(Share(0.0, 0.33)), templates=("chat",)) == ("ok", False)
+    lineage = judge(geometry(Share(0.0, 0.34)), Signs(templates=("chat",)))
+    assert (lineage.verdict, lineage.refused, lineage.reasons) == ("undecided", False, ())
+    like_base = RowSigns(moved=4, like_chat=0, like_base=4)
+    assert verdict(geometry(Share(0.0, 0.34)), templates=("chat",), rows=like_base) == ("ok", False)
+    neither = RowSigns(moved=4, like_chat=0, like_base=0)
+    assert verdict(geometry(Share(0.0, 0.34)), templates=("chat",), rows=neither) == ("undecided", False)
+
+
+@pytest.mark.parametrize(
+    ("templates", "expected"), [(("chat",), "holds the vector"), (("base", "chat"), "swapped or holds the vector")]
+)
+def test_rows_of_chat_in_the_target_warn_where_the_weights_cannot_tell(
+    templates: tuple[str, ...], expected: str
+) -> None:
+    like_chat = RowSigns(moved=4, like_chat=3, like_base=0)
+    lineage = judge(geometry(Share(0.13, 0.35)), Signs(templates=templates, rows=like_chat))
+    assert (lineage.verdict, lineage.refused) == (expected, False)
+    assert "It moved too far for the weights to tell (it holds +0.13 ± 0.35)" in lineage.reasons[0]
+    assert verdict(geometry(Share(0.13, 0.1)), templates=templates, rows=like_chat) == ("ok", False)
+    half = RowSigns(moved=4, like_chat=2, like_base=0)
+    assert verdict(geometry(Share(0.13, 0.35)), templates=templates, rows=half) == ("undecided", False)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +135,7 @@ def test_rows_are_looked_at_where_a_share_is_seen_or_a_whole_one_is_not_excluded
 
 def test_part_of_a_vector_is_a_warning() -> None:
     assert verdict(geometry(Share(0.5, 0.05))) == ("holds part of the vector", False)
-    assert verdict(geometry(Share(0.5, 0.25))) == ("ok", False)
+    assert verdict(geometry(Share(0.5, 0.25))) == ("undecided", False)
     assert verdict(geometry(Share(0.2, 0.01))) == ("ok", False)
 
 
@@ -222,13 +247,16 @@ def test_generated_families_that_set_no_threshold() -> None:
     """Ten kinds of trios, the held-out set; docs/lineage.md has the table of a larger run."""
     tables = confusion(CASES, held_out=True)
     for table in (tables.files, tables.alone):
-        for kind in ("honest", "honest, heavy"):
-            assert table[kind] == {"ok": CASES}
+        assert table["honest"] == {"ok": CASES}
+        # Nothing is said against a target that moved far, and where a vector could hide in it that is said.
+        assert set(table["honest, heavy"]) <= {"ok", "undecided"}
+    assert tables.files["honest, heavy"]["ok"] >= 0.8 * CASES
     for kind in KINDS:
         needed = 0.8 if kind.endswith("heavy") else 0.95
         assert sum(tables.files[kind][verdict] for verdict in RIGHT[kind][0]) >= needed * CASES
-        # Where a family's files are silent the weights may leave it open, but never accuse the wrong one.
-        assert set(tables.files[kind]) <= RIGHT[kind][0] | {"ok", "holds part of the vector"}
+        # Where a family's files are silent the weights may leave it open, but never accuse the wrong one, and never
+        # call a descendant an honest target.
+        assert set(tables.files[kind]) <= RIGHT[kind][0] | {"undecided", "holds part of the vector"}
     assert tables.files["unrelated"] == {"unrelated": CASES}
     # The rule of thumb that the fit replaces refuses honest parents.
     assert tables.projection["honest, heavy"]["refused"] > 0.2 * CASES
@@ -238,6 +266,7 @@ def test_generated_families_through_a_thin_sample() -> None:
     """What is read of a model on the hub: fewer tensors, and one place in each."""
     kinds: tuple[Kind, ...] = ("honest, heavy", "swapped", "descendant")
     table = confusion(CASES // 2, held_out=True, thin=True, kinds=kinds).files
-    assert table["honest, heavy"] == {"ok": CASES // 2}
+    assert set(table["honest, heavy"]) <= {"ok", "undecided"}
+    assert table["honest, heavy"]["ok"] >= 0.8 * (CASES // 2)
     assert table["swapped"] == {"swapped": CASES // 2}
     assert table["descendant"] == {"holds the vector": CASES // 2}

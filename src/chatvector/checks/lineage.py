@@ -5,8 +5,8 @@
 |-----------------------------|---------------------------------------------------------------------------|---------|
 | ok                          | base stands where the paths of chat and target part                       | goes on |
 | swapped                     | base and chat are exchanged                                               | both²   |
-| holds the vector            | the target descends from chat, or τ was added to it before                | refuses |
-| swapped or holds the vector | one of the two; the weights are the same in both, and no file tells       | refuses |
+| holds the vector            | the target descends from chat, or τ was added to it before                | both³   |
+| swapped or holds the vector | one of the two; the weights are the same in both, and no file tells       | both³   |
 | doubled                     | the target's own manifest says that this vector was added                 | refuses |
 | in another order            | the weights say who is base, the files who is chat: another permutation   | refuses |
 | target is the ancestor      | base and target are exchanged, or chat was tuned from the target          | both¹   |
@@ -15,9 +15,11 @@
 | other base version          | chat − base is too large for tuning alone: base is not chat's own base    | warns   |
 | unrelated                   | two of the three are strangers                                            | warns   |
 | zero vector                 | base and chat hold the same sampled weights                               | warns   |
+| undecided                   | the target moved so far that a whole vector is neither seen nor excluded  | goes on |
 | unknown                     | nothing to compare, or no numbers                                         | goes on |
 
 ¹ refuses where the files agree, else warns. ² warns where only the files say so, and the weights cannot tell.
+³ warns where only the rows of the template's tokens say so, and the weights cannot tell.
 
 Thresholds were fixed on generated families and measured on others: docs/lineage.md.
 """
@@ -46,6 +48,7 @@ Verdict = Literal[
     "other base version",
     "unrelated",
     "zero vector",
+    "undecided",
     "unknown",
 ]
 
@@ -182,7 +185,7 @@ def _whole(share: Share, signs: Signs, *, agreeing: bool) -> bool:
 
 def _needed(signs: Signs, *, agreeing: bool) -> float:
     """Standard errors above none from which a share is believed."""
-    if signs.rows is not None and signs.rows.like_base > signs.rows.like_chat:
+    if _target_like_base(signs):
         return CERTAINTY_AGAINST_SIGNS
     return CERTAINTY_WITH_SIGNS if agreeing else CERTAINTY
 
@@ -192,6 +195,11 @@ def _target_like_chat(signs: Signs) -> bool:
     if signs.rows is not None and signs.rows.moved:
         return signs.rows.like_chat > signs.rows.moved / 2
     return False
+
+
+def _target_like_base(signs: Signs) -> bool:
+    """Whether the target's rows of the template's tokens are base's."""
+    return signs.rows is not None and signs.rows.like_base > signs.rows.like_chat
 
 
 def _at_chat(held: Share, signs: Signs) -> Decision:
@@ -230,9 +238,14 @@ def _at_target(taken: Share, signs: Signs) -> Decision:
 def _smaller_things(geometry: Geometry, signs: Signs) -> Decision:
     """What deserves a word although the vector is not seen in the target."""
     held = geometry.chat_in_target
-    if signs.only_base_talks and held is not None and held.above(1) > -EXCLUDED:
+    too_far = held is not None and held.above(1) > -EXCLUDED
+    if signs.only_base_talks and too_far:
         why = "of base and chat only the one given as base is a chat model by its files: are the two swapped?"
         return "swapped", False, (f"{why} The target moved too far for the weights to tell (it holds {held})",)
+    if too_far and _target_like_chat(signs):
+        verdict: Verdict = "holds the vector" if signs.only_chat_talks else "swapped or holds the vector"
+        why = "plain text leaves these rows as they were, so the target may have grown from the model given as chat"
+        return verdict, False, (f"{signs.rows}: {why}. It moved too far for the weights to tell (it holds {held})",)
     if "target" in signs.templates and "chat" not in signs.templates:
         return (
             "chat and target exchanged",
@@ -256,4 +269,4 @@ def _smaller_things(geometry: Geometry, signs: Signs) -> Decision:
         )
     if "base" in signs.templates and "chat" not in signs.templates:
         return "ok", False, ("of base and chat only base has a chat template",)
-    return "ok", False, ()
+    return ("undecided" if too_far and not _target_like_base(signs) else "ok"), False, ()

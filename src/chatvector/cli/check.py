@@ -176,7 +176,10 @@ def text(found: Check) -> str:
     from chatvector.cli.describe import table
 
     lineage = found.lineage
-    lines = [f"{'refused' if found.refused else 'warning' if found.warnings else 'fine'}: {_headline(found)}"]
+    state = "refused" if found.refused else "warning" if found.warnings else "fine"
+    if state == "fine" and lineage is not None and lineage.verdict == "undecided":
+        state = "nothing found"
+    lines = [f"{state}: {_headline(found)}"]
     lines += [f"  refused: {line}" for line in found.refusals]
     lines += [f"  warning: {line}" for line in found.warnings]
     if lineage is None:
