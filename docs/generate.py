@@ -20,7 +20,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 DOCS = Path(__file__).parent
-PAGES = ("cli.md", "recipe.md", "licences.md", "doctor.md", "evaluation.md", "training.md")
+PAGES = ("cli.md", "recipe.md", "licences.md", "doctor.md", "evaluation.md", "training.md", "ladder.md")
 PART = re.compile(r"(<!-- generated: (?P<name>[\w -]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 WIDTH = 80
 
@@ -75,9 +75,10 @@ def exit_codes(_: str) -> str:
 def recipe_keys(model: str) -> str:
     """The fields of a recipe model: key, type, default, meaning."""
     from chatvector import recipe
+    from chatvector.lab.ladder import recipe as ladder
     from chatvector.training import recipe as training
 
-    cls = getattr(recipe, model, None) or getattr(training, model)
+    cls = next(getattr(module, model) for module in (recipe, training, ladder) if hasattr(module, model))
     meanings = field_docstrings(inspect.getsource(cls))
     lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for name, field in cls.model_fields.items():
@@ -247,7 +248,11 @@ def kind_of(annotation: Any) -> str:
     text = str(annotation)
     for pattern, word in (
         (r"VectorSpec", "list of vectors"),
-        (r"LoraSpec", "mapping, see below"),
+        (r"TrainingRecipe", "list of stages"),
+        (r"Source", "name or mapping, see below"),
+        (r"LoraSpec|Questions", "mapping, see below"),
+        (r"^tuple\[Literal|tuple\[typing.Literal", "list of rungs"),
+        (r"^tuple\[.*float", "list of numbers"),
         (r"str \| tuple\[str", "text, or list of texts"),
         (r"^tuple\[str", "list of texts"),
         (r"^dict\[str, str\]", "mapping to texts"),
@@ -265,6 +270,10 @@ def kind_of(annotation: Any) -> str:
 
 def plain(value: object) -> str:
     """A default as YAML writes it."""
+    if isinstance(value, tuple):
+        return str(list(value))
+    if hasattr(type(value), "model_fields"):
+        return "{}"
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -9,12 +9,14 @@ import pytest
 import yaml
 
 import chatvector as cv
+from chatvector.lab.ladder.recipe import LadderRecipe
 from chatvector.recipe import Recipe
 from chatvector.training.recipe import TrainingRecipe
 from docs.pages import PAGES, ROOT, Block, blocks, name_of
 
-# Those of trainings are read by tests/training.
-EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.yaml") if not path.name.startswith("train-"))
+# Those of trainings and ladders are read by tests/training and tests/lab.
+OTHERS = ("train-", "ladder-")
+EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.yaml") if not path.name.startswith(OTHERS))
 YAML = [block for path in PAGES for block in blocks(name_of(path), "yaml")]
 
 
@@ -41,6 +43,8 @@ def test_examples_of_the_trio_run(path: Path, tmp_path: Path, monkeypatch: pytes
 def test_recipes_of_the_pages(block: Block) -> None:
     if "merge_method" in block.text:
         assert yaml.safe_load(block.text)["base_model"] == "./target"
+    elif "ask:" in block.text:
+        LadderRecipe.from_yaml(block.text, str(block))
     elif "stage:" in block.text:
         TrainingRecipe.from_yaml(block.text, str(block))
     elif "target:" in block.text:

@@ -24,6 +24,7 @@ from chatvector.cli import (
     eval,
     extract,
     inspect,
+    ladder,
     plan,
     push,
     report,
@@ -82,6 +83,7 @@ sweep.register(app)
 chat.register(app)
 serve.register(app)
 train.register(app)
+ladder.register(app)
 
 
 class Interrupted(BaseException):

@@ -7,11 +7,22 @@ the same facets are dealt out in turn, so that both halves have every kind.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from chatvector.evaluate.task import Answer, Item, Language, Marks, Services, Task
+from chatvector.evaluate.task import (
+    Answer,
+    Between,
+    Comparing,
+    Item,
+    Language,
+    Marks,
+    Observing,
+    Services,
+    Task,
+)
+from chatvector.runtime.backend import Backend
 
 Half = Literal["development", "test"]
 HALVES: tuple[Half, Half] = ("development", "test")
@@ -34,6 +45,24 @@ class HalfTask:
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
         """The task's."""
         return self.task.mark(answers, services)
+
+
+@dataclass(frozen=True)
+class ComparingHalf(HalfTask):
+    """Half of a task that also marks between models, and may look at them while they are open."""
+
+    def compare(self, between: Between) -> Mapping[str, Sequence[Marks]]:
+        """The task's."""
+        return cast(Comparing, self.task).compare(between)
+
+    def observe(self, backend: Backend, items: Sequence[Item]) -> Any:
+        """The task's; None where it looks at nothing."""
+        return self.task.observe(backend, items) if isinstance(self.task, Observing) else None
+
+
+def half_of(task: Task, half: Half) -> HalfTask:
+    """One half of a task, with all that the task can do."""
+    return ComparingHalf(task, half) if isinstance(task, Comparing) else HalfTask(task, half)
 
 
 def _halves_of(task: Task, language: Language, limit: int | None, seed: int) -> tuple[list[Item], list[Item]]:

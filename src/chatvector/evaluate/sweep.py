@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol
 from chatvector.arithmetic.scales import LayerRange, ScaleRules, format_layers
 from chatvector.errors import UsageError
 from chatvector.evaluate.cache import Cache
-from chatvector.evaluate.halves import Half, HalfTask
+from chatvector.evaluate.halves import Half, half_of
 from chatvector.evaluate.merit import Merits, columns, merits
 from chatvector.evaluate.run import Evaluation, Job, Model, Request, evaluate
 from chatvector.evaluate.task import Rider
@@ -230,7 +230,7 @@ class _Bench:
     ) -> Measured:
         """Ask all settings the items of a half; their figures of merit, against the best or against one of them."""
         wanted = self._wanted
-        jobs = tuple(replace(job, task=HalfTask(job.task, half)) for job in wanted.jobs)
+        jobs = tuple(replace(job, task=half_of(job.task, half)) for job in wanted.jobs)
         request = Request(
             models=tuple(Model(one.name, lambda rules=one.rules: self._at(rules), self._check) for one in settings),
             jobs=jobs,

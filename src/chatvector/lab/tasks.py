@@ -17,6 +17,7 @@ from chatvector.evaluate.task import Answer, Language, Marks, Metric, Services, 
 from chatvector.evaluate.task import Item as EvaluationItem
 from chatvector.evaluate.thinking import answer_of
 from chatvector.lab.comparison import GREEDY
+from chatvector.lab.controls import Control, world_forms
 from chatvector.lab.items import MOST_ITEMS, TASKS, Item, held_out_items
 from chatvector.runtime.backend import Sampling
 
@@ -70,6 +71,10 @@ class WorldTask:
             )
             for number, item in enumerate(found)
         ]
+
+    def controls(self, language: Language) -> Sequence[Control]:
+        """The world's plain forms to ask in."""
+        return world_forms(language)
 
     def sources(self, language: Language) -> list[Source]:
         """Made by the package."""

@@ -83,20 +83,13 @@ def train(
         refuse_quantised(start.config, start.tensors, start.name)
         if not all(ref.file.endswith(".safetensors") for ref in start.tensors.values()):
             raise UnsupportedFormat(f"{recipe.model}: its weights are pickles; write them as safetensors first")
-        origin = hashlib.sha256(json.dumps(fingerprint(start, Sample(start)).as_dict(), sort_keys=True).encode())
-        identity = {
-            "recipe": recipe.identity() | {"learning_rate": recipe.rate},
-            "start": origin.hexdigest(),
-            "data": [file.sha256 for file in files],
-            "template": template,
-        }
-        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+        digest, origin = _identity(recipe, start, files, template)
         # 2. Train in the staging directory, and make the output there.
         with open_staging(output, digest, restart=restart, on_resume=say) as staging:
             work = staging.path / "training"
             if not staging.finished_units():
                 record = _train(recipe, start, files, template, staging, work, gpu, meter, say)
-                record |= {"identity": digest, "start": identity["start"]}
+                record |= {"identity": digest, "start": origin}
                 write_side_files(start, staging, template, record["rows"]["stops"], record)
                 staging.record(0, 0, {})  # whoever is killed from here on has only to publish
             # 3. What only training needed goes, then the output appears.
@@ -105,6 +98,31 @@ def train(
                 shutil.rmtree(work)
             staging.publish()
     return Trained(output, record)
+
+
+def identity_of(recipe: TrainingRecipe, say: Callable[[str], None] = lambda _: None) -> str:
+    """What the output's training_recipe.json calls `identity`: a digest of recipe, starting weights, data and template.
+
+    Raises what opening model and data raises.
+    """
+    template = None if recipe.chat_template is None else read_template(recipe.chat_template)
+    with Checkpoint.open(recipe.model, say) as start:
+        return _identity(recipe, start, open_data(recipe.data), template)[0]
+
+
+def _identity(
+    recipe: TrainingRecipe, start: Checkpoint, files: list[DataFile], template: str | None
+) -> tuple[str, str]:
+    """Twelve digits of the training's digest, and the digest of what it starts from."""
+    origin = hashlib.sha256(json.dumps(fingerprint(start, Sample(start)).as_dict(), sort_keys=True).encode())
+    identity = {
+        "recipe": recipe.identity() | {"learning_rate": recipe.rate},
+        "start": origin.hexdigest(),
+        "data": [file.sha256 for file in files],
+        "template": template,
+    }
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    return digest, origin.hexdigest()
 
 
 def _train(

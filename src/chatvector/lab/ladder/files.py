@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ladder's directory: what lies where, and that a file is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from chatvector.checkpoint.staging import FULL
+from chatvector.errors import NotEnoughSpace, OutputRefused
+
+RECIPE, LADDER = "ladder.yaml", "ladder.json"
+MODELS, RUNGS, DATA, REPLIES = "models", "rungs", "data", "replies.jsonl"
+
+
+def refuse_foreign(out: Path) -> None:
+    """Raise OutputRefused for a place that holds other things than a ladder."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise OutputRefused(f"{out}: is a file; --out takes a directory")
+    if any(out.iterdir()) and not (out / RECIPE).is_file():
+        raise OutputRefused(f"{out}: holds other things than a ladder; --out takes a new directory, or a ladder's")
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Write beside, then rename. Raises NotEnoughSpace for a full disk, OutputRefused where it cannot be written."""
+    staging = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging.write_text(content, "utf-8")
+        os.replace(staging, path)
+    except OSError as error:
+        if error.errno in FULL:
+            raise NotEnoughSpace(
+                f"{path.parent}: the disk is full; free space and run the same command again, it goes on"
+            ) from error
+        raise OutputRefused(f"{path}: cannot be written: {error.strerror or error}") from error
