@@ -77,6 +77,10 @@ class HubServer:
         """Redirect weights to another host name, with a signature that is good for so many requests."""
         self.signatures: dict[str, int] = {}
         self.serves_ranges = True
+        self.private: dict[str, str] = {}
+        """Models that are there for who sends this token only."""
+        self.gated: dict[str, str] = {}
+        """Models that everybody sees and that who sends this token may read."""
         self._stopped = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -213,6 +217,13 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
 
         def _find(self, repo_id: str, revision: str) -> tuple[str, dict[str, bytes]] | None:
             repo = hub.repos.get(repo_id)
+            sent = self.headers.get("Authorization")
+            # A signed address is a token by itself.
+            if repo_id in hub.private and not self.signed and sent != f"Bearer {hub.private[repo_id]}":
+                repo = None
+            if repo_id in hub.gated and not self.signed and sent != f"Bearer {hub.gated[repo_id]}":
+                self._send(403, b"{}", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"})
+                return None
             if repo is None:  # the hub hides what is private: 401, as for what does not exist
                 self._send(401, b"{}", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
                 return None

@@ -91,10 +91,11 @@ class Verification:
     @property
     def summary(self) -> str:
         """One line."""
-        done = [check.name for check in self.checks if check.ok is not None]
-        left = [check.name for check in self.checks if check.ok is None]
-        text = "verified" if self.ok else f"differences ({len(self.problems)})"
-        return f"{text}: {', '.join(done)}" + (f"; not checked: {', '.join(left)}" if left else "")
+        kinds = {ok: ", ".join(check.name for check in self.checks if check.ok is ok) for ok in (True, False, None)}
+        text = (
+            f"differences ({len(self.problems)}) in {kinds[False]}; as it should be:" if kinds[False] else "verified:"
+        )
+        return f"{text} {kinds[True] or 'nothing'}" + (f"; not checked: {kinds[None]}" if kinds[None] else "")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data: schema in docs/verify.md."""
@@ -372,10 +373,12 @@ def _model(model: Patient | str, notes: list[str]) -> Check:
     found: Diagnosis = examine_opened(model)
     notes += [f"{one.code}: {one.detail}" for one in found.findings if one.level == "warning"]
     chat = found.chat
+    idle = [repr(health.token) for health in chat.rows if health.untrained]
+    rows = f"{len(chat.rows)} rows trained" if not idle else f"{len(chat.rows)} rows, untrained {first_five(idle)}"
     summary = (
         f"configuration against weights, tokenizer against embedding, {len(chat.conversations)} conversations"
         f" ({', '.join(chat.conversations) or 'no template'}), {len(chat.template_tokens)} tokens one id each,"
-        f" {len(chat.rows)} rows, stop ids {chat.stop_ids}"
+        f" {rows}, stop ids {chat.stop_ids}"
     )
     problems = tuple(f"{one.code}: {one.detail}" for one in found.faults)
     figures = {

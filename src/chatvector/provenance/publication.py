@@ -9,7 +9,9 @@ person laid beside them go along, other files stay.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -27,6 +29,8 @@ from chatvector.provenance.parent_cards import CARD, front_matter
 # What a person may lay beside the model and mean to be seen: pictures for the card, results, further documents.
 DOCUMENTS = ("*.md", "*.png", "*.svg", "*.jpg", "*.jpeg", ".eval_results/*.yaml")
 WEIGHTS = ".safetensors"
+_PLACE = re.compile(r"[/\\~.]|[A-Za-z]:")
+"""How a directory begins that is no hub name."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def prepare_publication(
     extra, left_out = _beside(output, public["files"])
     contents = _ordered(output, [*public["files"], *extra], {CARD: card.encode(), MANIFEST: to_bytes(public)})
     absent = [id for id in missing_copies(licences) if id not in _texts_in(output, extra)]
-    warnings = _warnings(licences, absent, card, by_hand, faults)
+    warnings = _warnings(licences, absent, card, by_hand, faults) + _places(output, public["files"])
     sizes = {name: len(part) if isinstance(part, bytes) else part.stat().st_size for name, part in contents.items()}
     return Publication(repo_id, contents, sizes, public, card, tuple(left_out), tuple(warnings))
 
@@ -170,6 +174,25 @@ def _texts_in(output: Path, names: list[str]) -> set[str]:
     """The licences whose text a person laid beside the model."""
     texts = ((output / name).read_text("utf-8", "replace") for name in names if is_licence_file(name))
     return {found.id for text in texts if (found := by_text(text)) is not None}
+
+
+def _places(output: Path, names: Iterable[str]) -> list[str]:
+    """Directories that a configuration names, as libraries once wrote them: the parent's, sent as they are."""
+    lines: list[str] = []
+    for name in sorted(names):
+        if not name.endswith("config.json"):
+            continue
+        try:
+            document = json.loads((output / name).read_bytes())
+        except (ValueError, RecursionError):
+            continue  # doctor and verify complain of it
+        found = {key: document[key] for key in ("_name_or_path", "name_or_path") if key in document}
+        lines += [
+            f"{name} names a directory, as the parent's does, and is sent so: {key} {str(place)[:200]!r}"
+            for key, place in found.items()
+            if _PLACE.match(str(place))
+        ]
+    return lines
 
 
 def _warnings(licences: Mapping[str, Any], absent: list[str], card: str, by_hand: bool, faults: list[str]) -> list[str]:

@@ -172,9 +172,9 @@ def _rows(
     plain |= set(ends_of_turn(found, texts, tokens))
     # bos, eos and pad stand in the list whether or not a conversation writes them; many models never train pad.
     named = {found.special_tokens.get(key) for key in ("bos_token", "eos_token", "pad_token", "unk_token")}
-    wanted = {token: tokens.ids[token] for token in found.template_tokens if token in plain or token not in named}
-    seen.rows = assess(model, wanted, tokens)
-    untrained = [health for health in seen.rows if health.untrained]
+    seen.rows = assess(model, seen.template_tokens, tokens)
+    wanted = [health for health in seen.rows if health.token in plain or health.token not in named]
+    untrained = [health for health in wanted if health.untrained]
     for code, listed in (
         ("token-untrained", [health for health in untrained if health.token in plain]),
         ("tool-token-untrained", [health for health in untrained if health.token not in plain]),
