@@ -77,8 +77,8 @@ class HubServer:
         """Redirect weights to another host name, with a signature that is good for so many requests."""
         self.signatures: dict[str, int] = {}
         self.serves_ranges = True
-        self.private: dict[str, str] = {}
-        """Models that are there for who sends this token only."""
+        self.secrets: dict[str, str] = {}
+        """Private models, which are there for who sends this token only."""
         self.gated: dict[str, str] = {}
         """Models that everybody sees and that who sends this token may read."""
         self._stopped = threading.Event()
@@ -219,7 +219,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             repo = hub.repos.get(repo_id)
             sent = self.headers.get("Authorization")
             # A signed address is a token by itself.
-            if repo_id in hub.private and not self.signed and sent != f"Bearer {hub.private[repo_id]}":
+            if repo_id in hub.secrets and not self.signed and sent != f"Bearer {hub.secrets[repo_id]}":
                 repo = None
             if repo_id in hub.gated and not self.signed and sent != f"Bearer {hub.gated[repo_id]}":
                 self._send(403, b"{}", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"})

@@ -157,17 +157,17 @@ def test_private_and_gated_models_need_the_token_and_no_more(
     hub: HubServer, trio: Trio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: tuple[str, ...]
 ) -> None:
     pipeline.apply(recipe(str(trio.target), str(trio.base), str(trio.chat), output=str(tmp_path / "from-disk")))
-    hub.private["org/base"] = hub.gated["org/chat"] = "hf_mine"
+    hub.secrets["org/base"] = hub.gated["org/chat"] = "hf_mine"
     parents = ["org/target", "--base", "org/base", "--chat", "org/chat", "--scale", "0.8", "--quiet"]
     without = CliRunner().invoke(app, ["plan", *parents])
     assert isinstance(without.exception, HubError)
     assert str(without.exception).startswith("org/base: there is no such model, or it is private (401)")
-    del hub.private["org/base"]
+    del hub.secrets["org/base"]
     without = CliRunner().invoke(app, ["plan", *parents])
     assert isinstance(without.exception, HubError)
     page = f"{hub.endpoint}/org/chat"
     assert str(without.exception).startswith(f"org/chat: the model is gated; accept its terms at {page}, then log in")
-    hub.private["org/base"] = "hf_mine"
+    hub.secrets["org/base"] = "hf_mine"
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
     hub.signed_uses = 1000
     assert CliRunner().invoke(app, ["plan", *parents]).exit_code == 0
