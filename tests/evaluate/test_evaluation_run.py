@@ -24,6 +24,7 @@ from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.records import marked_of, read_lines, rider_marked_of
 from chatvector.evaluate.results import FigureRow, Results, read_results
 from chatvector.evaluate.run import Evaluation, Job, Request, evaluate
+from chatvector.evaluate.statistics import bootstrap
 from chatvector.evaluate.statistics.paired import newcombe, sign_flip
 from chatvector.evaluate.statistics.rates import clustered_rate
 from chatvector.evaluate.summary import without_folder
@@ -105,7 +106,15 @@ def test_holm_is_over_the_declared_family(found: Evaluation) -> None:
     assert smallest.p_holm == pytest.approx(min(1.0, len(inside) * smallest.p), abs=1e-6)
 
 
-def test_recovery(found: Evaluation) -> None:
+def test_of_few_clusters_no_share_is_claimed(found: Evaluation) -> None:
+    (row,) = [row for row in found.results.recovery if row.task == "capitals"]
+    assert (row.gain, row.value, row.low) == (pytest.approx(10 / 12, abs=1e-6), None, None)
+    assert figure(found.results, "capitals", "balanced", "base").method == "none: 6 clusters, 8 are needed"
+
+
+def test_recovery(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "FEWEST", 6)  # countries
+    found = evaluate(request(BASE, MERGED, CHAT, true_chat="chat"))
     (row,) = [row for row in found.results.recovery if row.task == "capitals"]
     assert (row.model, row.n, row.gain) == ("merged", 12, pytest.approx(10 / 12, abs=1e-6))
     assert row.value == pytest.approx(0.6)

@@ -205,7 +205,7 @@ class RecoveryRow(Row):
     gain: Figure6
     """True chat − reference."""
     value: Figure6 | None
-    """The share; null where the interval of the gain holds 0."""
+    """The share; null where the gain has no interval or it holds 0."""
     low: Figure6 | None
     """Lower end of its 95 % interval; null where the share is the same in every resample."""
     high: Figure6 | None

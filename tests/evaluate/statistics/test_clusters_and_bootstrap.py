@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ def test_sums_and_error_by_hand() -> None:
     clusters = Clusters.of([1, 5, 3], ["a", "b", "a"])
     assert clusters.sums.tolist() == [4, 5]
     assert clusters.counts.tolist() == [2, 1]
+    assert clusters.squares.tolist() == [10, 25]
     assert clusters.mean == 3
     assert clusters.standard_error() == pytest.approx(4 / 3)
 
@@ -51,14 +53,18 @@ def test_resampled_means_have_the_exact_distribution() -> None:
     exact = []
     for drawn in itertools.product(range(4), repeat=4):
         exact.append(clusters.sums[list(drawn)].sum() / clusters.counts[list(drawn)].sum())
-    found = bootstrap.resampled_means(clusters, seed=1, resamples=40_000)
+    found, errors = bootstrap.resampled_means(clusters, seed=1, resamples=40_000)
     assert set(np.round(found, 9)) <= set(np.round(exact, 9))
     assert found.mean() == pytest.approx(np.mean(exact), abs=4 * float(np.std(exact)) / 200)
     below = [np.mean(np.asarray(exact) <= cut) for cut in (2, 4, 6, 8)]
     assert [np.mean(found <= cut) for cut in (2, 4, 6, 8)] == pytest.approx(below, abs=0.01)
+    # Of the resample a, a, a, a the error is 0; of a, a, a, b by hand: mean 5/4, residuals −1/4 · 3 and 3/4.
+    assert errors[np.isclose(found, 1)].tolist() == [0.0] * int(np.isclose(found, 1).sum())
+    one_b = errors[np.isclose(found, 1.25)]
+    assert one_b.tolist() == pytest.approx([(4 / 3 * 12 / 16) ** 0.5 / 4] * len(one_b))
 
 
-def test_interval_agrees_with_scipy_at_the_same_levels() -> None:
+def test_a_figures_interval_agrees_with_scipy_at_the_same_levels() -> None:
     values = np.random.default_rng(3).exponential(size=60)
     low, _ = bootstrap.levels(60)
     theirs = stats.bootstrap(
@@ -69,10 +75,53 @@ def test_interval_agrees_with_scipy_at_the_same_levels() -> None:
         n_resamples=20_000,
         rng=np.random.default_rng(5),
     )
-    ours = bootstrap.mean_interval(values.tolist(), range(60), seed=0, resamples=20_000)
+    ours = bootstrap.figure_interval(values.tolist(), range(60), fmean, seed=0, resamples=20_000)
+    assert ours is not None
     spread = float(theirs.standard_error)
     assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=0.08 * spread)
     assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=0.08 * spread)
+
+
+def test_a_means_interval_is_the_studentised_one() -> None:
+    """Against a second computation of its own, by scipy's resampling of (mean* − mean)/error*."""
+    values = np.random.default_rng(3).exponential(size=60)
+
+    def studentised(sample: np.ndarray, axis: int) -> np.ndarray:
+        return (sample.mean(axis=axis) - values.mean()) / stats.sem(sample, axis=axis)
+
+    theirs = stats.bootstrap(
+        (values,), studentised, method="percentile", n_resamples=20_000, rng=np.random.default_rng(5)
+    )
+    below, above = theirs.confidence_interval
+    ours = bootstrap.mean_interval(values.tolist(), range(60), seed=0, resamples=20_000)
+    error = float(stats.sem(values))
+    assert ours.low == pytest.approx(values.mean() - above * error, abs=0.08 * error)
+    assert ours.high == pytest.approx(values.mean() - below * error, abs=0.08 * error)
+    assert ours.method == "cluster bootstrap, studentised"
+    assert ours.high - values.mean() > values.mean() - ours.low, "skewed to the right"
+
+
+def test_resamples_without_spread_cannot_be_studentised() -> None:
+    """One cluster of twenty differs: a third of the resamples are all alike."""
+    values = [0.0] * 19 + [1.0]
+    ours = bootstrap.mean_interval(values, range(20), seed=0)
+    means, errors = bootstrap.resampled_means(Clusters.of(values, range(20)), seed=0)
+    assert np.mean(errors == 0) == pytest.approx(0.95**20, abs=0.02)
+    assert (ours.low, ours.high) == tuple(np.quantile(means, bootstrap.levels(20)))
+    assert ours.method == "cluster bootstrap"
+    assert bootstrap.mean_interval([2.0] * 9, range(9), seed=0).low == 2.0
+
+
+def test_too_few_clusters_have_no_interval_and_say_so() -> None:
+    values = [float(v) for v in range(10)]
+    few = [min(v, 6) for v in range(10)]
+    wanted = "none: 7 clusters, 8 are needed"
+    found = bootstrap.mean_interval(values, few, seed=0)
+    assert (found.value, found.low, found.high, found.method) == (4.5, None, None, wanted)
+    figure = bootstrap.figure_interval(values, few, fmean, seed=0)
+    assert figure is not None
+    assert (figure.low, figure.method) == (None, wanted)
+    assert bootstrap.mean_interval(values[:8], range(8), seed=0).low is not None
 
 
 def test_levels_are_wider_than_plain_percentiles_and_come_to_them() -> None:
@@ -111,20 +160,23 @@ def test_blocks_of_draws_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> 
     clusters = Clusters.of([float(v) for v in range(10)], range(10))
     whole = bootstrap.resampled_means(clusters, seed=3, resamples=100)
     monkeypatch.setattr(bootstrap, "_BLOCK", 70)
-    assert bootstrap.resampled_means(clusters, seed=3, resamples=100).tolist() == whole.tolist()
+    assert np.array_equal(bootstrap.resampled_means(clusters, seed=3, resamples=100), whole)
 
 
-def test_any_figure_of_a_mean_is_the_mean() -> None:
-    values, keys = [1.0, 2.0, 4.0, 8.0, 9.0], ["a", "b", "c", "d", "d"]
-    direct = bootstrap.mean_interval(values, keys, seed=2, resamples=4000)
-    called = bootstrap.figure_interval(values, keys, lambda drawn: sum(drawn) / len(drawn), seed=2, resamples=4000)
+def test_any_figure_of_a_mean_is_that_of_its_resamples() -> None:
+    values, keys = [1.0, 2.0, 4.0, 8.0, 9.0, 3.0, 0.5, 7.0, 6.0], "abcddefgh"
+    called = bootstrap.figure_interval(values, keys, fmean, seed=2, resamples=4000)
+    means, _ = bootstrap.resampled_means(Clusters.of(values, keys), seed=2, resamples=4000)
     assert called is not None
-    assert called == direct
+    assert (called.low, called.high) == pytest.approx(tuple(np.quantile(means, bootstrap.levels(8))))
+    assert called.value == bootstrap.mean_interval(values, keys, seed=2).value
 
 
 def test_a_figure_without_value() -> None:
     assert bootstrap.figure_interval([1, 2], "ab", lambda _: None, seed=0) is None
-    rare = bootstrap.figure_interval([1, 0, 0], "abc", lambda drawn: 1.0 if 1 in drawn else None, seed=0, resamples=200)
+    rare = bootstrap.figure_interval(
+        [1, *[0] * 7], range(8), lambda drawn: 1.0 if 1 in drawn else None, seed=0, resamples=200
+    )
     assert rare is not None
     assert (rare.low, rare.method) == (None, "none: often undefined in resamples")
 
@@ -135,11 +187,31 @@ def test_clustered_rate_of_single_items_is_wilson() -> None:
     assert (found.value, found.low, found.high, found.method) == (0.7, plain.low, plain.high, "Wilson")
 
 
+def test_the_effective_number_by_hand() -> None:
+    # Clusters (1, 1), (0, 0), (1, 0): mean ½. Between: 2·(¼ + ¼ + 0)/2 = ½; within: ½/3 = ⅙.
+    # ρ = (½ − ⅙)/(½ + 1·⅙) = ½, and 6 values in twos are worth 6/(1 + ½) = 4.
+    assert Clusters.of([1, 1, 0, 0, 1, 0], "aabbcc").effective() == pytest.approx(4)
+    # Unequal sizes 1, 3: k = 10/4, k₀ = (4 − 2.5)/1. Values 4 | 1, 2, 3: mean 2.5, between (1.5² + 3·0.5²)/1 = 3,
+    # within 2/2 = 1; ρ = (3 − 1)/(3 + 0.5·1) = 4/7; 4/(1 + 1.5·4/7) = 28/13.
+    assert Clusters.of([4, 1, 2, 3], "abbb").effective() == pytest.approx(28 / 13)
+    assert Clusters.of([1, 0, 1, 0], "aabb").effective() == 4, "negative correlation is held at none"
+    assert Clusters.of([0.3, 0.1, 0.9], "abc").effective() == 3
+    assert Clusters.of([0.3, 0.1, 0.9], "aaa").effective() == 1
+
+
+@given(VALUES)
+def test_the_effective_number_lies_between_clusters_and_values(data: list[tuple[int, int]]) -> None:
+    clusters = Clusters.of([float(v) for v, _ in data], [key for _, key in data])
+    kish = float(clusters.counts.sum() ** 2 / np.sum(clusters.counts**2))
+    least = 1.0 if clusters.number == 1 else kish
+    assert least - 1e-9 <= clusters.effective() <= len(data) + 1e-9
+
+
 def test_copies_of_an_item_count_once() -> None:
-    """Ten items, each three times: the effective number of items is that of ten, with the small-sample factor 10/9."""
+    """Ten items, each three times: the effective number of items is ten."""
     outcomes = ([True] * 7 + [False] * 3) * 3
     found = clustered_rate(outcomes, list(range(10)) * 3)
-    plain = wilson(0.7 * 9, 9)  # p(1−p)/SE² with SE² = p(1−p)/(C−1)
+    plain = wilson(7, 10)
     assert (found.low, found.high) == pytest.approx((plain.low, plain.high))
     assert (found.count, found.clusters) == (30, 10)
 

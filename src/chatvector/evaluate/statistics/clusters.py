@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from math import fsum
 from typing import TypeVar
 
 import numpy as np
@@ -36,17 +37,24 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Clusters:
-    """Values summed by cluster: (C,) float64 each, sorted by key so that the order of the values does not matter."""
+    """Values summed by cluster: (C,) float64 each, sorted by key so that the order of the values does not matter.
+
+    `squares` are the values' squares, summed in the same way.
+    """
 
     sums: NDArray[np.float64]
     counts: NDArray[np.float64]
+    squares: NDArray[np.float64]
 
     @classmethod
     def of(cls, values: Sequence[float], keys: Sequence[Hashable]) -> Clusters:
         """Sum `values` by `keys`, one key a value. Raises ValueError for none, or for unequal lengths."""
         groups = grouped(values, keys)
-        sums = np.array([float(np.sum(np.sort(group))) for group in groups])
-        return cls(sums, np.array([float(len(group)) for group in groups]))
+        return cls(
+            np.array([fsum(group) for group in groups]),
+            np.array([float(len(group)) for group in groups]),
+            np.array([fsum(value * value for value in group) for group in groups]),
+        )
 
     @property
     def number(self) -> int:
@@ -66,6 +74,28 @@ class Clusters:
         residual = self.sums - self.mean * self.counts
         variance = self.number / (self.number - 1) * float(np.sum(residual**2))
         return variance**0.5 / float(self.counts.sum())
+
+    def effective(self) -> float:
+        """How many independent values say as much about the mean as these: n/(1 + (k − 1)·ρ), Kish's design effect.
+
+        k = ΣN²/ΣN is the size of an average value's cluster, ρ the correlation within clusters by analysis of variance
+        (A. Donner and N. Klar, "Design and Analysis of Cluster Randomization Trials in Health Research", 2000, ch. 5),
+        held between 0 and 1. The sandwich error of a few clusters depends on a handful of residuals; ρ takes the
+        spread within clusters in too. Where all values are alike nothing tells ρ, and it is 1.
+        """
+        total, number = float(self.counts.sum()), self.number
+        size = float(np.sum(self.counts**2)) / total
+        if size == 1:
+            return total
+        if number == 1:
+            return 1.0
+        centre = self.sums - self.mean * self.counts
+        between = float(np.sum(centre**2 / self.counts)) / (number - 1)
+        within = float(np.sum(self.squares - self.sums**2 / self.counts)) / (total - number)
+        usual = (total - size) / (number - 1)
+        spread = between + (usual - 1) * max(within, 0.0)
+        correlation = 1.0 if spread <= 0 else min(max((between - within) / spread, 0.0), 1.0)
+        return total / (1 + (size - 1) * correlation)
 
 
 def grouped(values: Sequence[T], keys: Sequence[Hashable]) -> list[list[T]]:

@@ -3,7 +3,7 @@
 
 | marks | clusters of one item | larger clusters |
 |---|---|---|
-| true or false | Newcombe's interval, exact McNemar | cluster bootstrap, sign-flip |
+| true or false | Newcombe's interval, exact McNemar | the same at the effective number of pairs, sign-flip |
 | numbers | cluster bootstrap, sign-flip | cluster bootstrap, sign-flip |
 | a figure of all marks | cluster bootstrap, swap test | cluster bootstrap, swap test |
 """
@@ -126,35 +126,27 @@ def rate_difference(
     clusters = Clusters.of([float(b) - float(a) for a, b in zip(first, second, strict=True)], keys)
     pairs, discordant = len(first), (only_first + only_second) / len(first)
     error = clusters.standard_error()
-    if clusters.number == pairs:
+    if clusters.number == 1 < pairs:
+        interval = Estimate(clusters.mean, None, None, pairs, 1, "none: one cluster")
+    else:
         both = sum(a and b for a, b in zip(first, second, strict=True))
-        low, high = newcombe(both, only_first, only_second, pairs - both - only_first - only_second)
-        interval = Estimate(clusters.mean, low, high, pairs, pairs, "Newcombe 1998, method 10")
+        cells = (both, only_first, only_second, pairs - both - only_first - only_second)
+        share = clusters.effective() / pairs
+        low, high = newcombe(*(share * cell for cell in cells))
+        method = "Newcombe 1998, method 10" + (", effective n" if clusters.number < pairs else "")
+        interval = Estimate(clusters.mean, low, high, pairs, clusters.number, method)
+    if clusters.number == pairs:
         return Difference(interval, mcnemar(only_first, only_second), "exact McNemar", discordant, error)
-    return _by_sums([float(a) for a in first], [float(b) for b in second], keys, seed=seed, rates=True)
+    return Difference(interval, sign_flip(clusters.sums, seed=seed), "sign-flip by cluster", discordant, error)
 
 
 def mean_difference(
     first: Sequence[float], second: Sequence[float], keys: Sequence[Hashable], *, seed: int
 ) -> Difference:
     """Difference of two means, paired by position; `keys` are the pairs' clusters."""
-    return _by_sums(first, second, keys, seed=seed, rates=False)
-
-
-def _by_sums(
-    first: Sequence[float], second: Sequence[float], keys: Sequence[Hashable], *, seed: int, rates: bool
-) -> Difference:
     differences = [b - a for a, b in zip(first, second, strict=True)]
     clusters = Clusters.of(differences, keys)
     interval = mean_interval(differences, keys, seed=seed)
-    if rates and clusters.number > 1 and not np.any(clusters.sums - clusters.mean * clusters.counts):
-        # Every cluster differs by the same share: resampling sees no spread at all, so each counts as one pair.
-        share = clusters.number / len(first)
-        pairs = list(zip(first, second, strict=True))
-        cells = [share * pairs.count(cell) for cell in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0))]
-        low, high = newcombe(*cells)
-        method = "Newcombe 1998, method 10, at the number of clusters"
-        interval = Estimate(clusters.mean, low, high, len(first), clusters.number, method)
     p = sign_flip(clusters.sums, seed=seed)
     differ = sum(d != 0 for d in differences) / len(differences)
     return Difference(interval, p, "sign-flip by cluster", differ, clusters.standard_error())

@@ -56,20 +56,14 @@ def clustered_rate(outcomes: Sequence[bool], keys: Sequence[Hashable]) -> Estima
     """The share of true outcomes; outcomes with the same key (wordings of one question, samples of one prompt) are
     not independent.
 
-    Wilson's interval at the effective number of items p(1−p)/SE², with the cluster-robust standard error SE: the
-    adjustment of Korn and Graubard, "Confidence intervals for proportions with small expected number of positive
-    counts estimated from survey data", Survey Methodology 24 (1998). It is never more than the number of items, and
-    where all outcomes agree it is the number of clusters, as nothing then shows how alike the items of a cluster are.
+    Wilson's interval at the effective number of items (`Clusters.effective`), as in K. K. Saha, D. Miller and S. Wang,
+    "A comparison of some approximate confidence intervals for a single proportion for clustered binary outcome data",
+    The International Journal of Biostatistics 12 (2016). It is never more than the number of items, and where all
+    outcomes agree about the number of clusters, as nothing then shows how alike the items of a cluster are.
     """
     clusters = Clusters.of([float(outcome) for outcome in outcomes], keys)
-    found = wilson(sum(outcomes), len(outcomes))
-    if clusters.number == len(outcomes):
-        return Estimate(found.rate, found.low, found.high, len(outcomes), clusters.number, "Wilson")
-    error = clusters.standard_error()
-    share = found.rate
-    if share in (0.0, 1.0):
-        effective = float(clusters.number)
-    else:
-        effective = len(outcomes) if not error else min(len(outcomes), share * (1 - share) / error**2)
+    count, effective = len(outcomes), clusters.effective()
+    share = sum(outcomes) / count
     found = wilson(share * effective, effective)
-    return Estimate(share, found.low, found.high, len(outcomes), clusters.number, "Wilson, effective n")
+    method = "Wilson" if clusters.number == count else "Wilson, effective n"
+    return Estimate(share, found.low, found.high, count, clusters.number, method)
