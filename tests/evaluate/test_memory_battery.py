@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -15,14 +14,14 @@ from chatvector.evaluate.conversation import ask
 from chatvector.evaluate.languages import reply_language
 from chatvector.evaluate.scorers import recall
 from chatvector.evaluate.scorers.abstention import abstains
-from chatvector.evaluate.task import Answer, Item, Marks, Services, Task
+from chatvector.evaluate.task import Answer, Between, Item, Marks, Services
 from chatvector.evaluate.tasks.memory import Memory, found_in, marks_of, unreadable_symbols
 from chatvector.evaluate.tasks.memory_dialogues import DISTANCES, VARIANTS, cells
 from chatvector.evaluate.tasks.memory_material import KINDS, material
 from chatvector.runtime.backend import BackendInfo, Prompt, Reply, Sampling
 
 LANGUAGES = ("en", "ja", "ko", "zh-Hans", "zh-Hant")
-MEMORY: Task = Memory()
+MEMORY = Memory()
 
 # One way to say what was recalled, with the particles and marks that replies have, and one to say that nothing was.
 SAID = {
@@ -224,12 +223,38 @@ def test_a_symbol_that_a_tokenizer_loses_is_named() -> None:
     assert unreadable_symbols("ko", lambda text: text) == frozenset()
     lost = unreadable_symbols("ko", lambda text: text.replace("⚡", ""))
     assert lost == {"⚡"}
-    items = Memory(unreadable=lost).items("ko", limit=None, seed=0)
-    for item, plain in zip(items, MEMORY.items("ko", limit=None, seed=0), strict=True):
+
+
+class Losing(MindBackend):
+    """Its tokenizer has no token for one symbol."""
+
+    def round_trip(self, text: str) -> str:
+        return text.replace("⚡", "")
+
+
+def test_what_a_tokenizer_loses_is_counted_and_left_out_of_the_recall_of_what_it_keeps() -> None:
+    items = MEMORY.items("ko", limit=None, seed=0)
+
+    def forgetful(item: Item, heard: list[str]) -> str:
+        """Recalls all but what it cannot read."""
+        return "?" if "⚡" in item.expect["answer"] else oracle(item, heard)
+
+    minds = {"reads": MindBackend(items, oracle), "loses": Losing(items, forgetful)}
+    answers = {name: ask(mind, items, MEMORY.sampling) for name, mind in minds.items()}
+    seen = {name: MEMORY.observe(mind, items) for name, mind in minds.items()}
+    assert seen == {"reads": None, "loses": {"⚡"}}
+    marks = MEMORY.compare(Between(answers, None, None, Services(), seen))
+    assert {value for one in marks["reads"] for value in one.values()} == {None}, "no tokenizer was seen"
+    plain = MEMORY.mark(answers["loses"], Services())
+    for item, one, own in zip(items, marks["loses"], plain, strict=True):
         told = [*item.expect["answer"], *item.expect["old"]]
-        readable = {"readable": "no" if "⚡" in told else "yes"} if item.facets["kind"] == "symbol" else {}
-        assert item == replace(plain, facets={**plain.facets, **readable})
-    assert {"yes", "no"} <= {item.facets.get("readable") for item in items}
+        readable = "⚡" not in told if item.facets["kind"] == "symbol" else None
+        assert one["readable"] == readable
+        assert one["recalled_readable"] == (own.get("recalled") if readable else None)
+    kept = [one["recalled_readable"] for one in marks["loses"] if one["recalled_readable"] is not None]
+    assert kept
+    assert all(kept), "what it can read it recalls"
+    assert {own.get("recalled") for own in plain} == {True, False, None}
 
 
 @pytest.mark.parametrize(

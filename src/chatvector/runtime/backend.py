@@ -146,3 +146,12 @@ class LikelihoodBackend(Backend, Protocol):
         """For each (context, continuation). An empty context means the tokens that the tokenizer puts before a text.
         Texts longer than the context are cut into windows, each token counted once."""
         ...
+
+
+@runtime_checkable
+class SpellingBackend(Backend, Protocol):
+    """A model whose tokenizer is at hand."""
+
+    def round_trip(self, text: str) -> str:
+        """What is left of a text when its tokens are put together again, special tokens left out."""
+        ...

@@ -120,6 +120,10 @@ class TransformersBackend:
             window=window,
         )
 
+    def round_trip(self, text: str) -> str:
+        """See `SpellingBackend`: a sign that the tokenizer has neither tokens nor bytes for is lost."""
+        return str(self.tokenizer.decode(plain_ids(self.tokenizer, text), skip_special_tokens=True))
+
     @property
     def info(self) -> BackendInfo:
         """What it is, now: a live model's fingerprint is taken whenever it is asked for."""

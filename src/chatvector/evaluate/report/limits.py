@@ -11,8 +11,8 @@ from chatvector.evaluate.report.blocks import Block, Lines, Table, Text
 from chatvector.evaluate.report.view import View, label
 from chatvector.evaluate.report.wording import NONE
 
-UNREAD = ("parsed", "supported", "scored", "guard_read", "undetermined", "unclosed")
-"""Metrics that say how many replies or verdicts could be read at all."""
+UNREAD = ("parsed", "supported", "scored", "guard_read", "undetermined", "unclosed", "readable")
+"""Metrics that say how many replies or verdicts could be read at all, and how much of the questions by the models."""
 DIGITS = 12
 """Of a hash: enough to tell apart, and to find it in results.json."""
 

@@ -7,21 +7,21 @@ that names the old and the new thing, or lists everything, has not answered. `na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 from chatvector.evaluate.items import starter_languages, starter_source
 from chatvector.evaluate.scorers import recall
 from chatvector.evaluate.scorers.abstention import abstains
-from chatvector.evaluate.task import Answer, Item, Language, Marks, Metric, Services, Source
+from chatvector.evaluate.task import Answer, Between, Item, Language, Marks, Metric, Services, Source
 from chatvector.evaluate.tasks.answers import answer_text
 from chatvector.evaluate.tasks.memory_dialogues import dialogues
 from chatvector.evaluate.tasks.memory_material import Material, material
-from chatvector.runtime.backend import Sampling
+from chatvector.runtime.backend import Backend, Sampling, SpellingBackend
 
 _SAMPLING = Sampling(max_new_tokens=256)
-_SPLIT = ("distance", "kind", "variant", "items", "readable")
+_SPLIT = ("distance", "kind", "variant", "items")
 
 
 def _metrics() -> tuple[Metric, ...]:
@@ -34,6 +34,13 @@ def _metrics() -> tuple[Metric, ...]:
         Metric("named", "names what was asked for, whatever else", mark="named", by=("distance",)),
         Metric("stale", "gives what was changed since", mark="stale", by=("distance",), better="lower"),
         Metric("mixed_up", "gives the other speaker's", mark="mixed_up", by=("distance",), better="lower"),
+        Metric("readable", "symbols that the tokenizer keeps", mark="readable", better="neither"),
+        Metric(
+            "recall_readable",
+            "recalled exactly, of symbols that the tokenizer keeps",
+            mark="recalled_readable",
+            by=("distance",),
+        ),
         Metric("order", "in the right order, where all three are there", mark="ordered"),
         Metric(
             "prompt_tokens",
@@ -52,23 +59,21 @@ class Memory:
     """The generated battery: 640 dialogues a language, half with the model's own replies fed back, half with canned
     ones; see `memory_dialogues`.
 
-    Attributes:
-        unreadable: symbols that the models' tokenizer loses (`unreadable_symbols`), where that is known: dialogues
-            about symbols then have the facet `readable`, "yes" or "no". A model cannot recall what it cannot read.
+    A model cannot recall what it cannot read. Which symbols its tokenizer loses is observed while it is open, where the
+    tokenizer is at hand, and makes the marks `readable` and `recalled_readable` of dialogues about symbols.
     """
 
     name: str = "memory"
     axis: str = "memory"
-    version: str = "1"
+    version: str = "2"
     languages: tuple[Language, ...] = field(default_factory=lambda: starter_languages("memory"))
     metrics: tuple[Metric, ...] = field(default_factory=_metrics)
     sampling: Sampling = _SAMPLING
-    unreadable: frozenset[str] | None = None
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
         """All dialogues, or the first `limit`: 40 hold every kind at every distance in both forms. Raises UsageError
         for a language that has no material."""
-        return [self._readable(item) for item in islice(dialogues(material(language), seed), limit)]
+        return list(islice(dialogues(material(language), seed), limit))
 
     def sources(self, language: Language) -> list[Source]:
         """The file of sentences and words."""
@@ -82,11 +87,19 @@ class Memory:
         """Marks of the last reply of each dialogue."""
         return [marks_of(answer) for answer in answers]
 
-    def _readable(self, item: Item) -> Item:
-        if self.unreadable is None or item.facets["kind"] != "symbol":
-            return item
-        readable = self.unreadable.isdisjoint([*item.expect["answer"], *item.expect["old"]])
-        return replace(item, facets={**item.facets, "readable": "yes" if readable else "no"})
+    def observe(self, backend: Backend, items: Sequence[Item]) -> frozenset[str] | None:
+        """The symbols that the backend's tokenizer loses; None where it is not at hand (servers, recordings)."""
+        if not isinstance(backend, SpellingBackend):
+            return None
+        return unreadable_symbols(items[0].language, backend.round_trip)
+
+    def compare(self, between: Between) -> Mapping[str, Sequence[Marks]]:
+        """`readable`: the tokenizer keeps every symbol of the dialogue; `recalled_readable`: `recalled` where it does.
+        None for other dialogues, and where no tokenizer was seen."""
+        return {
+            model: [readable_marks(answer, between.observed.get(model)) for answer in answers]
+            for model, answers in between.answers.items()
+        }
 
 
 def marks_of(answer: Answer) -> Marks:
@@ -117,6 +130,15 @@ def marks_of(answer: Answer) -> Marks:
         "mixed_up": bool(old & set(found)) and not named if variant == "two-speakers" else None,
         "prompt_tokens": tokens,
     }
+
+
+def readable_marks(answer: Answer, unreadable: frozenset[str] | None) -> Marks:
+    """See `Memory.compare`; `unreadable` are the symbols that the model's tokenizer loses."""
+    item = answer.item
+    if unreadable is None or item.facets["kind"] != "symbol":
+        return {"readable": None, "recalled_readable": None}
+    readable = unreadable.isdisjoint([*item.expect["answer"], *item.expect["old"]])
+    return {"readable": readable, "recalled_readable": marks_of(answer).get("recalled") if readable else None}
 
 
 def found_in(text: str, kind: str, known: Material) -> list[str]:
