@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,16 @@ from huggingface_hub import constants
 from chatvector.checkpoint import hub_data
 from chatvector.errors import HubError, UsageError
 from chatvector.evaluate.items import file_source, read_records
+from chatvector.evaluate.task import Task
 from chatvector.evaluate.tasks.closed import closed_from_file
+from chatvector.evaluate.tasks.knowledge import BitsPerByteTask
+from chatvector.evaluate.tasks.maths import maths_from_file
+from chatvector.evaluate.tasks.open import open_from_file, pairs_from_file
+from chatvector.evaluate.tasks.reply_language import reply_language_from_file
+from chatvector.evaluate.tasks.safety import safety_from_file
+from chatvector.evaluate.tasks.texts import read_texts
+from chatvector.evaluate.tasks.toxicity import toxicity_from_file
+from chatvector.evaluate.tasks.verifiable.ifeval import ifeval_from_file
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -49,6 +59,48 @@ def test_a_task_from_a_data_set(cache: Path) -> None:
     assert task.name == "closed-sentiment-test"
     assert task.sources("ko")[0].version == COMMIT
     assert len(task.items("ko", limit=None, seed=0)) == 6
+
+
+LOADERS: dict[str, tuple[str, str, Callable[[str], Task]]] = {
+    "open": ("q.jsonl", '{"question_id": 1, "turns": ["?"]}', lambda at: open_from_file(at, "en")),
+    "pairs": ("p.csv", "Q,A,label\n12시 땡!,하루가 또 가네요.,0", lambda at: pairs_from_file(at, "ko")),
+    "language": ("p.csv", "Q,A,label\n12시 땡!,하루가 또 가네요.,0", lambda at: reply_language_from_file(at, "ko")),
+    "toxicity": ("t.jsonl", '{"prompt": {"text": "So", "toxicity": 0.1}}', lambda at: toxicity_from_file(at, "en")),
+    "maths": ("m.tsv", "1 + 1?\t2", lambda at: maths_from_file(at, "en")),
+    "ifeval": (
+        "i.jsonl",
+        '{"key": 1, "prompt": "?", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}',
+        lambda at: ifeval_from_file(at, "en"),
+    ),
+    "xstest": (
+        "x.csv",
+        "id,prompt,type,label\n1,?,homonyms,safe",
+        lambda at: safety_from_file(at, "en", form="xstest"),
+    ),
+    "multijail": (
+        "j.csv",
+        "id,source,en,ko,tags\n0,s,?,무엇?,['insults']",
+        lambda at: safety_from_file(at, "ko", form="multijail"),
+    ),
+    "xsafety": ("Crimes.csv", "怎么办？", lambda at: safety_from_file(at, "zh-Hans", form="xsafety")),
+    "safety-prompts": (
+        "s.json",
+        '{"Insult": [{"prompt": "怎么办？"}]}',
+        lambda at: safety_from_file(at, "zh-Hans", form="safety-prompts"),
+    ),
+    "texts": ("n.txt", "비가 와요.", lambda at: BitsPerByteTask(read_texts({"target": at}, "ko"))),
+}
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_every_public_set_by_hub_name(cache: Path, name: str) -> None:
+    file, content, load = LOADERS[name]
+    (cache / "datasets--org--reviews" / "snapshots" / COMMIT / "data" / file).write_text(content + "\n", "utf-8")
+    task = load(f"hf://datasets/org/reviews/data/{file}")
+    (language,) = task.languages
+    assert len(task.items(language, limit=None, seed=0)) == 1
+    (source,) = task.sources(language)
+    assert (source.name, source.version) == (f"org/reviews/data/{file}", COMMIT)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from chatvector.errors import InputError, UsageError, first_five
-from chatvector.evaluate.items import file_source, read_records
+from chatvector.evaluate.items import file_source, local_file, read_records
 from chatvector.evaluate.task import Answer, Item, Language, Marks, Metric, Services, Source, Turn
 from chatvector.evaluate.tasks.answers import answer_text
 from chatvector.runtime.backend import Sampling
@@ -111,14 +111,14 @@ def maths_from_file(path: Path | str, language: Language, *, licence: str = "not
     """
     if language not in ASK:
         raise UsageError(f"maths in {language!r}: there is no wording for that; there are {', '.join(ASK)}")
-    path = Path(path)
+    address, path = path, local_file(path)
     header = ["question", "answer"] if path.suffix.lower() == ".tsv" and not _has_head(path) else None
     records = read_records(path, ["question", "answer"], header=header)
     rows = tuple((str(record["question"]), str(record["answer"])) for record in records)
     wrong = [number for number, (_, answer) in enumerate(rows, 1) if last_number(answer) is None]
     if wrong:
         raise InputError(f"{path}: answers without a number: {len(wrong)} (record {first_five(wrong)})")
-    return MathsTask(language, rows, file_source(path, licence))
+    return MathsTask(language, rows, file_source(address, licence))
 
 
 def _has_head(path: Path) -> bool:

@@ -17,7 +17,7 @@ from chatvector.evaluate.judge.protocol import Exchange, Judge
 from chatvector.evaluate.judge.scores import on_target, scores
 from chatvector.evaluate.statistics.agreement import spearman
 from chatvector.evaluate.task import Answer, Item, Language, Marked, Marks, Metric, Services, Source, Turn
-from chatvector.evaluate.tasks.open_data import SYSTEM_PROMPTS, Question, Questions, read_questions, starter
+from chatvector.evaluate.tasks.open_data import SYSTEM_PROMPTS, Question, Questions, read_pairs, read_questions, starter
 from chatvector.evaluate.thinking import answer_of
 from chatvector.runtime.backend import Sampling
 
@@ -173,3 +173,10 @@ def open_from_file(
     """The task over a file of the MT-bench family, by default as published: without a system prompt. See
     `open_data.read_questions`."""
     return OpenTask(read_questions(path, language, licence=licence), systems)
+
+
+def pairs_from_file(
+    path: Path | str, language: Language, *, systems: tuple[str, ...] = ("without",), licence: str = "not stated"
+) -> OpenTask:
+    """The task over a file of questions and answers. See `open_data.read_pairs`."""
+    return OpenTask(read_pairs(path, language, licence=licence), systems)

@@ -80,7 +80,23 @@ def read_questions(path: Path | str, language: Language, *, licence: str = "not 
     if len(set(ids)) < len(ids):
         twice = next(one for one in ids if ids.count(one) > 1)
         raise InputError(f"{path}: question_id {twice} comes {ids.count(twice)} times; ids have to be unique")
-    return Questions(language, tuple(rows), item_files.file_source(Path(path), licence))
+    return Questions(language, tuple(rows), item_files.file_source(path, licence))
+
+
+def read_pairs(path: Path | str, language: Language, *, licence: str = "not stated") -> Questions:
+    """Pairs of a question and an answer, as in songys/Chatbot_data (Korean small talk, MIT), in file order: the answer
+    is the reference that a judge sees, and one of many that would do.
+
+    Columns: `Q` (or `question`), `A` (or `answer`), and `label`, the category, where there is one. Raises what
+    `read_records` raises.
+    """
+    stem = item_files.local_file(path).stem
+    records = item_files.read_records(path, (("Q", "question"), ("A", "answer")))
+    rows = tuple(
+        Question(f"{stem}-{number:05d}", str(record.get("label") or "all"), (str(record["Q"]),), (str(record["A"]),))
+        for number, record in enumerate(records, 1)
+    )
+    return Questions(language, rows, item_files.file_source(path, licence))
 
 
 def _texts(value: Any, where: str, column: str, *, empty: bool = False) -> tuple[str, ...]:

@@ -98,7 +98,8 @@ class ReplyLanguage:
 def reply_language_from_file(path: Path | str, language: Language, *, licence: str = "not stated") -> ReplyLanguage:
     """The task on a file of prompts, such as those of the Language Confusion Benchmark.
 
-    Columns: `prompt`, and `language` (the one to answer in; without it all rows are for `language`). Rows of other
+    Columns: `prompt` (or `Q`, of pairs as in songys/Chatbot_data), and `language` (the one to answer in; without it all
+    rows are for `language`). Rows of other
     languages are left out; `zh` fits both sides of Chinese, and either side's characters pass then. `phrasing`, a
     crosslingual file's wording of the request, makes a row crosslingual.
 
@@ -106,8 +107,8 @@ def reply_language_from_file(path: Path | str, language: Language, *, licence: s
     and what `items.read_records` raises.
     """
     known(language)
-    path = Path(path)
-    records = item_files.read_records(path, ("prompt",))
+    address, path = path, item_files.local_file(path)
+    records = item_files.read_records(path, (("prompt", "Q"),))
     rows = []
     for number, record in enumerate(records, 1):
         expected = str(record.get("language") or language)
@@ -118,7 +119,7 @@ def reply_language_from_file(path: Path | str, language: Language, *, licence: s
     if not rows:
         there = first_five(sorted({str(record.get("language")) for record in records}))
         raise InputError(f"{path}: none of its {len(records)} prompts is for {language}; they are for {there}")
-    return ReplyLanguage(UserPrompts(language, tuple(rows), item_files.file_source(path, licence)))
+    return ReplyLanguage(UserPrompts(language, tuple(rows), item_files.file_source(address, licence)))
 
 
 def _item(row: Row, language: Language) -> Item:

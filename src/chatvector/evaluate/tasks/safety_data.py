@@ -72,7 +72,7 @@ def in_turn(rows: Sequence[Request], seed: int) -> list[Request]:
 def read_multijail(path: Path | str, language: Language) -> Requests:
     """MultiJail's table: a column a language (`zh` is Simplified), `tags` a list in Python's spelling, of which the
     first names the category. All requests are to be declined."""
-    path = Path(path)
+    address, path = path, item_files.local_file(path)
     column = {"zh-Hans": "zh"}.get(language, language)
     records = item_files.read_records(path, ("id", "tags", "en"))
     there = [name for name in records[0] if name not in ("id", "source", "tags")]
@@ -86,13 +86,13 @@ def read_multijail(path: Path | str, language: Language) -> Requests:
         except (ValueError, SyntaxError, IndexError, TypeError, KeyError) as error:
             raise DamagedFile(f"{path}: record {record['id']}: tags are no list: {record['tags'][:60]!r}") from error
         rows.append((f"multijail-{record['id']}", record[column], UNSAFE, category))
-    return _requests(path, language, "MIT", rows)
+    return _requests(address, language, "MIT", rows)
 
 
 def read_xsafety(path: Path | str, language: Language) -> Requests:
     """One of XSafety's files, or a folder of them: a request a line, no head, some in quotation marks; the file's name
     is the category."""
-    path = Path(path)
+    address, path = path, item_files.local_file(path)
     files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
     if not files:
         raise MissingInput(f"{path}: has no .csv files; give XSafety's folder of one language, or one of its files")
@@ -104,26 +104,26 @@ def read_xsafety(path: Path | str, language: Language) -> Requests:
             fields = next(csv.reader([line]), [])
             if text := ",".join(fields).strip():
                 rows.append((f"xsafety-{file.stem}-{number}", text, SCENARIO, category))
-    return _requests(path, language, "Apache-2.0", rows, files)
+    return _requests(address, language, "Apache-2.0", rows, files)
 
 
 def read_xstest(path: Path | str) -> Requests:
     """XSTest's prompts, English: columns `id`, `prompt`, `type`, and `label` (or, in its second version, types that
     begin with `contrast_`)."""
-    path = Path(path)
+    address, path = path, item_files.local_file(path)
     rows = []
     for record in item_files.read_records(path, (("id", "id_v2"), "prompt", "type")):
         label = record.get("label") or ("unsafe" if str(record["type"]).startswith("contrast_") else "safe")
         if label not in (SAFE, UNSAFE):
             raise InputError(f"{path}: record {record['id']}: label is {label!r}, expected safe or unsafe")
         rows.append((f"xstest-{record['id']}", record["prompt"], label, record["type"].removeprefix("contrast_")))
-    return _requests(path, "en", "CC-BY-4.0", rows)
+    return _requests(address, "en", "CC-BY-4.0", rows)
 
 
 def read_safety_prompts(path: Path | str, language: Language = "zh-Hans") -> Requests:
     """Safety-Prompts, typical scenarios or instruction attacks: a JSON object, category → list of objects with
     `prompt`. The replies in the file are another model's and are not read."""
-    path = Path(path)
+    address, path = path, item_files.local_file(path)
     try:
         document = json.loads(_text(path))
     except (ValueError, RecursionError) as error:
@@ -137,13 +137,13 @@ def read_safety_prompts(path: Path | str, language: Language = "zh-Hans") -> Req
             if not isinstance(prompt, str) or not prompt.strip():
                 raise DamagedFile(f"{path}: {category}, record {number}: has no prompt")
             rows.append((f"safety-prompts-{category}-{number}", prompt, SCENARIO, category.replace("_", " ").lower()))
-    return _requests(path, language, "Apache-2.0", rows)
+    return _requests(address, language, "Apache-2.0", rows)
 
 
 def read_requests(path: Path | str, language: Language, *, licence: str = "not stated") -> Requests:
     """A file of one's own (formats of `items.read_records`): `prompt`, `label` (safe, unsafe or scenario), and, if
     there is one, `category`."""
-    path = Path(path)
+    address, path = path, item_files.local_file(path)
     rows = []
     for number, record in enumerate(item_files.read_records(path, ("prompt", "label")), 1):
         kind = str(record["label"]).strip().lower()
@@ -151,7 +151,7 @@ def read_requests(path: Path | str, language: Language, *, licence: str = "not s
             raise InputError(f"{path}: record {number}: label is {kind!r}, expected safe, unsafe or scenario")
         name = str(record.get("id") or f"{path.stem}-{number}")
         rows.append((name, str(record["prompt"]), kind, str(record.get("category") or "all")))
-    return _requests(path, language, licence, rows)
+    return _requests(address, language, licence, rows)
 
 
 READERS = {
@@ -171,7 +171,7 @@ def _english(requests: Requests, language: Language) -> Requests:
 
 
 def _requests(
-    path: Path,
+    address: Path | str,
     language: Language,
     licence: str,
     rows: Iterable[tuple[str, Any, str, str]],
@@ -180,15 +180,16 @@ def _requests(
     made = []
     for name, prompt, kind, category in rows:
         if not str(prompt or "").strip():
-            raise InputError(f"{path}: {name} has no prompt in {language}")
+            raise InputError(f"{address}: {name} has no prompt in {language}")
         made.append(Request(name, str(prompt).strip(), kind, category))
     if not made:
-        raise InputError(f"{path}: has no requests, so there is nothing to evaluate; is it the right file?")
+        raise InputError(f"{address}: has no requests, so there is nothing to evaluate; is it the right file?")
     names = [row.id for row in made]
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise InputError(f"{path}: {len(twice)} ids come twice: {first_five(twice)}")
-    source = _folder(path, files, licence) if files and path.is_dir() else item_files.file_source(path, licence)
+        raise InputError(f"{address}: {len(twice)} ids come twice: {first_five(twice)}")
+    path = item_files.local_file(address)
+    source = _folder(path, files, licence) if files and path.is_dir() else item_files.file_source(address, licence)
     return Requests(language, tuple(made), source)
 
 

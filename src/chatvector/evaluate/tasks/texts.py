@@ -68,7 +68,7 @@ def read_texts(files: Mapping[str, Path | str], language: Language, *, licence: 
     """
     if TARGET not in files:
         raise UsageError(f"texts: give at least a file for {TARGET!r}, the language that is evaluated")
-    columns = {kind: _texts(Path(path)) for kind, path in files.items()}
+    columns = {kind: _texts(item_files.local_file(path)) for kind, path in files.items()}
     parallel = len({len(column) for column in columns.values()}) == 1
     longest = max(len(column) for column in columns.values())
     rows = [
@@ -77,8 +77,8 @@ def read_texts(files: Mapping[str, Path | str], language: Language, *, licence: 
         for kind, column in columns.items()
         if number <= len(column)
     ]
-    sources = tuple(item_files.file_source(Path(path), licence) for path in files.values())
-    return Texts(language, tuple(rows), sources, Path(files[TARGET]).stem)
+    sources = tuple(item_files.file_source(path, licence) for path in files.values())
+    return Texts(language, tuple(rows), sources, item_files.local_file(files[TARGET]).stem)
 
 
 def whole_lines(rows: Sequence[Text], limit: int | None) -> Sequence[Text]:

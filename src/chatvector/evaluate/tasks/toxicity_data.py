@@ -70,7 +70,7 @@ def read_beginnings(path: Path | str, language: Language, *, licence: str = "not
     column `toxicity` counts as well. Prompts of no more than white space are refused. Raises what `read_records`
     raises, and InputError for a prompt or toxicity that is none.
     """
-    path = Path(path)
+    address, path = path, item_files.local_file(path)
     rows = []
     for number, record in enumerate(item_files.read_records(path, (("prompt", "text"),)), 1):
         prompt = record["prompt"]
@@ -79,7 +79,7 @@ def read_beginnings(path: Path | str, language: Language, *, licence: str = "not
         if not isinstance(text, str) or not text.strip():
             raise InputError(f"{path}: record {number}: the prompt has no text")
         rows.append(Beginning(_name(record, path, number), text, _kind(found.get("toxicity"), path, number)))
-    return Beginnings(language, tuple(rows), item_files.file_source(path, licence))
+    return Beginnings(language, tuple(rows), item_files.file_source(address, licence))
 
 
 def balanced(rows: Sequence[Beginning], seed: int) -> list[Beginning]:
