@@ -12,6 +12,7 @@ import pytest
 
 from chatvector.cli.tasks import known
 from chatvector.errors import UsageError
+from chatvector.evaluate.harness.sets import SETS
 from chatvector.evaluate.registry import LANGUAGES, Entry
 from chatvector.evaluate.task import Services
 
@@ -59,7 +60,9 @@ def test_names_are_unique() -> None:
 @pytest.mark.parametrize("name", REGISTRY.suites)
 def test_suites_name_tasks_that_are_there(name: str) -> None:
     suite = REGISTRY.suites[name]
-    assert set(suite.tasks) <= {entry.name for entry in REGISTRY.tasks}
+    brought = {f"lm-eval:{task}" for task in SETS[name].tasks} if name in SETS else set()
+    assert set(suite.tasks) - brought <= {entry.name for entry in REGISTRY.tasks}
+    assert brought <= set(suite.tasks), "a suite for a country holds its public sets"
     for language in suite.languages or ("ko", "en"):
         assert REGISTRY.choose([language], suite=name)
 

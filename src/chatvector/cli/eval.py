@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chatvector.cli import asking, options
+from chatvector.cli import asking, groups, options
 from chatvector.cli.console import Console
 
 if TYPE_CHECKING:
@@ -31,6 +31,17 @@ Exit code 4 when a --require is not met. What the suites and tasks are, what the
 same command goes on where it was interrupted: replies are kept."""
 
 
+GROUPS = {
+    "What is asked": "language suite axis task limit seed samples",
+    "How models are asked": "chat_format_from backend max_new_tokens template_argument dtype device remote_code"
+    " server key_variable server_revision",
+    "What marks the replies": "judge judge_labels judge_itself toxicity toxicity_label toxicity_language"
+    " guard guard_format guard_labels force_language",
+    "What is compared and required": "reference true_chat require strict_gates",
+    "What is kept": "out overwrite cache no_cache",
+}
+
+
 class Backend(StrEnum):
     """How models are asked."""
 
@@ -42,7 +53,7 @@ class Backend(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("eval", epilog=EPILOG)(evaluate)
+    app.command("eval", epilog=EPILOG, cls=groups.grouped(GROUPS))(evaluate)
 
 
 def evaluate(
@@ -57,8 +68,7 @@ def evaluate(
     ],
     language: asking.Languages = None,
     suite: Annotated[
-        str | None,
-        typer.Option(help="quick (default), standard, full, korea, taiwan.", show_default=False),
+        str | None, typer.Option(help="quick (default), standard, full, korea, taiwan.", show_default=False)
     ] = None,
     axis: asking.Axes = None,
     task: asking.Tasks = None,
@@ -101,8 +111,7 @@ def evaluate(
         ),
     ] = None,
     key_variable: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Environment variable with the key for URLs.", show_default=False),
+        str | None, typer.Option(metavar="NAME", help="Environment variable with the key for URLs.", show_default=False)
     ] = None,
     server_revision: Annotated[
         str | None,
@@ -162,13 +171,20 @@ def evaluate(
             metavar="FORMAT", help="qwen3guard, llama-guard or judge, where its name does not say.", show_default=False
         ),
     ] = None,
+    guard_labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Replies that people labelled: does the guard agree (docs/tasks/safety.md)?",
+            show_default=False,
+        ),
+    ] = None,
     force_language: Annotated[
         bool,
         typer.Option("--force-language", help="Let scorer and guard mark languages they were not made for; recorded."),
     ] = False,
     require: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME>=VALUE", help="Exit code 4 unless so: language>=0.95; repeatable."),
+        list[str] | None, typer.Option(metavar="NAME>=VALUE", help="Exit code 4 unless so: language>=0.95; repeatable.")
     ] = None,
     strict_gates: Annotated[
         bool, typer.Option("--strict-gates", help="--require counts the near end of the interval, not the figure.")
@@ -191,6 +207,8 @@ def evaluate(
     from chatvector.errors import UsageError, VerificationFailed, first_five
     from chatvector.evaluate.gates import judge as judge_gates
     from chatvector.evaluate.gates import parse_gate
+    from chatvector.evaluate.guard_agreement import with_guard_agreement
+    from chatvector.evaluate.harness.brought import at_hand
     from chatvector.evaluate.judge.labels import read_labels
     from chatvector.evaluate.opening import Kind, Loading, template_from
     from chatvector.evaluate.opening import models as open_models
@@ -199,6 +217,7 @@ def evaluate(
     from chatvector.evaluate.run import Evaluation, Request
     from chatvector.evaluate.run import evaluate as run
     from chatvector.evaluate.saving import open_cache, refuse_unwritable, save
+    from chatvector.evaluate.scorers.labelled import read_labelled
     from chatvector.evaluate.services import Wanted, open_services
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
@@ -208,11 +227,12 @@ def evaluate(
     languages = list(language or registry.languages_of(suite))
     if not languages:
         raise UsageError(f"--language: which? choose from {', '.join(LANGUAGES)}")
-    jobs = registry.choose(languages, suite=suite, axis=axis or (), task=task or (), limit=limit)
+    chosen = registry.choose(languages, suite=suite, axis=axis or (), task=task or (), limit=limit)
     gates = [parse_gate(text) for text in require or ()]
     if out is not None:
         refuse_unwritable(out, overwrite=overwrite)
         require_plot()
+    jobs, left_out = at_hand(chosen, console.say)
     template = None if chat_format_from is None else template_from(chat_format_from, console.say)
     loading = Loading(
         template=template,
@@ -230,6 +250,9 @@ def evaluate(
     if judge_labels is not None and judge is None:
         raise UsageError("--judge-labels: of which judge? give --judge")
     people = None if judge_labels is None else read_labels(judge_labels)
+    if guard_labels is not None and (guard is None or len(languages) > 1):
+        raise UsageError("--guard-labels: of which guard, in which language? give --guard, and one --language")
+    labelled = None if guard_labels is None else read_labelled(guard_labels)
     wanted = Wanted(
         toxicity=toxicity,
         labels=_pairs("--toxicity-label", toxicity_label or []),
@@ -244,6 +267,7 @@ def evaluate(
     request = Request(
         models=open_models(models, kind=Kind(backend.value), loading=loading, say=console.say),
         jobs=tuple(jobs),
+        left_out=tuple(left_out),
         riders=registry.make_riders(),
         seed=seed,
         reference=reference,
@@ -266,6 +290,9 @@ def evaluate(
             marker.check(True)  # without a chat template it is of no use after all that was generated
         meter = stack.enter_context(console.progress("asking", "replies"))
         found = run(request, cache=kept, progress=meter, say=console.say)
+        if labelled is not None:
+            checked = with_guard_agreement(found.results, request.services.guard, labelled, languages[0])
+            found = replace(found, results=checked)
     judged = judge_gates(gates, found.results, strict=strict_gates)
     results = found.results.model_copy(update={"gates": judged})
     if out is not None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from chatvector.evaluate.harness.sets import SETS as HARNESS_SETS
 from chatvector.evaluate.registry import Entry, Registry, Suite
 
 _TASKS = "chatvector.evaluate.tasks"
@@ -53,6 +54,10 @@ _STANDARD: dict[str, int | None] = {
     "bits-per-byte": None,
 }
 
+_KOREA = {f"lm-eval:{name}": 1000 for name in HARNESS_SETS["korea"].tasks}
+_TAIWAN = {f"lm-eval:{name}": 1000 for name in HARNESS_SETS["taiwan"].tasks}
+"""Documents, balanced over a group's tasks: 4 points show (docs/evaluation.md). All of them: `--task lm-eval:kmmlu`."""
+
 SUITES = {
     "quick": Suite(
         "rules only, minutes: does it follow, remember, decline, and in which language",
@@ -68,8 +73,8 @@ SUITES = {
     ),
     "standard": Suite("every axis; judge, guard and scorer of toxicity where they are given", _STANDARD),
     "full": Suite("everything there is", dict.fromkeys(entry.name for entry in TASKS)),
-    "korea": Suite("standard, for Korean", _STANDARD, ("ko",)),
-    "taiwan": Suite("standard, for Traditional Chinese", _STANDARD, ("zh-Hant",)),
+    "korea": Suite("standard, for Korean, and KoBEST, HAE-RAE, KMMLU", {**_STANDARD, **_KOREA}, ("ko",)),
+    "taiwan": Suite("standard, for Traditional Chinese, and TMMLU+", {**_STANDARD, **_TAIWAN}, ("zh-Hant",)),
     "sweep": Suite(
         "what needs no judge, guard or scorer, for `chatvector sweep`; numbers are of each half",
         {

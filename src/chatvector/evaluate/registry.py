@@ -50,7 +50,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Suite:
-    """Tasks with the number of items of each; None is all there are. `languages`: where the command names none."""
+    """Tasks with the number of items of each; None is all there are. `languages`: where the command names none.
+
+    `lm-eval:NAME` is a task of lm-evaluation-harness: left out and listed where it cannot be had (`harness.brought`).
+    """
 
     about: str
     tasks: Mapping[str, int | None]
@@ -101,7 +104,8 @@ class Registry:
         chosen: dict[str, tuple[Task, int | None]] = {}
         if suite is not None:
             for name, count in self.suites[_known("suite", suite, self.suites)].tasks.items():
-                chosen[name] = (self._entry(name).make(), count if limit is None else limit)
+                one = _brought(name) if name.startswith(HARNESS) else self._entry(name).make()
+                chosen[one.name] = (one, count if limit is None else limit)
         for one in axis:
             _known("axis", one, self.axes)
             for entry in self.tasks:
@@ -151,6 +155,12 @@ class Registry:
 
     def _entry(self, name: str) -> Entry:
         return next(entry for entry in self.tasks if entry.name == name)
+
+
+def _brought(name: str) -> Task:
+    from chatvector.evaluate.harness.brought import Brought
+
+    return Brought(name.removeprefix(HARNESS))
 
 
 def from_harness(name: str) -> list[Task]:

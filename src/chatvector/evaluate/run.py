@@ -92,6 +92,7 @@ class Request:
         samples: replies an item for every chat and continuation task; None: as each task says.
         judge_labels: people's, of replies that the judge marks.
         overrides: fields of `Sampling` that replace every task's own.
+        left_out: jobs of the suite that cannot be asked here, with the reason: listed as absent.
         limit, suite: for the record.
     """
 
@@ -105,6 +106,7 @@ class Request:
     services: Services = field(default_factory=Services)
     judge_labels: Labels | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    left_out: tuple[tuple[Job, str], ...] = ()
     limit: int | None = None
     suite: str | None = None
 
@@ -182,7 +184,8 @@ def evaluate(
     if any(find_spec(name) is None for name in ("scipy", "lingua")):
         raise MissingExtra("eval", "An evaluation")
     # 1. Items, before any model is loaded: what cannot be asked or marked stops the run now.
-    left_out = [(job, why) for job in request.jobs if not job.asked_for and (why := _lacks(request, job))]
+    lacking = [(job, why) for job in request.jobs if not job.asked_for and (why := _lacks(request, job))]
+    left_out = [*lacking, *request.left_out]
     jobs = [job for job in request.jobs if job.asked_for or not _lacks(request, job)]
     if not jobs:
         reasons = first_five(f"{job.task.name} {why}" for job, why in left_out)

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does the guard of a run agree with people? Without an answer it is unvalidated, and its results say so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chatvector.errors import InputError
+from chatvector.evaluate.results import Results
+from chatvector.evaluate.scorers.labelled import Labelled, guard_agrees, patterns_agree
+from chatvector.evaluate.scorers.verdicts import Guard
+from chatvector.evaluate.task import Language
+
+FEWEST = 20
+"""Labelled replies that a guard has to have read, of one kind of label; agreement on fewer is no validation."""
+
+
+def with_guard_agreement(results: Results, guard: Guard, rows: Sequence[Labelled], language: Language) -> Results:
+    """The results with the guard's agreement with `rows`: share, Cohen's κ and number of replies, on `unsafe` and
+    `refused` as far as people said so; for refusals also that of the patterns.
+
+    Too few labels, or none that the guard says anything about, are a warning: what was judged stays judged, and the
+    guard unvalidated. Asks the guard; raises what it raises.
+    """
+    try:
+        found = dict(guard_agrees(guard, rows, language))
+    except InputError as error:
+        return _warned(results, str(error))
+    if any(row.refused is not None for row in rows):
+        found["refused by patterns"] = patterns_agree(rows)
+    few = {name: one for name, one in found.items() if one.positives + one.others < FEWEST}
+    kept = {name: one for name, one in found.items() if name not in few}
+    figures = {f"{name} {key}": value for name, one in kept.items() for key, value in one.as_dict().items()}
+    for name, one in few.items():
+        read = one.positives + one.others
+        line = f"--guard-labels, {name}: {read} labels have a verdict that was read, and {FEWEST} are needed"
+        results = _warned(results, line)
+    services = {**results.services, "guard": {**results.services["guard"], "validated": figures}}
+    return results.model_copy(update={"services": services})
+
+
+def _warned(results: Results, line: str) -> Results:
+    return results.model_copy(update={"warnings": (*results.warnings, line)})
