@@ -193,13 +193,17 @@ class Transports:
     def __init__(self) -> None:
         self._direct = DirectTransport()
         self._client = ClientTransport()
+        self._ways: dict[tuple[str, str], Transport] = {}
 
     def of(self, url: str) -> Transport:
-        """The way to `url`."""
+        """The way to `url`, looked for once a host: reading the environment costs more than asking for a range."""
         parts = urlsplit(url)
-        proxies = urllib.request.getproxies()
-        proxied = (parts.scheme in proxies or "all" in proxies) and not urllib.request.proxy_bypass(parts.netloc)
-        return self._client if proxied else self._direct
+        host = parts.scheme, parts.netloc
+        if host not in self._ways:
+            proxies = urllib.request.getproxies()
+            proxied = (parts.scheme in proxies or "all" in proxies) and not urllib.request.proxy_bypass(parts.netloc)
+            self._ways[host] = self._client if proxied else self._direct
+        return self._ways[host]
 
     def close(self) -> None:
         """Close the connections."""
