@@ -77,6 +77,22 @@ def test_readers_side_by_side_share_the_blocks(monkeypatch: pytest.MonkeyPatch) 
     ahead.close()
 
 
+@pytest.mark.parametrize(("length", "lag"), [(300, 0), (250, 1), (300, 1), (300, 3)])
+def test_a_block_that_nobody_has_come_to_makes_no_room(monkeypatch: pytest.MonkeyPatch, length: int, lag: int) -> None:
+    """Reads that cross blocks, or come a little late, touch old blocks after new ones were asked for."""
+    monkeypatch.setattr(remote, "FRONT_BYTES", 200)
+    memory = Memory()
+    file, ahead = a_file(memory, blocks=8, ahead=4)
+    starts = list(range(0, len(CONTENT) - length, length))
+    for place in range(0, len(starts), lag + 1):  # the last of a few first
+        for start in reversed(starts[place : place + lag + 1]):
+            assert read(file, start, length) == CONTENT[start : start + length]
+            assert ahead.nbytes <= 8 * 1000
+    ahead.close()
+    # Each once, and no part of one by itself; the 80 bytes behind the last are not always read.
+    assert sorted(start for start, _ in memory.log if start < 20_000) == list(range(0, 20_000, 1000))
+
+
 def test_the_next_blocks_are_asked_for_before_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "FRONT_BYTES", 200)
     memory = Memory()

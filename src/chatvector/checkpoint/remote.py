@@ -100,6 +100,7 @@ class ReadAhead:
         self._blocks: OrderedDict[tuple[RemoteFile, int], _Block] = OrderedDict()
         self._free: list[bytearray] = []
         self._fronts: dict[RemoteFile, int] = {}  # the last block asked for by readers in order
+        self._reached: dict[RemoteFile, int] = {}  # the last block that one of them has come to
         self._pool = ThreadPoolExecutor(THREADS, "chatvector-fetch")
 
     @property
@@ -159,12 +160,13 @@ class ReadAhead:
             front = self._fronts.get(file, -1)
             late = front - self._most <= number <= front
             if block is None:
-                if late or not in_order or (block := self._request(file, number)) is None:
+                if late or not in_order or (block := self._request(file, number, unread_too=True)) is None:
                     return None
                 front = number
             self._blocks.move_to_end((file, number))
             block.readers += 1
             if in_order:
+                self._reached[file] = max(number, self._reached.get(file, -1))
                 # What others have passed already is not asked for again.
                 for following in range(max(number, front) + 1, min(number + 1 + self._ahead, file.blocks)):
                     if (file, following) not in self._blocks and self._request(file, following) is None:
@@ -177,13 +179,18 @@ class ReadAhead:
         with self._lock:
             block.readers -= 1
 
-    def _request(self, file: RemoteFile, number: int) -> _Block | None:
-        """Ask for a block; None when all places are taken by blocks that are read or under way."""
+    def _request(self, file: RemoteFile, number: int, *, unread_too: bool = False) -> _Block | None:
+        """Ask for a block; None when all places are taken by blocks that are read, under way, or not come to yet.
+
+        `unread_too`: a reader waits for it, so that a block which nobody has come to yet may make room.
+        """
         if len(self._blocks) >= self._most:
-            idle = next((key for key, one in self._blocks.items() if not one.readers and one.arrived.done()), None)
-            if idle is None:
+            idle = [key for key, one in self._blocks.items() if not one.readers and one.arrived.done()]
+            passed = [key for key in idle if key[1] <= self._reached.get(key[0], -1)]
+            leaving = next(iter(passed or (idle if unread_too else ())), None)
+            if leaving is None:
                 return None
-            self._free.append(self._blocks.pop(idle).data)
+            self._free.append(self._blocks.pop(leaving).data)
         block = _Block(self._free.pop() if self._free else bytearray(self.block_bytes))
         self._blocks[file, number] = block
         self._pool.submit(self._fill, file, number, block)
