@@ -27,7 +27,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
 }
 # Described as a whole.
-WHOLE = {"checks[].figures", "verify", "fix"}
+WHOLE = {"checks[].figures", "verify", "fix", "restored"}
 
 
 def documented(page: str, title: str) -> dict[str, set[type]]:
