@@ -31,6 +31,7 @@ from chatvector.lab.world.lexicon import (
     SUBJECTS,
     SYMBOLS,
     THINGS,
+    adjectives,
     nouns,
 )
 from chatvector.lab.world.skills import SKILLS
@@ -116,6 +117,7 @@ def test_its_own_page_tells_of_the_current_version() -> None:
         assert file.name == "__init__.py" or f"`{file.name}`" in page
     for name in (*TASKS, *SKILLS):
         assert f"\n| {name} | " in page
+    assert f" {len(nouns()) + len(adjectives())} nouns and adjectives and {len(NAMES.all)} names " in page
 
 
 def test_splits_are_disjoint_and_whole() -> None:
