@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 USED = 0.3
-"""Share of the operations that a product of large matrices reaches, which training and batches reach."""
+"""Share of the operations that a product of large matrices reaches, which training and batches reach. Forward and
+backward pass of the embedded models on one core: 0.5, the optimizer not counted (docs/log.md)."""
 OVERHEAD = 1e-3
-"""Seconds that a layer takes however small it is: calls from Python. On two cores with one million parameters in four
-layers, between 0.3 and 1 ms (docs/log.md)."""
+"""Seconds that a layer takes however small it is: calls from Python. Measured for one reply at a time of the embedded
+models (docs/log.md)."""
 BACKWARDS = 3
 """A step of training takes so many times the overhead of a forward pass."""
 ROWS = 64
