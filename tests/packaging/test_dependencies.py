@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 # Imported, and brought by a declared package that cannot do without it.
 COME_ALONG = {"tqdm": "huggingface-hub", "packaging": "pytest", "datasets": "lm-eval"}
-OWN = {"chatvector", "benchmarks", "docs"}
+OWN = {"chatvector", "benchmarks", "docs", "experiments"}
 
 
 def names(requirements: list[str]) -> set[str]:

@@ -118,7 +118,7 @@ def _text(told: Mapping[str, Any], recipe: LadderRecipe) -> str:
     for pair in told["pairs"]:
         one, count = pair["merit"], pair["findings"]
         merit = "–" if one is None else shown(one["value"], one["low"], one["high"], "share", signed=True)
-        pairs.append([f"{pair['first']} − {pair['second']}", merit, *(str(count[side]) for side in count)])
+        pairs.append([f"{pair['first']} minus {pair['second']}", merit, *(str(count[side]) for side in count)])
     answers = "\n".join(f"{title}: {answer}" for title, answer in told["answers"].items())
     warnings = "\n".join(f"warning: {line}" for line in told["warnings"])
     where = f"{recipe.output}: report.html, report.md, ladder.json, results.json; prompts and replies in items/"

@@ -11,6 +11,7 @@ from typing import Any
 from chatvector.errors import UsageError
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.halves import Half, half_of
+from chatvector.evaluate.harness.brought import Brought, at_hand
 from chatvector.evaluate.opening import Loading, has_template, template_from
 from chatvector.evaluate.opening import models as open_models
 from chatvector.evaluate.registry import LANGUAGES, Registry
@@ -32,12 +33,25 @@ class Asking:
         jobs: whole tasks; a `limit` counts the items of one half.
         riders: measured on every reply.
         suite: for the record.
+        left_out: public sets of the suite that cannot be had, with reasons.
     """
 
     jobs: tuple[Job, ...]
     riders: tuple[Rider, ...]
     suite: str | None
     overrides: dict[str, Any] = field(default_factory=dict)
+    left_out: tuple[tuple[Job, str], ...] = ()
+
+    def fetched(self, say: Say) -> Asking:
+        """With the data of public sets on this machine; those that cannot be had are left out, and said."""
+        there, left_out = at_hand(self.jobs, say)
+        return replace(self, jobs=tuple(there), left_out=tuple(left_out))
+
+    def without_public(self) -> tuple[Asking, list[str]]:
+        """Without the public sets, whose data a plan does not fetch, and their names."""
+        public = [job for job in self.jobs if isinstance(job.task, Brought)]
+        rest = tuple(job for job in self.jobs if job not in public)
+        return replace(self, jobs=rest), [job.task.name for job in public]
 
     def half(self, half: Half) -> tuple[Job, ...]:
         """The jobs on one half of their items."""

@@ -58,6 +58,7 @@ def climb(
     asking, out = check(recipe, registry)
     refuse_small_disk(recipe, out, say)
     write_whole(out / RECIPE, recipe.to_yaml())
+    asking = asking.fetched(say)
     with ExitStack() as stack:
         if all(name.startswith("demo:") for name in _taken(recipe)):
             stack.enter_context(one_thread())

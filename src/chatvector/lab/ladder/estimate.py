@@ -119,9 +119,9 @@ def estimate(
 
     `at`: a speed to take instead of this machine's.
     """
-    asking = asking_of(recipe, registry)
+    asking, public = asking_of(recipe, registry).without_public()
     fast = speed.measure(recipe.device) if at is None else at
-    unknown: list[str] = []
+    unknown = [f"items of {name}: a public set, which a plan does not fetch" for name in public]
     downloads: dict[str, int] = {}
     sizes = dict(_sizes(recipe, downloads, unknown, say))
     steps = [

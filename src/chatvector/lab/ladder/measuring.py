@@ -92,6 +92,7 @@ class Bench:
         request = Request(
             models=tuple(models),
             jobs=self._asking.half("test"),
+            left_out=self._asking.left_out,
             riders=self._asking.riders,
             seed=recipe.ask.seed,
             reference=next(iter(rungs)) if len(models) > 1 else None,

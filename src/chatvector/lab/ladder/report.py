@@ -108,7 +108,8 @@ def _pairs(told: Mapping[str, Any], results: Results) -> tuple[Block, ...]:
         rows = tuple(DifferenceRow.model_validate(row) for row in pair["differences"])
         view = View(results.model_copy(update={"differences": rows, "reference": pair["second"]}))
         # Only the first of a pair has differences to the second.
-        table = tables.differences(view, list(view.headline()), f"{pair['first']} − {pair['second']}: {pair['about']}")
+        caption = f"{pair['first']} minus {pair['second']}: {pair['about']}"
+        table = tables.differences(view, list(view.headline()), caption)
         if table.rows:
             found.append(table)
     if found:
