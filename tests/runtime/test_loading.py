@@ -136,3 +136,24 @@ def test_quiet_puts_everything_back() -> None:
         assert logging.get_verbosity() == 40  # logging.ERROR of the standard library
         assert not logging.is_progress_bar_enabled()
     assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+
+
+def test_one_weight_that_no_sample_holds_makes_another_model(tmp_path: Path) -> None:
+    """The cache of replies goes by the whole weights, a manifest by a sample of them."""
+    from chatvector.checkpoint.checkpoint import Checkpoint
+    from chatvector.checkpoint.fingerprint import Sample
+    from chatvector.checkpoint.storage import LocalDirectory
+    from chatvector.runtime.loading import checkpoint_digest
+
+    folders, samples, digests = (tmp_path / "one", tmp_path / "other"), [], []
+    for folder in folders:
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+        weights = torch.zeros(1 << 16)
+        weights[300] = float(folder.name == "other")  # blocks of 256 lie 1,036 apart
+        save_file({"w": weights}, folder / "model.safetensors", metadata={"format": "pt"})
+        with Checkpoint(LocalDirectory(folder, folder.name), folder.name) as checkpoint:
+            samples.append(Sample(checkpoint).digest())
+            digests.append(checkpoint_digest(checkpoint, folder))
+    assert samples[0] == samples[1], "a test that could not fail"
+    assert digests[0] != digests[1]

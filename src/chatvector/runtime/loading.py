@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -42,7 +43,7 @@ class LoadedModel:
     Attributes:
         model, tokenizer: transformers' objects; the model is in evaluation mode.
         directory: where its files lie.
-        digest: hash of its fingerprint: headers, sampled weights, side files.
+        digest: hash of all its weights and side files.
     """
 
     name: str
@@ -182,10 +183,22 @@ def _digest(directory: Path, name: str) -> str:
                 f"{name}: the weights are pickles ({first_five(pickled)}), which are never executed here; write them "
                 f"as safetensors first: `chatvector apply` does for a target, transformers' save_pretrained for others"
             )
-        return checkpoint_digest(checkpoint)
+        return checkpoint_digest(checkpoint, directory)
 
 
-def checkpoint_digest(checkpoint: Checkpoint) -> str:
-    """SHA-256 of a checkpoint's fingerprint: headers, sampled weights, side files."""
-    found = fingerprint(checkpoint, Sample(checkpoint)).as_dict()
+def checkpoint_digest(checkpoint: Checkpoint, directory: Path) -> str:
+    """SHA-256 of all that a checkpoint is: side files, and every byte of its weight files.
+
+    Not the fingerprint of a manifest, which takes a sample: weights that differ in one row are other weights to a cache
+    of replies. The bytes are read a second time when they are loaded, from the page cache where there is room.
+    """
+
+    def hashed(shard: str) -> str:
+        with (directory / shard).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    shards = checkpoint.model_files.shards
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        weights = dict(zip(shards, pool.map(hashed, shards), strict=True))
+    found = {"weights": weights, "fingerprint": fingerprint(checkpoint, Sample(checkpoint)).as_dict()}
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
