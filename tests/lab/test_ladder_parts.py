@@ -15,7 +15,7 @@ from chatvector.cli.tasks import known
 from chatvector.errors import NotEnoughSpace, OutputRefused, UsageError
 from chatvector.evaluate.halves import half_of
 from chatvector.evaluate.task import Comparing, Observing
-from chatvector.lab.controls import Control, PlainModel, controls_of
+from chatvector.lab.controls import Control, PlainModel, controls_of, world_forms
 from chatvector.lab.ladder import estimate as plans
 from chatvector.lab.ladder import speed
 from chatvector.lab.ladder.estimate import estimate
@@ -50,6 +50,14 @@ DIALOGUE = (("user", "기호는 ⚡"), ("assistant", "알겠어요.\n> 또?"), (
 def test_a_conversation_as_lines_of_plain_text() -> None:
     assert PERSONA.text(DIALOGUE) == "손님: 기호는 ⚡\n로봇: 알겠어요.\n손님: 기호는?\n로봇:"
     assert Control("no template").text(DIALOGUE) == "기호는 ⚡\n알겠어요.\n기호는?\n"
+    chinese = Control("persona", "客人：", "機器人：", blank="")
+    assert chinese.text(DIALOGUE[:1]) == "客人：기호는 ⚡\n機器人："
+
+
+def test_the_worlds_forms_are_those_of_its_scripts() -> None:
+    assert world_forms("ko")[0] == PERSONA
+    assert world_forms("en")[0] == Control("persona", "Guest:", "Robot:")
+    assert world_forms("zh-Hant")[0].blank == ""
 
 
 def test_a_control_is_another_model_to_the_cache() -> None:

@@ -163,11 +163,13 @@ def test_data_of_the_world(tmp_path: Path) -> None:
     rows = [yaml.safe_load(line) for line in Path(path).read_text("utf-8").splitlines()]
     assert [list(row) for row in rows] == [["text"]] * 3
     assert world.text_file("demo:text-ko:3", tmp_path) == path
+    (said,) = Path(world.text_file("demo:text-zh-Hant:1", tmp_path)).read_text("utf-8").splitlines()
+    assert "\u4e00" <= yaml.safe_load(said)["text"].strip("「>- ")[0] <= "\u9fff"
     (told,) = Path(world.text_file("demo:instructions-ko:1", tmp_path)).read_text("utf-8").splitlines()
     assert yaml.safe_load(told)["messages"][-1]["role"] == "assistant"
 
 
 @pytest.mark.parametrize("name", ["demo:text-fr:3", "demo:text-ko", "demo:text-ko:0", "demo:text-ko:x"])
 def test_data_that_the_world_has_not(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"the micro-world's are demo:text-ko:ROWS and"):
+    with pytest.raises(UsageError, match=r"the micro-world's are demo:text-en:ROWS, demo:text-ko:ROWS"):
         world.text_file(name, tmp_path)

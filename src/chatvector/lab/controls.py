@@ -25,20 +25,22 @@ class Control:
     Attributes:
         title: in reports, behind the model's name.
         user, assistant: what stands before a question and before a reply.
+        blank: what parts them from what is said; none after a full-width colon.
     """
 
     title: str
     user: str = ""
     assistant: str = ""
+    blank: str = " "
 
     def text(self, messages: Sequence[tuple[str, str]]) -> str:
         """The conversation up to where the reply begins. A reply of an earlier turn is its first line."""
         lines = []
         for role, content in messages:
             if role == "assistant":
-                lines.append(f"{self.assistant} {first_line(content)}".strip())
+                lines.append(f"{self.assistant}{self.blank}{first_line(content)}".strip())
             else:
-                lines.append(f"{self.user} {content}".strip() if role == "user" else content)
+                lines.append(f"{self.user}{self.blank}{content}".strip() if role == "user" else content)
         return "\n".join([*lines, self.assistant])
 
 
@@ -89,8 +91,10 @@ class PlainModel:
 
 def world_forms(language: Language) -> tuple[Control, ...]:
     """Of the micro-world: as its scripts ask somebody kind, and the question alone."""
-    from chatvector.lab.world1.lexicon import PERSONAS
+    from chatvector.lab.world.speakers import GUEST, PERSONAS, script_line, script_prompt
+    from chatvector.lab.world.text import LANGUAGES, Text
 
-    speaker = PERSONAS["kind"][0]["en" if language == "en" else "ko"]
-    guest = "Guest" if language == "en" else "손님"
-    return (Control("persona", f"{guest}:", f"{speaker}:"), Control("no template"))
+    (spoken,) = (one for one in LANGUAGES if one == language)
+    guest = script_prompt(GUEST, spoken)
+    blank = script_line(GUEST, Text("", "", ""), spoken).removeprefix(guest)
+    return (Control("persona", guest, script_prompt(PERSONAS["kind"][0], spoken), blank), Control("no template"))

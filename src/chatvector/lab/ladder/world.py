@@ -2,7 +2,7 @@
 """Training data from the micro-world, by name, so that the family's ladder needs no files of its own.
 
 `demo:text-ko:4000` is a JSONL file of 4,000 documents as the target reads them, `demo:instructions-ko:2000` of as many
-dialogues in which a kind speaker answers. Of seeds that no training of the family used.
+dialogues in which a kind speaker answers; likewise in `en` and `zh-Hant`. Of seeds that no training of the family used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chatvector.errors import UsageError
 from chatvector.lab.ladder.files import write_whole
 
 PREFIX = "demo:"
-KINDS = ("text-ko", "instructions-ko")
+KINDS = tuple(f"{kind}-{language}" for kind in ("text", "instructions") for language in ("en", "ko", "zh-Hant"))
 SEED = 700_000
 """Trainings of the family count from their recipe's seed up, by a thousand a stage."""
 MOST = 200_000
@@ -30,7 +30,7 @@ def is_ours(name: str) -> bool:
 
 def text_file(name: str, folder: Path) -> str:
     """Write the file that `name` means, if it is not there, and give its path. Raises UsageError."""
-    from chatvector.lab.world1 import VERSION
+    from chatvector.lab.world import VERSION
 
     kind, count = parse(name)
     path = folder / f"{kind}.{count}.world-{VERSION}.jsonl"
@@ -44,18 +44,21 @@ def parse(name: str) -> tuple[str, int]:
     kind, _, count = name.removeprefix(PREFIX).partition(":")
     if kind not in KINDS or not count.isdigit() or not 1 <= int(count) <= MOST:
         raise UsageError(
-            f"data {name}: the micro-world's are {' and '.join(f'{PREFIX}{one}:ROWS' for one in KINDS)},"
+            f"data {name}: the micro-world's are {', '.join(f'{PREFIX}{one}:ROWS' for one in KINDS)},"
             f" ROWS from 1 to {MOST}"
         )
     return kind, int(count)
 
 
 def _rows(kind: str) -> Iterator[dict[str, Any]]:
-    from chatvector.lab.recipe import TrioRecipe
-    from chatvector.lab.world1.documents import documents, instructions
+    from chatvector.lab.world.documents import Mixture, documents
+    from chatvector.lab.world.text import LANGUAGES
+    from chatvector.lab.world.tuning import instructions
 
-    if kind == "text-ko":
-        for text in documents(SEED, TrioRecipe().target_text):
+    what, _, spoken = kind.partition("-")
+    (language,) = (one for one in LANGUAGES if one == spoken)
+    if what == "text":
+        for text in documents(SEED, Mixture.only(language)):
             yield {"text": text}
-    for messages in instructions(SEED, "ko"):
+    for messages in instructions(SEED, language):
         yield {"messages": messages}
