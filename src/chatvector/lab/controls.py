@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from chatvector.evaluate.run import Job
 from chatvector.evaluate.scorers.short_replies import first_line
@@ -92,9 +92,10 @@ class PlainModel:
 def world_forms(language: Language) -> tuple[Control, ...]:
     """Of the micro-world: as its scripts ask somebody kind, and the question alone."""
     from chatvector.lab.world.speakers import GUEST, PERSONAS, script_line, script_prompt
-    from chatvector.lab.world.text import LANGUAGES, Text
+    from chatvector.lab.world.text import Language as WorldLanguage
+    from chatvector.lab.world.text import Text
 
-    (spoken,) = (one for one in LANGUAGES if one == language)
+    spoken = cast(WorldLanguage, language)
     guest = script_prompt(GUEST, spoken)
     blank = script_line(GUEST, Text("", "", ""), spoken).removeprefix(guest)
     return (Control("persona", guest, script_prompt(PERSONAS["kind"][0], spoken), blank), Control("no template"))

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from chatvector.errors import UsageError
 from chatvector.lab.ladder.files import write_whole
@@ -52,11 +52,11 @@ def parse(name: str) -> tuple[str, int]:
 
 def _rows(kind: str) -> Iterator[dict[str, Any]]:
     from chatvector.lab.world.documents import Mixture, documents
-    from chatvector.lab.world.text import LANGUAGES
+    from chatvector.lab.world.text import Language
     from chatvector.lab.world.tuning import instructions
 
     what, _, spoken = kind.partition("-")
-    (language,) = (one for one in LANGUAGES if one == spoken)
+    language = cast(Language, spoken)
     if what == "text":
         for text in documents(SEED, Mixture.only(language)):
             yield {"text": text}
