@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import apply, kernel, live, memory, start, stream, verify_full
+from benchmarks import apply, kernel, live, memory, start, stream, talk, verify_full
 from benchmarks.measure import PROJECT
 
 BENCHMARKS = {
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "stream": stream,
     "memory": memory,
     "live": live,
+    "talk": talk,
 }
 
 
