@@ -150,7 +150,7 @@ def test_a_missing_agreement_is_asked_for_until_it_is_there(output: Path) -> Non
 def test_a_directory_that_a_parents_configuration_names_is_told(output: Path) -> None:
     assert not any("names a directory" in line for line in prepare_publication(output, NAME).warnings)
     path = output / "config.json"
-    for place, told in (("/home/someone/ko-7b", True), ("org/ko-7b", False)):
+    for place, told in (("/models/ko-7b", True), ("org/ko-7b", False)):
         path.write_text(json.dumps({**json.loads(path.read_text()), "_name_or_path": place}))
         files = json.loads((output / "chat_vector.json").read_text())["files"]
         rewrite(output, files={**files, "config.json": {"bytes": path.stat().st_size}})
