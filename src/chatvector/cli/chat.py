@@ -4,21 +4,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from chatvector.cli import asking, options
 from chatvector.cli.console import Console
 from chatvector.cli.examples import examples
-
-if TYPE_CHECKING:
-    from chatvector.recipe import Recipe
-    from chatvector.runtime.session import Speaker
 
 EPILOG = examples(
     "chatvector chat demo:chat",
@@ -90,6 +84,7 @@ def chat(
     """
     from chatvector.cli.chat_screen import Pipe, Screen, line_editing
     from chatvector.cli.eval import template_arguments
+    from chatvector.cli.talking import Loading, loaded, merged
     from chatvector.errors import UsageError
     from chatvector.runtime.backend import Sampling
     from chatvector.runtime.loading import require_extra
@@ -119,9 +114,9 @@ def chat(
             from chatvector.lab.demo import one_thread
 
             stack.enter_context(one_thread())
-        loading = _Loading(console.say, dtype, device, remote_code, chat_format_from)
-        speakers = [] if recipe is None else [stack.enter_context(_merged(recipe, loading))]
-        speakers += [_loaded(name, loading, models) for name in models[len(speakers) :]]
+        loading = Loading(console.say, dtype, device, remote_code, chat_format_from)
+        speakers = [] if recipe is None else [stack.enter_context(merged(recipe, loading))]
+        speakers += [loaded(name, loading, models) for name in models[len(speakers) :]]
         session = Session(speakers, sampling, system)
         if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
             code = Pipe(session, console).run()
@@ -131,63 +126,3 @@ def chat(
             code = Screen(session, folded=thinking is Thinking.folded).run()
     if code:
         raise typer.Exit(code)
-
-
-@dataclass(frozen=True)
-class _Loading:
-    """How models are loaded."""
-
-    say: Callable[[str], None]
-    dtype: str | None
-    device: str | None
-    remote_code: bool
-    template: str | None
-
-
-@contextmanager
-def _merged(recipe: Recipe, loading: _Loading) -> Iterator[Speaker]:
-    """The live merge of a recipe. Raises UsageError for a flag that is not for it, MissingInput where neither target
-    nor vector has a template."""
-    from chatvector.errors import MissingInput, UsageError
-    from chatvector.live_merge import open_live
-    from chatvector.runtime.session import Speaker
-
-    if loading.template is not None:
-        raise UsageError("--chat-format-from is for models without a template; a merge takes --chat-format FILE")
-    with open_live(
-        recipe, dtype=loading.dtype, device=loading.device, remote_code=loading.remote_code, batch=1, say=loading.say
-    ) as live:
-        if live.form.template is None:
-            raise MissingInput(
-                f"{recipe.target}: neither it nor the vector has a chat template; give --chat-format FILE"
-            )
-        yield Speaker(live.name, live)
-
-
-def _loaded(name: str, loading: _Loading, named: Sequence[str]) -> Speaker:
-    """A model as it is. Raises MissingInput where it has no chat template, and what loading raises."""
-    from chatvector.evaluate.opening import has_template, template_from
-    from chatvector.runtime.loading import parameter_bytes
-    from chatvector.runtime.memory import require_memory, size_text
-    from chatvector.runtime.prompt_form import no_template
-    from chatvector.runtime.session import Speaker
-    from chatvector.runtime.transformers_backend import TransformersBackend
-
-    own = has_template(name, loading.say)
-    if not own and loading.template is None:
-        offers = [other for other in named if other != name and has_template(other, loading.say)]
-        raise no_template(name, offers)
-    template = None if own or loading.template is None else template_from(loading.template, loading.say)
-    need = parameter_bytes(name, dtype=loading.dtype, device=loading.device, progress=loading.say)
-    on_card = loading.device is not None and not loading.device.startswith("cpu")
-    loading.say(f"{name} takes {size_text(need)}" if on_card else require_memory(need, name))
-    backend = TransformersBackend.load(
-        name,
-        dtype=loading.dtype,
-        device=loading.device,
-        remote_code=loading.remote_code,
-        progress=loading.say,
-        template=template,
-        batch=1,
-    )
-    return Speaker(name, backend)

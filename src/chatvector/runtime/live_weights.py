@@ -65,6 +65,10 @@ class LiveWeights:
                 " set the scale again"
             )
 
+    def at(self, rules: Sequence[ScaleRules]) -> bool:
+        """Whether the weights are those of these scales, as set last."""
+        return self._now is not None and self._rules == tuple(rules)
+
     @property
     def rules(self) -> tuple[ScaleRules, ...]:
         """The scales of every vector, as set last; raises as `require_whole`."""

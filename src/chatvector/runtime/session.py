@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from chatvector.errors import InputError, OutputRefused, UsageError
 from chatvector.runtime.backend import Prompt, Reply, Role, Sampling
@@ -63,7 +63,10 @@ class Answer:
 
     Attributes:
         problem: why there is no answer, once the pieces have ended; the conversation is then as it was before.
+        failure: of the reply, where there is no answer: `context` or `template`.
         note: what is to be said about an answer that is there: that it was cut, and by what.
+        cut: the same as a word: `stopped` (by `stop`), `context` (full), `limit` (of tokens, see `limit`).
+        limit: tokens that the reply may have.
         turn: what was added to the conversation.
         thinking: what was thought before it, without marks; None if it holds no thought.
     """
@@ -71,15 +74,17 @@ class Answer:
     def __init__(self, speaker: Speaker, prompt: Messages, sampling: Sampling) -> None:
         self.speaker = speaker
         self.problem: InputError | None = None
+        self.failure: str | None = None
         self.note: str | None = None
+        self.cut: Literal["stopped", "context", "limit"] | None = None
         self.turn: Turn | None = None
         self.thinking: str | None = None
         self._prompt, self._scale = prompt, speaker.scale
         self._thoughts = Thoughts()
         room = speaker.backend.room(prompt, **dict(sampling.template_arguments))
         self._room = room is not None and room < sampling.max_new_tokens
-        self._limit = sampling.max_new_tokens if room is None else max(1, min(room, sampling.max_new_tokens))
-        self._stream = speaker.backend.stream(Prompt(messages=prompt), replace(sampling, max_new_tokens=self._limit))
+        self.limit = sampling.max_new_tokens if room is None else max(1, min(room, sampling.max_new_tokens))
+        self._stream = speaker.backend.stream(Prompt(messages=prompt), replace(sampling, max_new_tokens=self.limit))
 
     def stop(self) -> None:
         """End it after the token that is being computed. From any thread or signal handler."""
@@ -93,6 +98,7 @@ class Answer:
 
     def _end(self, reply: Reply) -> None:
         name = self.speaker.name
+        self.failure = reply.failure
         if reply.failure == "context":
             self.problem = InputError(
                 f"{name}: the context of {self.speaker.backend.context} tokens is full (prompt: {reply.prompt_tokens});"
@@ -101,10 +107,11 @@ class Answer:
         elif reply.failure is not None:
             self.problem = InputError(f"{name}: {_refused(self._prompt)}")
         elif self._stream.interrupted and not reply.stopped:
-            self.note = "stopped"
+            self.cut, self.note = "stopped", "stopped"
+        elif not reply.stopped and self._room:
+            self.cut, self.note = "context", "the context is full, /reset forgets the conversation"
         elif not reply.stopped:
-            full = "the context is full, /reset forgets the conversation"
-            self.note = full if self._room else f"cut at {self._limit} tokens, --max-new-tokens allows more"
+            self.cut, self.note = "limit", f"cut at {self.limit} tokens, --max-new-tokens allows more"
         if self.problem is None and (reply.text or self.note != "stopped"):
             # The pieces may differ where a decoder changed its mind; what counts is the reply.
             whole = Thoughts()

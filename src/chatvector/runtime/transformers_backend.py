@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -37,7 +38,10 @@ SAMPLED_ELEMENTS = 4096
 
 
 class TransformersBackend:
-    """A causal language model with its tokenizer. Satisfies `LikelihoodBackend`."""
+    """A causal language model with its tokenizer. Satisfies `LikelihoodBackend`.
+
+    Threads take turns: one call writes its replies, or reads likelihoods, at a time.
+    """
 
     def __init__(
         self,
@@ -85,6 +89,7 @@ class TransformersBackend:
         self.context: int | None = getattr(text_config, "max_position_embeddings", None)
         cost = RowCost.of(text_config, model.dtype.itemsize)
         self._cost, self._batches = cost, Batches(model.device, batch)
+        self._turn = threading.Lock()
         self._reader = Reader(model, tokenizer, name, window or self.context, cost, batch)
 
     @classmethod
@@ -212,11 +217,12 @@ class TransformersBackend:
                 [(texts[i][1], texts[i][2], prompts[texts[i][0]].sample) for i in batch], sampling, watch
             )
 
-        found = self._batches.run(
-            [len(ids) for _, _, ids in texts],
-            lambda length: self._cost.generating(length, sampling.max_new_tokens),
-            work,
-        )
+        with self._turn:
+            found = self._batches.run(
+                [len(ids) for _, _, ids in texts],
+                lambda length: self._cost.generating(length, sampling.max_new_tokens),
+                work,
+            )
         for (row, text, _), reply in zip(texts, found, strict=True):
             replies[row] = reply if prompts[row].text is not None else _with_opening(reply, opened_by(text))
         return [reply for reply in replies if reply is not None]
@@ -224,7 +230,8 @@ class TransformersBackend:
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
         """See `LikelihoodBackend.loglikelihood`; the rules are those of `runtime.likelihood`. Raises ValueError for an
         empty continuation."""
-        return self._reader.likelihoods(pairs)
+        with self._turn:
+            return self._reader.likelihoods(pairs)
 
     def log_probabilities(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Token ids (T) of a text and natural log-probabilities (T, V) of the whole vocabulary at each.
@@ -235,7 +242,8 @@ class TransformersBackend:
         import numpy as np
         import torch
 
-        ids, parts = self._reader.distributions(text)
+        with self._turn:
+            ids, parts = self._reader.distributions(text)
         return np.array(ids, np.int64), torch.cat(parts).numpy()
 
     def vocabulary(self) -> dict[str, int]:
