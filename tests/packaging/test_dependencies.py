@@ -20,6 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 # Imported, and brought by a declared package that cannot do without it.
 COME_ALONG = {"tqdm": "huggingface-hub", "packaging": "pytest", "datasets": "lm-eval"}
+COME_ALONG |= dict.fromkeys(("fastapi", "starlette", "uvicorn"), "gradio")
 OWN = {"chatvector", "benchmarks", "docs", "experiments"}
 
 

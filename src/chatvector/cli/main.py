@@ -32,6 +32,7 @@ from chatvector.cli import (
     serve,
     sweep,
     train,
+    ui,
     verify,
 )
 from chatvector.errors import ChatVectorError
@@ -84,6 +85,7 @@ chat.register(app)
 serve.register(app)
 train.register(app)
 ladder.register(app)
+ui.register(app)
 
 
 class Interrupted(BaseException):

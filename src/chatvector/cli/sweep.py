@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +17,6 @@ from chatvector.cli.examples import examples
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chatvector.recipe import Recipe
 
 EPILOG = examples(
     "chatvector sweep demo:target --base demo:base --chat demo:chat",
@@ -103,6 +101,7 @@ def sweep(
     from chatvector.evaluate.sweep_report import document
     from chatvector.evaluate.sweep_saving import refuse_unwritable_sweep, save_sweep
     from chatvector.live_merge import open_live
+    from chatvector.web.recipes import parents_and_rest
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
     recipe = options.recipe_from_flags(
@@ -141,7 +140,7 @@ def sweep(
 
             stack.enter_context(one_thread())
         found = run(live, wanted, cache=kept, meters=lambda what: console.progress(what, "replies"), say=console.say)
-    told = document(found, _command(recipe))
+    told = document(found, parents_and_rest(recipe))
     if out is not None:
         save_sweep(found, told, out, overwrite=overwrite, say=console.say)
     console.result(told, _text(told, out))
@@ -164,21 +163,6 @@ def _weights(texts: list[str]) -> dict[str, float]:
             raise UsageError(f"--weight {text}: write PART=W, such as safety=2, W 0 or more")
         found[part] = value
     return found
-
-
-def _command(recipe: Recipe) -> tuple[str, str]:
-    """What stands before and behind the scale in the command that applies it."""
-    (spec,) = recipe.vectors
-    parents = ["--vector", spec.vector] if spec.vector else ["--base", spec.base or "", "--chat", spec.chat or ""]
-    rest = []
-    for flag, value, usual in (
-        ("--vocabulary", recipe.vocabulary, "shared"),
-        ("--chat-format", recipe.chat_format, "auto"),
-        ("--system-prompt", recipe.system_prompt, "keep"),
-    ):
-        rest += [flag, value] if value != usual else []
-    rest += ["--force-lineage"] if recipe.force_lineage else []
-    return shlex.join([recipe.target, *parents]), shlex.join([*rest, "-o", "OUT"])
 
 
 def _text(told: Mapping[str, Any], out: Path | None) -> str:

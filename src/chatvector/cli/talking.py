@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Loading:
-    """How models are loaded."""
+    """How models are loaded. `batch`: most prompts that are asked at once."""
 
     say: Callable[[str], None]
     dtype: str | None
     device: str | None
     remote_code: bool
     template: str | None
+    batch: int = 1
 
 
 @contextmanager
@@ -36,7 +37,12 @@ def merged(recipe: Recipe, loading: Loading) -> Iterator[Speaker]:
     if loading.template is not None:
         raise UsageError("--chat-format-from is for models without a template; a merge takes --chat-format FILE")
     with open_live(
-        recipe, dtype=loading.dtype, device=loading.device, remote_code=loading.remote_code, batch=1, say=loading.say
+        recipe,
+        dtype=loading.dtype,
+        device=loading.device,
+        remote_code=loading.remote_code,
+        batch=loading.batch,
+        say=loading.say,
     ) as live:
         if live.form.template is None:
             raise MissingInput(
@@ -73,7 +79,7 @@ def loaded(name: str, loading: Loading, named: Sequence[str], given: GivenTempla
         remote_code=loading.remote_code,
         progress=loading.say,
         template=None if own else given,
-        batch=1,
+        batch=loading.batch,
     )
     return Speaker(name, backend)
 

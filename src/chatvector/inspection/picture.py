@@ -7,7 +7,7 @@ Drawn from the document of `Survey.as_dict`, so that a stored `--json` can be dr
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,9 @@ STYLE: dict[Any, Any] = {
 }
 
 
+Panel = Callable[["Axes", Mapping[str, Any], "Figure"], None]
+
+
 def draw(document: Mapping[str, Any], path: Path) -> None:
     """Draw a survey and write it to `path`.
 
@@ -76,22 +79,35 @@ def require_format(path: Path) -> None:
 
 def render(document: Mapping[str, Any], kind: str) -> bytes:
     """The figure as the bytes of a file: `kind` is png, svg or pdf. The same document gives the same bytes."""
+    panels: list[Panel] = [_sizes]
+    if document["layer_cosines"]["all"] is not None:
+        panels.append(_cosines)
+    if any(layer["energy"] is not None for layer in document["layers"].values()):
+        panels.append(_energies)
+    if len(panels) == 1:
+        panels.append(_bytes)
+    return _figure(document, panels, kind, _title(document))
+
+
+def render_panels(document: Mapping[str, Any]) -> dict[str, bytes]:
+    """The panels that a survey has of `sizes` and `cosines`, each an SVG of its own, without a title above."""
+    panels: dict[str, Panel] = {"sizes": _sizes}
+    if document["layer_cosines"]["all"] is not None:
+        panels["cosines"] = _cosines
+    return {name: _figure(document, [panel], "svg", None) for name, panel in panels.items()}
+
+
+def _figure(document: Mapping[str, Any], panels: Sequence[Panel], kind: str, title: str | None) -> bytes:
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
-        panels: list[Callable[[Axes, Mapping[str, Any], Figure], None]] = [_sizes]
-        if document["layer_cosines"]["all"] is not None:
-            panels.append(_cosines)
-        if any(layer["energy"] is not None for layer in document["layers"].values()):
-            panels.append(_energies)
-        if len(panels) == 1:
-            panels.append(_bytes)
         figure = Figure(figsize=(3.9 * len(panels), 3.4), layout="constrained")
         grid = figure.subplots(1, len(panels), squeeze=False, gridspec_kw={"wspace": 0.08})
         for axes, panel in zip(grid[0], panels, strict=True):
             panel(axes, document, figure)
-        figure.suptitle(_title(document), fontsize=10, x=0.01, ha="left", color="#444444")
+        if title is not None:
+            figure.suptitle(title, fontsize=10, x=0.01, ha="left", color="#444444")
         buffer = io.BytesIO()
         # No date and no version: the same figures make the same file.
         metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]

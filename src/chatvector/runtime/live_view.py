@@ -30,11 +30,12 @@ class LiveView(LiveBackend):
     _own: tuple[ScaleRules, ...]
 
     @classmethod
-    def of(cls, live: LiveBackend) -> Self:
-        """A view that begins at the present scales of `live`, which may be a view itself."""
+    def of(cls, live: LiveBackend, scales: Sequence[ScaleRules] | None = None) -> Self:
+        """A view that begins at `scales`, one set of rules a vector, or at the present ones of `live`, which may be a
+        view itself."""
         view = cls.__new__(cls)
         view.__dict__.update(live.__dict__)
-        view._own = live.scales
+        view._own = live.scales if scales is None else tuple(scales)
         return view
 
     @property

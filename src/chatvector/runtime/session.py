@@ -140,7 +140,7 @@ class Session:
         for speaker in self.speakers:
             speaker.backend.render((("user", "?"),), **self._variables)
         if system:
-            self._set_system(system)
+            self.set_system(system)
 
     def ask(self, speaker: Speaker, message: str) -> Answer:
         """Begin to answer a message."""
@@ -163,7 +163,7 @@ class Session:
             case System(None):
                 return f"system prompt: {self.system}" if self.system else "no system prompt of yours"
             case System(text):
-                self._set_system(text or None)
+                self.set_system(text or None)
                 return "system prompt set" if text else "no system prompt of yours"
             case Save(file):
                 return self._save(Path(file).expanduser())
@@ -178,7 +178,8 @@ class Session:
         said = [pair for turn in speaker.turns for pair in (("user", turn.message), ("assistant", turn.answer))]
         return (*((("system", self.system),) if self.system else ()), *said)
 
-    def _set_system(self, text: str | None) -> None:
+    def set_system(self, text: str | None) -> None:
+        """Set the system prompt, or take it away (None). Raises UsageError where a template takes none."""
         for speaker in self.speakers:
             if text and speaker.backend.render((("system", text), ("user", "?")), **self._variables) is None:
                 raise UsageError(f"{speaker.name}: {_refused((('system', text),))}")

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scale as the page shows it: a slider for everything, one for every role, and a line of text that says it all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chatvector.arithmetic.roles import Role
+from chatvector.arithmetic.scales import ScaleRules
+from chatvector.errors import UsageError, brief
+from chatvector.runtime.commands import describe, move
+
+LOWEST, HIGHEST, STEP = -0.5, 2.0, 0.05
+"""What sliders span; the line of text takes any finite number."""
+
+
+@dataclass(frozen=True)
+class Knob:
+    """Where sliders and text stand.
+
+    Attributes:
+        scale: of the slider for everything.
+        roles: of each role's slider, in the order of the roles that were asked for.
+        text: what `/scale` of `chatvector chat` takes.
+    """
+
+    scale: float
+    roles: tuple[float, ...]
+    text: str
+
+
+def shown(rules: ScaleRules, roles: Sequence[Role]) -> Knob:
+    """Rules on sliders and as text. A role without a rule of its own stands where everything does."""
+    return Knob(rules.scale, tuple(rules.roles.get(role, rules.scale) for role in roles), describe(rules))
+
+
+def turned(scale: object) -> ScaleRules:
+    """The slider for everything was let go: exceptions are dropped. Raises UsageError for what is no finite number."""
+    return ScaleRules(_number(scale))
+
+
+def turned_role(rules: ScaleRules, role: Role, scale: object) -> ScaleRules:
+    """A role's slider was let go: an exception for it, or none where it stands where everything does. Raises UsageError
+    for what is no finite number, and for an unknown role."""
+    value = _number(scale)
+    roles = {other: factor for other, factor in rules.roles.items() if other != role}
+    if value != rules.scale:
+        roles[role] = value
+    return ScaleRules(rules.scale, roles=roles, layers=rules.layers, tensors=rules.tensors)
+
+
+def typed(text: str, rules: ScaleRules) -> ScaleRules:
+    """A line such as `0.7, attention=0.5 0-3=1`; one that begins with an exception keeps the general scale of `rules`
+    and drops its exceptions. Raises UsageError for an empty line, a scale that is no number, an unknown role."""
+    parts = text.replace(",", " ").split()
+    if not parts:
+        raise UsageError("no scale: write a number, such as 0.7, or exceptions, such as 0.7 attention=0.5 0-3=1")
+    return move(ScaleRules(rules.scale), parts)
+
+
+def _number(value: object) -> float:
+    """Sliders give numbers; whoever calls the server without the page gives anything."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{brief(value)!r} is no scale; a scale is any finite number, such as 0.8")
+    return float(value)

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sliders that are moved by the keyboard are let go when the key is: Gradio tells its server of pointers only.
+document.addEventListener("keyup", (event) => {
+  const moves = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"];
+  if (event.target.matches?.("input[type=range]") && moves.includes(event.key)) {
+    event.target.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
+  }
+});
