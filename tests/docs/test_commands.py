@@ -25,7 +25,7 @@ HUB_NAME = re.compile(r"(?P<owner>[\w-]+)/[\w.-]+(@\S+)?")
 # First parts of the paths that the pages use, which no hub name begins with.
 FOLDERS = {"out", "examples", "OUT", "ko-chat"}
 # Their own tests run these.
-NEED_TORCH = {"demo", "chat", "serve", "eval", "compare", "report", "sweep", "train", "ladder", "--probe"}
+NEED_TORCH = {"demo", "chat", "ui", "serve", "eval", "compare", "report", "sweep", "train", "ladder", "--probe"}
 
 SHELL = [block for path in PAGES for block in blocks(name_of(path), "sh")]
 

@@ -24,7 +24,8 @@ def test_it_is_watched_to_its_result() -> None:
         return "made"
 
     states = []
-    for errand in Errand(work).watch():
+    errand = Errand(work)
+    for _ in errand.watch():
         assert seen_half.wait(60)
         states.append((errand.done, errand.total, errand.line))
         go_on.set()

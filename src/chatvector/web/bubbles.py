@@ -35,8 +35,7 @@ def _answer(said: Said, context: int | None, words: Words) -> list[Message]:
         title = words.thought.format(count=len(said.thinking)) if over else words.thinking
         status = "done" if over else "pending"
         found.append({"role": "assistant", "content": said.thinking, "metadata": {"title": title, "status": status}})
-    notes = [words.at_scale.format(scale=said.scale)] if said.scale is not None and said.done else []
-    notes += _notes(said, context, words)
+    notes = _notes(said, context, words)
     if said.answer or said.done or not said.thinking:
         text = said.answer if said.answer or said.done else "…"
         small = f"<small>{' · '.join(notes)}</small>" if notes else ""
@@ -45,18 +44,23 @@ def _answer(said: Said, context: int | None, words: Words) -> list[Message]:
 
 
 def _notes(said: Said, context: int | None, words: Words) -> list[str]:
+    """What stands below a reply that is complete."""
     if said.problem == "context":
         return [words.context_full.format(context=context)]
     if said.problem == "template":
         return [words.template_refuses]
     if said.problem is not None:
         return [html.escape(said.problem)]
-    if said.cut is None:
+    if not said.done:
         return []
-    return [
-        {
-            "stopped": words.was_stopped,
-            "context": words.was_filled,
-            "limit": words.was_cut.format(limit=said.limit),
-        }[said.cut]
-    ]
+    found = [] if said.scale is None else [words.at_scale.format(scale=said.scale)]
+    found += [] if said.tokens is None else [words.tokens.format(count=said.tokens)]
+    if said.cut is not None:
+        found.append(
+            {
+                "stopped": words.was_stopped,
+                "context": words.was_filled,
+                "limit": words.was_cut.format(limit=said.limit),
+            }[said.cut]
+        )
+    return found

@@ -8,6 +8,7 @@ name here.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 from collections.abc import Callable, Sequence
@@ -96,22 +97,27 @@ def application(visitors: Visitors, registry: Registry, prompts: Callable[[str],
         input_placeholder_color="*neutral_500",
         input_placeholder_color_dark="*neutral_400",
     )
-    for words in ALL:
-        gr.mount_gradio_app(
-            app,
-            build(visitors, registry, look, words, prompts(words.tag)),
-            f"/{words.tag}",
-            server_name=HOST,
-            footer_links=[],
-            run_history=False,
-            ssr_mode=False,
-            mcp_server=False,
-            pwa=False,
-            show_error=False,
-            theme=theme,
-            css_paths=here / "page.css",
-            js=(here / "page.js").read_text("utf-8"),
-        )
+
+    async def mount() -> None:
+        for words in ALL:
+            gr.mount_gradio_app(
+                app,
+                build(visitors, registry, look, words, prompts(words.tag)),
+                f"/{words.tag}",
+                server_name=HOST,
+                footer_links=[],
+                run_history=False,
+                ssr_mode=False,
+                mcp_server=False,
+                pwa=False,
+                show_error=False,
+                theme=theme,
+                css_paths=here / "page.css",
+                js=(here / "page.js").read_text("utf-8"),
+            )
+
+    # Gradio makes an event loop for every lock where none runs, and closes none of them.
+    asyncio.run(mount())
     return app
 
 

@@ -17,6 +17,7 @@ from typing import Literal
 
 from chatvector.arithmetic.scales import ScaleRules
 from chatvector.errors import ChatVectorError, UsageError
+from chatvector.preparation import scale_rules
 from chatvector.recipe import Recipe
 from chatvector.runtime.backend import Sampling
 from chatvector.runtime.live import LiveBackend
@@ -73,6 +74,7 @@ class Said:
     Attributes:
         thinking: None where nothing was thought.
         cut: what ended it before its end: see `Answer`.
+        tokens: of the reply, its stop token included; None where there is none.
         problem: why there is no answer: `context`, `template`, or the sentence of another error.
     """
 
@@ -82,6 +84,7 @@ class Said:
     scale: str | None = None
     cut: Literal["stopped", "context", "limit"] | None = None
     limit: int = 0
+    tokens: int | None = None
     problem: str | None = None
 
 
@@ -185,11 +188,15 @@ class Visitor:
         finally:
             self._busy.release()
 
-    def settle(self, *, system: str, temperature: float, top_p: float, seed: int, limit: int) -> None:
-        """Take over the settings of the next reply. Raises UsageError for a number out of range and for a system
-        prompt that a template does not take."""
-        if not (temperature >= 0 and 0 < top_p <= 1 and limit >= 1):
-            raise UsageError("temperature is 0 or more, top-p above 0 up to 1, a reply has 1 token or more")
+    def settle(
+        self, *, system: str, temperature: float | None, top_p: float | None, seed: int | None, limit: int | None
+    ) -> None:
+        """Take over the settings of the next reply; None is a field that was left empty. Raises UsageError for such a
+        one, for a number out of range, and for a system prompt that a template does not take."""
+        if temperature is None or top_p is None or seed is None or limit is None:
+            raise UsageError("temperature, top-p, seed and longest reply each need a number")
+        if not (temperature >= 0 and 0 < top_p <= 1 and seed >= 0 and limit >= 1):
+            raise UsageError("temperature and seed are 0 or more, top-p above 0 up to 1, a reply has 1 token or more")
         self.session.set_system(system.strip() or None)
         self.session.sampling = replace(
             self.session.sampling, temperature=temperature, top_p=top_p, seed=seed, max_new_tokens=limit
@@ -212,6 +219,7 @@ def _listen(answer: Answer, column: Said, tell: Callable[[], None]) -> None:
             tell()
         if answer.turn is not None:
             column.thinking, column.answer = answer.thinking, answer.turn.answer
+            column.tokens = answer.turn.reply.tokens
         column.cut, column.limit = answer.cut, answer.limit
         column.problem = answer.failure
     except ChatVectorError as error:
@@ -242,7 +250,7 @@ class Visitors:
         self.sampling, self.system = sampling, system
         self._by_key: dict[str, Visitor] = {}
         self._lock = threading.Lock()
-        self._first = None if models.live is None else models.live.scales
+        self._first = None if models.recipe is None else [scale_rules(spec) for spec in models.recipe.vectors]
         self._begin()
 
     @property

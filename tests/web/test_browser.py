@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page as somebody uses it, in a real browser: talk, turn the knob, look, measure, take the recipe along.
+
+Screenshots go to `$CHATVECTOR_SCREENSHOTS`, or to pytest's temporary folder.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from playwright.sync_api import Browser, Page, expect
+
+from browser import PATIENCE_MS, Watched, chromium, server, watched
+from chatvector.web.words import EN, KO, ZH_HANT, Words
+
+pytestmark = pytest.mark.browser
+QUESTION = "오늘 기분이 어때?"
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[str]:  # noqa: ARG001
+    """The trio's page. After the browser: without one there is nothing to serve for."""
+    with server(tmp_path_factory.mktemp("server"), "--temperature", "0") as (found, _):
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    named = os.environ.get("CHATVECTOR_SCREENSHOTS")
+    place = Path(named) if named else tmp_path_factory.mktemp("screenshots")
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+@pytest.fixture
+def korean(browser: Browser, url: str) -> Iterator[Page]:
+    with watched(browser, url, locale="ko-KR") as page:
+        page.goto(url)
+        expect(box(page)).to_be_visible()
+        yield page
+
+
+def box(page: Page):
+    return page.locator("#message textarea")
+
+
+def replies(page: Page, side: int):
+    return page.locator(f"#side-{side} .bot.message, #side-{side} .message.bot")
+
+
+def ask(page: Page, text: str, turns: int = 1) -> list[str]:
+    """Send a message by the keyboard; what both models said when the merged one has ended."""
+    box(page).fill(text)
+    box(page).press("Enter")
+    for side in (0, 1):
+        expect(replies(page, side)).to_have_count(turns)
+        expect(page.locator(f"#side-{side} small")).to_have_count(turns)  # tokens are named when it is complete
+    return [replies(page, side).last.inner_text() for side in (0, 1)]
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def shoot(page: Page, shots: Path, name: str) -> None:
+    page.screenshot(path=shots / f"{name}.png", full_page=True)
+
+
+def test_talking_and_turning_the_knob(korean: Page, shots: Path) -> None:
+    page = korean
+    assert page.url.endswith("/ko/")
+    grown: set[int] = set()
+    box(page).fill(QUESTION)
+    box(page).press("Enter")
+    for _ in range(10_000):
+        said = replies(page, 0)
+        grown.add(len(said.last.inner_text()) if said.count() else 0)
+        if page.locator("#side-0 small").count() == 1:
+            break
+    expect(page.locator("#side-1 small")).to_have_count(1)
+    assert len(grown) > 2, "the answer is streamed"
+    before = [replies(page, side).last.inner_text() for side in (0, 1)]
+    assert before[0].splitlines()[0] != before[1].splitlines()[0]
+    assert "0.75" in before[1]
+    shoot(page, shots, "chat-ko")
+    slider = page.locator("#scale input[type=range]")
+    slider.focus()
+    slider.press("ArrowLeft")
+    expect(page.locator("#scale-status")).to_contain_text("0.7")
+    slider.press("Home")
+    expect(page.locator("#scale-status")).to_contain_text("-0.5")
+    expect(page.locator("#scale-status")).to_contain_text("ms")
+    page.locator("#again").click()
+    expect(replies(page, 1)).to_have_count(0)
+    after = ask(page, QUESTION)
+    assert "-0.5" in after[1]
+    assert after[1].splitlines()[0] != before[1].splitlines()[0]
+    assert after[0] == before[0], "the target itself is as it was"
+
+
+def test_scales_by_role_and_as_text(korean: Page, shots: Path) -> None:
+    page = korean
+    page.get_by_text(KO.by_role).click()
+    line = page.locator("#rules input, #rules textarea")
+    for text, answer in (
+        ("viel", "is no number"),
+        ("0.5 tail=1", "'tail' is no role"),
+        ("", "no scale: write a number"),
+        ("0.5 nothing.*=1", "matches none of"),
+    ):
+        line.fill(text)
+        line.press("Enter")
+        expect(page.locator("#scale-status .problem")).to_contain_text(answer)
+        expect(line).to_have_value("0.75")
+    line.fill("0.5 attention=0 0-1=1")
+    line.press("Enter")
+    expect(page.locator("#scale-status")).to_contain_text("0.5, attention=0, 0-1=1")
+    expect(page.locator("#scale-attention input[type=number]")).to_have_value("0")
+    expect(page.locator("#scale-mlp input[type=number]")).to_have_value("0.5")
+    shoot(page, shots, "roles-ko")
+    mlp = page.locator("#scale-mlp input[type=range]")
+    mlp.focus()
+    mlp.press("ArrowRight")
+    expect(line).to_have_value("0.5, attention=0, mlp=0.55, 0-1=1")
+
+
+def test_what_is_typed_wrong_is_answered_by_a_sentence(korean: Page) -> None:
+    page = korean
+    box(page).press("Enter")
+    expect(page.locator("#chat-status .problem")).to_contain_text("an empty message")
+    box(page).fill("가나다 " * 3000)
+    box(page).press("Enter")
+    expect(replies(page, 1).last).to_contain_text(KO.context_full.format(context=512))
+    expect(replies(page, 0).last).to_contain_text(KO.context_full.format(context=512))
+
+
+def test_the_vector(korean: Page, shots: Path) -> None:
+    page = korean
+    open_tab(page, KO.vector)
+    expect(page.locator("#vector svg")).to_have_count(3)
+    expect(page.locator("#vector")).to_contain_text(f"{KO.verdict_fine}: ok")
+    shoot(page, shots, "vector-ko")
+
+
+def test_measuring(korean: Page, shots: Path) -> None:
+    page = korean
+    open_tab(page, KO.evaluate)
+    page.locator("#items input").fill("1")
+    page.locator("#items input").press("Tab")
+    page.locator("#run-suite").click()
+    report = page.frame_locator("#report iframe")
+    expect(report.locator("h1")).to_contain_text("demo:target + 0.75·τ")
+    shoot(page, shots, "evaluate-ko")
+    page.locator("#scales input, #scales textarea").fill("0.75")
+    page.locator("#run-sweep").click()
+    expect(report.locator("pre")).to_contain_text("chatvector apply demo:target")
+    shoot(page, shots, "sweep-ko")
+
+
+def test_cancelling(korean: Page) -> None:
+    page = korean
+    open_tab(page, KO.evaluate)
+    page.locator("#run-suite").click()
+    expect(page.locator("#evaluate-status progress")).to_be_visible()
+    page.locator("#cancel").click()
+    expect(page.locator("#evaluate-status")).to_contain_text(KO.cancelled)
+
+
+def test_the_recipe(korean: Page, shots: Path, tmp_path: Path) -> None:
+    page = korean
+    line = page.locator("#rules input, #rules textarea")
+    page.get_by_text(KO.by_role).click()
+    line.fill("0.5 norm=0")
+    line.press("Enter")
+    expect(page.locator("#scale-status")).to_contain_text("0.5, norm=0")
+    open_tab(page, KO.recipe)
+    command = "chatvector apply demo:target --base demo:base --chat demo:chat --scale 0.5 --scale-role norm=0 -o OUT"
+    expect(page.locator("#recipe .command")).to_have_text(command)
+    with page.expect_download() as waiting:
+        page.locator("a[download='recipe.yaml']").click()
+    saved = yaml.safe_load(Path(waiting.value.path()).read_text("utf-8"))
+    pair = {"base": "demo:base", "chat": "demo:chat", "scale": 0.5, "scale_role": {"norm": 0.0}}
+    assert saved == {"target": "demo:target", "vectors": [pair]}
+    place = page.locator("#output input, #output textarea")
+    page.locator("#write").click()
+    expect(page.locator("#recipe-status .problem")).to_contain_text("where to?")
+    out = tmp_path / "merged"
+    place.fill(str(out))
+    page.locator("#write").click()
+    expect(page.locator("#recipe-status")).to_contain_text(KO.written.partition("{output}")[2].partition(":")[0])
+    assert (out / "chat_vector.json").is_file()
+    shoot(page, shots, "recipe-ko")
+    page.locator("#write").click()
+    expect(page.locator("#recipe-status .problem")).to_contain_text("exists already")
+
+
+@pytest.mark.parametrize("words", [EN, ZH_HANT], ids=lambda words: words.tag)
+def test_other_languages_a_phone_and_the_dark(browser: Browser, url: str, shots: Path, words: Words) -> None:
+    dark = words is EN
+    phone = {"width": 390, "height": 844}
+    scheme = "dark" if dark else "light"
+    with watched(browser, url, locale="en-US", viewport=phone, color_scheme=scheme) as page:
+        page.goto(f"{url}{words.tag}/")
+        expect(page.get_by_role("tab", name=words.chat)).to_be_visible()
+        expect(page.locator("#scale")).to_contain_text(words.scale)
+        ask(page, QUESTION)
+        shoot(page, shots, f"phone-chat-{scheme}-{words.tag}")
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= phone["width"], "nothing sticks out to the side"
+        places = [page.locator(f"#side-{side}").bounding_box() for side in (0, 1)]
+        assert places[0] is not None
+        assert places[1] is not None
+        assert places[1]["y"] >= places[0]["y"] + places[0]["height"], "one below the other"
+        page.get_by_role("tab", name=words.vector).click()
+        expect(page.locator("#vector svg")).to_have_count(3)
+        shoot(page, shots, f"phone-vector-{scheme}-{words.tag}")
+
+
+def test_the_dark_on_a_desktop(browser: Browser, url: str, shots: Path) -> None:
+    with watched(browser, url, locale="zh-TW", color_scheme="dark") as page:
+        page.goto(url)
+        expect(page.locator("#scale")).to_contain_text(ZH_HANT.scale)
+        ask(page, QUESTION)
+        shoot(page, shots, "chat-dark-zh-Hant")
+        open_tab(page, ZH_HANT.vector)
+        expect(page.locator("#vector svg")).to_have_count(3)
+        shoot(page, shots, "vector-dark-zh-Hant")
+
+
+def test_two_people_do_not_disturb_each_other(browser: Browser, url: str) -> None:
+    with watched(browser, url, locale="ko-KR") as one, watched(browser, url, locale="ko-KR") as other:
+        for page in (one, other):
+            page.goto(url)
+            expect(box(page)).to_be_visible()
+        line = other.locator("#rules input, #rules textarea")
+        other.get_by_text(KO.by_role).click()
+        line.fill("0")
+        line.press("Enter")
+        expect(other.locator("#scale-status")).to_contain_text("0")
+        mine, theirs = ask(one, QUESTION), ask(other, QUESTION)
+        assert "0.75" in mine[1]
+        assert mine[1] != theirs[1]
+        expect(one.locator("#scale input[type=number]")).to_have_value("0.75")
+        again = ask(one, "하나 더. 이건 좋은 거야, 나쁜 거야? 여행은 신났다.", 2)
+        assert "0.75" in again[1]
+        expect(replies(other, 1)).to_have_count(1)
+
+
+def test_a_page_left_in_mid_reply_and_a_server_started_again(browser: Browser, tmp_path: Path) -> None:
+    """The reply of a page that was closed ends; after a kill, a new server at the same port answers the open page."""
+    with server(tmp_path) as (url, process):
+        port = url.rstrip("/").rpartition(":")[2]
+        with watched(browser, url, locale="ko-KR") as page:
+            page.goto(url)
+            page.get_by_text(KO.settings).click()
+            page.locator("#limit input").fill("450")
+            page.locator("#limit input").press("Tab")
+            box(page).fill(QUESTION)
+            box(page).press("Enter")
+            expect(replies(page, 0)).to_have_count(1)
+        open_page = Watched(browser, url, locale="ko-KR")
+        page = open_page.page
+        page.goto(url)
+        ask(page, QUESTION)
+        assert open_page.complaints == []
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with server(tmp_path, "--port", port) as (again, _):
+            assert again == url
+            box(page).fill(QUESTION)
+            box(page).press("Enter")
+            expect(page.locator("#chat-status")).to_contain_text(KO.restarted)
+            expect(replies(page, 1)).to_have_count(1)
+            open_page.complaints.clear()  # that the server was away
+            open_page.close()
