@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -115,12 +117,8 @@ def ui(
     elif scale is not None:
         raise UsageError("--scale: of which vector? give --base and --chat, or --vector")
     require_extra("Talking to a model")
-    try:
-        import gradio  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("ui", "The page") from error
-
-    from dataclasses import replace
+    if find_spec("gradio") is None:
+        raise MissingExtra("ui", "The page")
 
     from chatvector.cli.talking import Loading
     from chatvector.cli.tasks import known
