@@ -6,9 +6,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-import gradio as gr
 import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
@@ -125,8 +123,10 @@ def test_without_gradio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert "chatvector[ui]" in str(result.exception)
 
 
-def test_the_theme_names_no_font_to_fetch() -> None:
+def test_the_theme_fetches_no_font(client: TestClient) -> None:
     """Gradio's GoogleFont is a stylesheet on another machine."""
-    source = Path(sys.modules[application.__module__].__file__ or "").read_text("utf-8")
-    assert "GoogleFont" not in source
-    assert gr.themes.GoogleFont is not None
+    found = client.get("/en/theme.css")
+    assert found.status_code == 200
+    assert "system-ui" in found.text
+    assert "http" not in found.text.replace("http://www.w3.org/2000/svg", "")
+    assert client.get("/en/config").json()["stylesheets"] == []

@@ -130,6 +130,7 @@ def slow(visitor: Visitor) -> None:
 def test_stopped_replies_keep_what_was_written(page: Visitors) -> None:
     visitor = page.get("a")
     slow(visitor)
+    said: tuple[Said, ...] = ()
     for said in visitor.ask(QUESTION):
         if said[0].answer:
             visitor.stop()

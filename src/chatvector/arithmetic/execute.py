@@ -36,7 +36,7 @@ COMPARED_ELEMENTS = 32_768
 class Progress(Protocol):
     """What wants to know how far the executor is."""
 
-    def advance(self, nbytes: int) -> None:
+    def advance(self, nbytes: int, /) -> None:
         """`nbytes` more of the output are done. Called from several threads."""
         ...
 

@@ -45,7 +45,7 @@ def turned_role(rules: ScaleRules, role: Role, scale: object) -> ScaleRules:
     """A role's slider was let go: an exception for it, or none where it stands where everything does. Raises UsageError
     for what is no finite number, and for an unknown role."""
     value = _number(scale)
-    roles = {other: factor for other, factor in rules.roles.items() if other != role}
+    roles: dict[Role, float] = {other: factor for other, factor in rules.roles.items() if other != role}
     if value != rules.scale:
         roles[role] = value
     return ScaleRules(rules.scale, roles=roles, layers=rules.layers, tensors=rules.tensors)

@@ -19,6 +19,7 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
+from gradio.themes import Default
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -84,9 +85,7 @@ def application(visitors: Visitors, registry: Registry, prompts: Callable[[str],
     here = Path(__file__).parent
     recipe = visitors.models.recipe
     look = None if recipe is None else Look(recipe)
-    theme = gr.themes.Default(
-        font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="blue"
-    ).set(
+    theme = Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="blue").set(
         # Gradio's own are too pale to be read by everybody.
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",

@@ -22,6 +22,7 @@ SCALES = "0:1.5:0.25"
 def evaluate_tab(visitors: Visitors, registry: Registry, words: Words) -> None:
     """Components and events. Within a Gradio Blocks."""
     models = visitors.models
+    scales = along = None
     errands: dict[str, Errand[str]] = {}
     spoken = models.language or ("ko" if models.demo else words.tag)
     with gr.Row():
@@ -99,7 +100,7 @@ def evaluate_tab(visitors: Visitors, registry: Registry, words: Words) -> None:
         "trigger_mode": "once",
     }
     run.click(quick, [suite, language, limit], **shared)
-    if models.live is not None:
+    if along is not None:
         along.click(sweep, [suite, language, limit, scales], **shared)
     cancel.click(call_off, queue=False, show_progress="hidden", api_visibility="private")
 
