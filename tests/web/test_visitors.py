@@ -130,13 +130,13 @@ def slow(visitor: Visitor) -> None:
 def test_stopped_replies_keep_what_was_written(page: Visitors) -> None:
     visitor = page.get("a")
     slow(visitor)
-    said: tuple[Said, ...] = ()
-    for said in visitor.ask(QUESTION):
-        if said[0].answer:
+    for state in visitor.ask(QUESTION):
+        if state[0].answer:
             visitor.stop()
-    assert said[0].cut == "stopped"
-    assert visitor.session.speakers[0].turns[0].answer == said[0].answer
-    assert said[0].answer
+    said = visitor.exchanges[0].said[0]
+    assert said.cut == "stopped"
+    assert visitor.session.speakers[0].turns[0].answer == said.answer
+    assert said.answer
 
 
 @pytest.mark.parametrize("how", ["leaves", "forgotten"])

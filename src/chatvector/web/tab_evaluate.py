@@ -100,7 +100,7 @@ def evaluate_tab(visitors: Visitors, registry: Registry, words: Words) -> None:
         "trigger_mode": "once",
     }
     run.click(quick, [suite, language, limit], **shared)
-    if along is not None:
+    if along is not None and scales is not None:
         along.click(sweep, [suite, language, limit, scales], **shared)
     cancel.click(call_off, queue=False, show_progress="hidden", api_visibility="private")
 
