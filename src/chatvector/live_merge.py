@@ -15,12 +15,14 @@ from chatvector.arithmetic.merge_plan import plan_merge
 from chatvector.arithmetic.plan import TensorPlan
 from chatvector.arithmetic.roles import find_vocabulary
 from chatvector.arithmetic.scales import ScaleRules
+from chatvector.arithmetic.stored import StoredVector
 from chatvector.output_files import index_bytes
 from chatvector.pipeline import Say, prepare_whole, silent
 from chatvector.preparation import Job, scale_rules
 from chatvector.recipe import Recipe
 from chatvector.runtime.batches import MOST_ROWS
 from chatvector.runtime.live import LiveBackend
+from chatvector.runtime.loading import file_hashes, weight_hashes
 from chatvector.vocabulary.files import output_side_files
 
 
@@ -96,7 +98,19 @@ def _files(job: Job) -> dict[str, bytes]:
 
 
 def _identity(job: Job) -> dict[str, object]:
-    """What the plan's hash is made of, without the scales."""
+    """What the plan's hash is made of, without the scales, and every byte of the sources.
+
+    A cache of replies goes by it, and a sample of the weights would not do. Parents that are read by range are pinned
+    by the plan already, to a commit or to the tags of their files.
+    """
     recipe = dict(job.plan.identity["recipe"])
     recipe["vectors"] = len(job.vectors)
-    return {**job.plan.identity, "recipe": recipe}
+    weights = {"target": weight_hashes(job.target)}
+    for number, vector in enumerate(job.vectors):
+        if isinstance(vector, StoredVector):
+            names = sorted(file.name for file in vector.path.glob("*.safetensors"))
+            weights[f"vectors.{number}"] = file_hashes(vector.path, names)
+        else:
+            weights[f"vectors.{number}.base"] = weight_hashes(vector.base)
+            weights[f"vectors.{number}.chat"] = weight_hashes(vector.chat)
+    return {**job.plan.identity, "recipe": recipe, "weights": weights}

@@ -15,6 +15,9 @@ import torch
 
 from builders import BF16, Shape, Trio, trio_specs, write_trio
 from chatvector.arithmetic.scales import ScaleRules
+from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.fingerprint import Sample
+from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.errors import NonFiniteValues, NotEnoughSpace, UsageError
 from chatvector.extraction import extract
 from chatvector.live_merge import open_live
@@ -117,6 +120,28 @@ def test_replies_and_fingerprint_follow_the_scale(tmp_path: Path) -> None:
     with open_live(recipe(trio, 0.25)) as again:
         again.set_scale(1.0)
         assert again.info.digest == first.digest
+
+
+@pytest.mark.parametrize("role", ["base", "chat", "target"])
+def test_one_weight_that_no_sample_holds_makes_another_merge(tmp_path: Path, role: str) -> None:
+    """The cache of replies goes by the whole weights of all sources, a plan by a sample of them."""
+    trio = write_trio(tmp_path, shape=Shape(hidden=64, mlp=512))
+    folder = Path(getattr(trio, role))
+
+    def seen() -> tuple[str, str]:
+        with Checkpoint(LocalDirectory(folder, role), role) as checkpoint, open_live(recipe(trio, 0.5)) as live:
+            return Sample(checkpoint).digest(), live.info.digest
+
+    sample, digest = seen()
+    file = folder / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    with Checkpoint(LocalDirectory(folder, role), role) as checkpoint:
+        entry = max(checkpoint.tensors.values(), key=lambda ref: ref.nbytes)
+        data[entry.offset + 2 * 300] ^= 1  # the lowest bit of element 300, between two sampled blocks
+    file.write_bytes(data)
+    changed_sample, changed = seen()
+    assert changed_sample == sample, "a test that could not fail"
+    assert changed != digest
 
 
 def test_only_what_changes_is_computed(tmp_path: Path) -> None:

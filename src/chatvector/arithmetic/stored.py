@@ -71,7 +71,7 @@ class StoredVector:
 
         Rows that the manifest and the files count differently are damage: what lies behind a tensor would be read.
         """
-        self.name = name
+        self.name, self.path = name, path
         storage = LocalDirectory(path, name)
         self.manifest = read_manifest(path / MANIFEST)
         if self.manifest["kind"] != "vector":

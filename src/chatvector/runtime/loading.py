@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -183,22 +183,35 @@ def _digest(directory: Path, name: str) -> str:
                 f"{name}: the weights are pickles ({first_five(pickled)}), which are never executed here; write them "
                 f"as safetensors first: `chatvector apply` does for a target, transformers' save_pretrained for others"
             )
-        return checkpoint_digest(checkpoint, directory)
+        return checkpoint_digest(checkpoint)
 
 
-def checkpoint_digest(checkpoint: Checkpoint, directory: Path) -> str:
-    """SHA-256 of all that a checkpoint is: side files, and every byte of its weight files.
+def checkpoint_digest(checkpoint: Checkpoint) -> str:
+    """SHA-256 of all that a checkpoint on this machine is: side files, and every byte of its weight files.
 
     Not the fingerprint of a manifest, which takes a sample: weights that differ in one row are other weights to a cache
-    of replies. The bytes are read a second time when they are loaded, from the page cache where there is room.
+    of replies.
     """
+    found = {"weights": weight_hashes(checkpoint), "fingerprint": fingerprint(checkpoint, Sample(checkpoint)).as_dict()}
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
-    def hashed(shard: str) -> str:
-        with (directory / shard).open("rb") as file:
+
+def weight_hashes(checkpoint: Checkpoint) -> dict[str, str]:
+    """SHA-256 of each weight file on this machine; empty for a checkpoint that is read by range.
+
+    The bytes are read a second time when they are loaded, from the page cache where there is room.
+    """
+    if checkpoint.local_path is None:
+        return {}
+    return file_hashes(Path(checkpoint.local_path), checkpoint.model_files.shards)
+
+
+def file_hashes(directory: Path, names: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of the whole of each file."""
+
+    def hashed(name: str) -> str:
+        with (directory / name).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    shards = checkpoint.model_files.shards
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        weights = dict(zip(shards, pool.map(hashed, shards), strict=True))
-    found = {"weights": weights, "fingerprint": fingerprint(checkpoint, Sample(checkpoint)).as_dict()}
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+        return dict(zip(names, pool.map(hashed, names), strict=True))

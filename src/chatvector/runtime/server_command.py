@@ -141,7 +141,7 @@ def _locate(model: str) -> tuple[str, dict[str, Any]]:
         # Left as far as it got for a format that only the server reads.
         known["context"] = text_config(checkpoint.config).get("max_position_embeddings")
         known["prompt_form"] = "own template" if read_template_files(checkpoint).sources else "raw"
-        known["fingerprint"] = checkpoint_digest(checkpoint, location.path)
+        known["fingerprint"] = checkpoint_digest(checkpoint)
     return str(location.path.absolute()), known
 
 

@@ -8,19 +8,16 @@ labels independently (sigmoid) or one of them (softmax).
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from chatvector.checkpoint.checkpoint import Checkpoint
-from chatvector.checkpoint.fingerprint import Sample, fingerprint
 from chatvector.errors import DamagedFile, InputError, UnsupportedFormat, UsageError, first_five
 from chatvector.evaluate.scorers.text_scorer import Card, ScorerBase, ScorerInfo, Scores, checked
 from chatvector.evaluate.task import Language
-from chatvector.runtime.loading import quiet_transformers, require_extra
+from chatvector.runtime.loading import checkpoint_digest, quiet_transformers, require_extra
 
 LABELS: Mapping[str, str | None] = {
     "toxic": "toxicity",
@@ -154,7 +151,7 @@ class ClassifierScorer(ScorerBase):
 
     @property
     def info(self) -> ScorerInfo:
-        """The weights' hash is the checkpoint's fingerprint."""
+        """The weights' hash is of all bytes."""
         _, model, found = self._loaded
         return ScorerInfo(
             forced=self.forced,
@@ -173,8 +170,7 @@ class ClassifierScorer(ScorerBase):
 
     @cached_property
     def _fingerprint(self) -> str:
-        found = fingerprint(self._checkpoint, Sample(self._checkpoint)).as_dict()
-        return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+        return checkpoint_digest(self._checkpoint)
 
     @staticmethod
     def _independent(model: Any) -> bool:
