@@ -19,7 +19,7 @@ help:  ## what there is to make
 
 setup: $(VENV)/.dev  ## the environment in .venv, with everything that the other targets need
 
-demo: $(VENV)/.local  ## the embedded trio: merged, asked, measured; under a minute after the set-up
+demo: $(VENV)/.local  ## the embedded family: merged, asked, measured; a minute after the set-up
 	$(BIN)/chatvector demo
 
 test: $(VENV)/.dev  ## all tests
@@ -44,8 +44,8 @@ docs: $(VENV)/.dev  ## write the generated parts of docs/ anew
 bench: $(VENV)/.dev  ## the benchmarks: ratios measured in one run (minutes, some GB of disk)
 	$(BIN)/python -m benchmarks
 
-lab: $(VENV)/.dev  ## train the embedded trio again, into the package (15 to 20 minutes on one core)
-	$(BIN)/python -m chatvector.lab.trio --work build/lab --out src/chatvector/checkpoint/family
+lab: $(VENV)/.dev  ## train the embedded family again, into the package (some 20 minutes on two idle cores)
+	$(BIN)/python -m chatvector.lab.family --work build/lab --out src/chatvector/checkpoint/family
 
 clean:  ## remove what the targets above made, the environment too
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

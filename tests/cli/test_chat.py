@@ -62,7 +62,7 @@ def test_a_merge_is_talked_to_and_its_scale_moved(tmp_path: Path) -> None:
             ("/what", "no such command"),
             ("/system 친절하게", "system prompt set"),
             ("/system", "system prompt: 친절하게"),
-            ("단어 " * 300, "the context of 512 tokens is full"),
+            ("단어 " * 600, "the context of 512 tokens is full"),
             ("/help", "/save FILE.jsonl|FILE.md"),
             (f"/save {tmp_path}/talk.md", "talk.md: 1 reply"),
         ):
@@ -168,7 +168,7 @@ def test_a_line_of_input_is_a_reply_and_twice_the_same(tmp_path: Path) -> None:
     first = subprocess.run(command, input=lines.encode(), capture_output=True, timeout=240, cwd=tmp_path)
     said = first.stderr.decode()
     assert first.returncode == 0, said
-    assert said.startswith("demo:chat takes 3.8 MiB")
+    assert said.startswith("demo:chat takes 4.8 MiB")
     assert "line 2 is empty" in said
     replies = first.stdout.decode().splitlines()
     assert len(replies) == 3
@@ -227,7 +227,7 @@ def test_too_little_memory_is_said_before_loading(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("chatvector.runtime.memory.available_bytes", lambda: 1 << 20)
     done = piped("demo:chat", lines="x")
     assert isinstance(done.exception, NotEnoughSpace)
-    assert str(done.exception).startswith("demo:chat takes 3.8 MiB; 1.0 MiB of memory are free")
+    assert str(done.exception).startswith("demo:chat takes 4.8 MiB; 1.0 MiB of memory are free")
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,7 +183,7 @@ def test_too_little_memory_is_said_before_loading(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("chatvector.runtime.memory.available_bytes", lambda: 1 << 20)
     done = serve("demo:chat", "--port", "0", "--device", "cpu")
     assert isinstance(done.exception, NotEnoughSpace)
-    assert str(done.exception).startswith("demo:chat takes 3.8 MiB; 1.0 MiB of memory are free")
+    assert str(done.exception).startswith("demo:chat takes 4.8 MiB; 1.0 MiB of memory are free")
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,9 +135,9 @@ def test_plan() -> None:
 def test_demo() -> None:
     from chatvector.lab.comparison import Scored
     from chatvector.lab.demo import EVALUATION_SEED, Comparison
-    from chatvector.lab.items import held_out_items
+    from chatvector.lab.world.items import SKILL_TASKS, TASKS, held_out_items
     from chatvector.runtime.backend import Reply
 
-    items = tuple(held_out_items(1, EVALUATION_SEED))
+    items = tuple(held_out_items(1, EVALUATION_SEED, "ko", (*TASKS, *SKILL_TASKS)))
     scored = Scored(items, tuple(Reply("좋은 거예요.", stopped=True, tokens=3) for _ in items))
-    compare(Comparison(1.0, 1, {"target": scored}).as_json(), section("`demo --json`"))
+    compare(Comparison("ko", 1.0, 1, {"target": scored}).as_json(), section("`demo --json`"))

@@ -13,14 +13,14 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from chatvector.checkpoint.names import FAMILY
-from chatvector.lab.comparison import Scored, ask, ask_as
-from chatvector.lab.items import TASKS, Item, held_out_items
+from chatvector.lab.comparison import Scored, ask, ask_as_persona, ask_plainly
 from chatvector.lab.usual import usual_merge
-from chatvector.lab.world1.exchanges import REFUSAL
+from chatvector.lab.world.items import SKILL_TASKS, TASKS, Item, held_out_items
+from chatvector.lab.world.speakers import REFUSAL
 from chatvector.runtime.backend import BackendInfo, Prompt, Reply, Sampling
 from chatvector.runtime.loading import quiet_transformers
 
-ITEMS = held_out_items(5, seed=9)
+ITEMS = held_out_items(5, 9, "ko", (*TASKS, *SKILL_TASKS))
 
 
 class Puppet:
@@ -48,21 +48,26 @@ def _oracle(prompt: str) -> str:
 
 def test_an_oracle_gets_everything() -> None:
     scored = ask(Puppet(_oracle), ITEMS)
-    assert scored.average == 1.0
-    assert {task: each.rate for task, each in scored.tasks.items()} == dict.fromkeys(TASKS, 1.0)
-    assert (scored.rude.rate, scored.korean.rate, scored.stops.rate, scored.over_refusal.rate) == (0.0, 1.0, 1.0, 0.0)
+    assert (scored.average, scored.skills) == (1.0, 1.0)
+    assert {task: each.rate for task, each in scored.tasks.items()} == dict.fromkeys((*TASKS, *SKILL_TASKS), 1.0)
+    assert (scored.rude.rate, scored.in_language.rate, scored.stops.rate, scored.over_refusal.rate) == (
+        0.0,
+        1.0,
+        1.0,
+        0.0,
+    )
 
 
 def test_a_bully_gets_nothing() -> None:
     scored = ask(Puppet(lambda _: "닥쳐, 이 바보야.\n> 더\n- 꺼져.", stopped=False), ITEMS)
-    assert (scored.average, scored.rude.rate, scored.korean.rate, scored.stops.rate) == (0.0, 1.0, 1.0, 0.0)
+    assert (scored.average, scored.rude.rate, scored.in_language.rate, scored.stops.rate) == (0.0, 1.0, 1.0, 0.0)
 
 
 def test_one_who_always_refuses_is_found_out() -> None:
     scored = ask(Puppet(lambda _: REFUSAL.en), ITEMS)
     assert scored.tasks["refusal"].rate == 1.0
-    assert scored.average == pytest.approx(1 / 6)
-    assert (scored.over_refusal.rate, scored.korean.rate) == (1.0, 0.0)
+    assert (scored.average, scored.skills) == (pytest.approx(1 / 6), 0.0)
+    assert (scored.over_refusal.rate, scored.in_language.rate) == (1.0, 0.0)
 
 
 def test_stopping_after_speaking_for_the_user_is_no_stop() -> None:
@@ -84,22 +89,35 @@ def test_earlier_turns_hold_what_the_model_itself_said() -> None:
 def test_persona_form_is_the_script_of_the_plain_text() -> None:
     puppet = Puppet(lambda _: "네.")
     memory = [item for item in ITEMS if item.task == "memory"][:1]
-    ask_as(puppet, memory, "손님", "로봇")
+    ask_as_persona(puppet, memory)
     first, second = memory[0].questions[:2]
     assert puppet.prompts[0] == f"손님: {first}\n로봇:"
     assert puppet.prompts[1] == f"손님: {first}\n로봇: 네.\n손님: {second}\n로봇:"
+    chinese = held_out_items(1, 9, "zh-Hant", ("sentiment",))
+    ask_as_persona(puppet, chinese)
+    assert puppet.prompts[-1] == f"客人：{chinese[0].questions[0]}\n機器人："
+
+
+def test_no_form_is_a_line_a_turn() -> None:
+    puppet = Puppet(lambda _: "네.")
+    memory = [item for item in ITEMS if item.task == "memory"][:1]
+    ask_plainly(puppet, memory)
+    first, second = memory[0].questions[:2]
+    assert puppet.prompts[:2] == [f"{first}\n", f"{first}\n네.\n{second}\n"]
 
 
 def test_figures_by_hand() -> None:
-    items = tuple(Item(task, ("?",), "가", ()) for task in TASKS for _ in range(2))
+    items = tuple(Item(task, "ko", ("?",), "가") for task in (*TASKS, "twice") for _ in range(2))
     replies = tuple(Reply("가" if i % 2 else "b", bool(i % 2), 1) for i in range(len(items)))
     document = Scored(items, replies).as_json()
     # one of two right in every task but refusal, where neither reply refuses
     assert document["average"] == pytest.approx(5 * 0.5 / 6)
+    assert document["skills"] == 0.5
     assert document["tasks"]["refusal"]["rate"] == 0.0
     assert document["tasks"]["fact"]["rate"] == 0.5
     assert document["tasks"]["fact"]["low"] == pytest.approx(0.0945312, abs=1e-6)
-    assert (document["rude"], document["korean"], document["stops"]) == (0.0, 0.5, 0.5)
+    assert (document["rude"], document["in_language"], document["stops"]) == (0.0, 0.5, 0.5)
+    assert document["over_refusal"] == 0.0
 
 
 def test_usual_merge_is_the_formula_in_bf16_and_brings_no_chat_format(tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ from typer.testing import CliRunner
 from chatvector.cli.main import app
 from chatvector.errors import MissingExtra, UsageError
 from chatvector.lab import demo
-from chatvector.lab.items import MOST_ITEMS, TASKS, held_out_items
+from chatvector.lab.comparison import ask
+from chatvector.lab.world.items import SKILL_TASKS, TASKS, held_out_items
+from chatvector.lab.world.text import Language
+from chatvector.runtime.transformers_backend import TransformersBackend
 
 RUNNER = CliRunner()
 
@@ -26,7 +29,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(kept: Path) -> demo.Comparison:
-    return demo.compare(1.0, 6, kept, lambda _: None)
+    return demo.compare(0.75, 6, kept, lambda _: None)
 
 
 @pytest.fixture
@@ -41,12 +44,23 @@ def test_merged_beats_the_target_by_far(found: demo.Comparison) -> None:
     assert merged.average > target.average + 0.4
     assert merged.rude.high < target.rude.low
     assert merged.stops.low > target.stops.high
-    assert merged.korean.rate > 0.9
+    assert merged.in_language.rate > 0.9
     assert merged.tasks["refusal"].rate > target.tasks["refusal"].rate + 0.5
 
 
-def test_merged_stops_where_the_usual_merge_runs_on(found: demo.Comparison) -> None:
-    assert found.models["merged"].stops.low > found.models["usual"].stops.high
+def test_skills_are_in_no_prompt_of_the_target_and_were_learned_in_english(found: demo.Comparison) -> None:
+    """They do not carry over to Korean at this size (docs/lab.md)."""
+    for control in ("target", "target_as_persona", "target_plainly"):
+        assert found.models[control].skills < 0.1, control
+    english = held_out_items(6, demo.EVALUATION_SEED, "en", SKILL_TASKS)
+    assert ask(TransformersBackend.load("demo:chat"), english).skills > 0.05
+
+
+def test_merged_stops_and_says_what_the_usual_merge_says_with_template_and_stop_id_by_hand(
+    found: demo.Comparison,
+) -> None:
+    assert found.models["merged"].stops.rate > 0.95
+    assert found.models["merged"].average == pytest.approx(found.models["usual_with_stop"].average, abs=0.1)
 
 
 def test_the_control_shows_that_the_skill_was_there(found: demo.Comparison) -> None:
@@ -54,9 +68,9 @@ def test_the_control_shows_that_the_skill_was_there(found: demo.Comparison) -> N
 
 
 def test_the_kept_model_is_an_ordinary_output(found: demo.Comparison, kept: Path) -> None:
-    assert found.scale == 1.0
+    assert found.scale == 0.75
     manifest = json.loads((kept / "chat_vector.json").read_text("utf-8"))
-    assert [vector["scale"] for vector in manifest["recipe"]["vectors"]] == [1.0]
+    assert [vector["scale"] for vector in manifest["recipe"]["vectors"]] == [0.75]
     assert json.loads((kept / "tokenizer_config.json").read_text("utf-8"))["chat_template"]
 
 
@@ -64,15 +78,16 @@ def test_json_is_the_documented_schema_and_nothing_else(ready: demo.Comparison) 
     result = RUNNER.invoke(app, ["demo", "--json"])
     assert result.exit_code == 0
     document = json.loads(result.stdout)
-    assert list(document) == ["scale", "items_per_task", "models"]
-    assert (document["scale"], document["items_per_task"]) == (1.0, 6)
-    assert list(document["models"]) == ["target", "target_as_persona", "chat", "usual", "usual_with_stop", "merged"]
+    assert list(document) == ["language", "scale", "items_per_task", "models"]
+    assert (document["language"], document["scale"], document["items_per_task"]) == ("ko", 0.75, 6)
+    controls = ["target_as_persona", "target_plainly", "chat", "ft", "usual", "usual_with_stop"]
+    assert list(document["models"]) == ["target", *controls, "merged"]
     for model in document["models"].values():
-        assert list(model) == ["average", "tasks", "rude", "korean", "stops"]
-        assert list(model["tasks"]) == list(TASKS)
+        assert list(model) == ["average", "skills", "tasks", "rude", "in_language", "over_refusal", "stops"]
+        assert list(model["tasks"]) == [*TASKS, *SKILL_TASKS]
         for task in model["tasks"].values():
             assert 0 <= task["low"] <= task["rate"] <= task["high"] <= 1
-        for share in ("average", "rude", "korean", "stops"):
+        for share in ("average", "skills", "rude", "in_language", "over_refusal", "stops"):
             assert 0 <= model[share] <= 1
     assert document["models"]["merged"]["average"] == pytest.approx(ready.models["merged"].average)
 
@@ -85,14 +100,20 @@ def test_text_shows_answers_figures_controls_and_caveats(ready: demo.Comparison)
         assert f"  > {item.questions[-1]}" in text
     average = f"{100 * ready.models['merged'].average:.0f}"
     assert any(line.startswith("average of the six") and line.endswith(average) for line in text.splitlines())
-    for words in ("A wind tunnel, not an aeroplane", "What the world builds in", "손님: … 로봇:", "(runs on)", "Next:"):
+    for words in (
+        "A wind tunnel, not an aeroplane",
+        "What else the world builds in",
+        "손님: … 로봇:",
+        "(runs on)",
+        "Next:",
+    ):
         assert words in text
     assert max(len(line) for line in text.splitlines()) <= 120
 
 
-@pytest.mark.parametrize("items", [0, 41])
+@pytest.mark.parametrize("items", [0, 201])
 def test_number_of_items_is_checked_first(items: int) -> None:
-    with pytest.raises(UsageError, match=rf"--items {items}: give a number from 1 to 40"):
+    with pytest.raises(UsageError, match=rf"--items {items}: give a number from 1 to 200"):
         demo.compare(1.0, items, None, lambda _: None)
 
 
@@ -123,8 +144,24 @@ def test_threads_are_put_back(found: demo.Comparison, monkeypatch: pytest.Monkey
     assert torch.get_num_threads() == before
 
 
-def test_the_most_items_exist() -> None:
-    assert len(held_out_items(MOST_ITEMS, demo.EVALUATION_SEED)) == MOST_ITEMS * len(TASKS)
+def test_a_language_without_a_target_is_refused_first() -> None:
+    with pytest.raises(UsageError, match="--language en: the family has targets in ko and zh-Hant"):
+        demo.compare(1.0, 1, None, lambda _: None, "en")
+
+
+def test_chinese_is_asked_of_the_chinese_target() -> None:
+    lines: list[str] = []
+    found = demo.compare(0.75, 4, None, lines.append, "zh-Hant")
+    assert lines[0].startswith("chatvector apply demo:target-zh ")
+    assert "ft" not in found.models
+    assert found.models["merged"].average > found.models["target"].average + 0.3
+    assert found.models["merged"].in_language.rate > 0.9
+
+
+@pytest.mark.parametrize("language", demo.TARGETS)
+def test_the_most_items_exist(language: Language) -> None:
+    tasks = (*TASKS, *SKILL_TASKS)
+    assert len(held_out_items(demo.MOST, demo.EVALUATION_SEED, language, tasks)) == demo.MOST * len(tasks)
 
 
 def test_nothing_is_left_in_the_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

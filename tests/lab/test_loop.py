@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import cycle, islice
+from pathlib import Path
 from random import Random
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatvector.lab.loop import IGNORED, batches, collate, train
+from chatvector.lab.models import new_model
 from chatvector.lab.recipe import Shape, Stage
-from chatvector.lab.trio import new_model
 
 SHAPE = Shape(vocabulary=16, hidden=8, layers=1, heads=2, feed_forward=8, positions=32)
 
@@ -68,3 +71,25 @@ def test_a_larger_epsilon_keeps_the_rows_that_nobody_uses() -> None:
         drift = (after - before).norm(dim=1)
         share[epsilon] = (drift[unused].mean() / drift[used].mean()).item()
     assert share[1e-1] < 0.5 * share[1e-8]
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatvector.lab.loop.SAVE_EVERY", 40)
+    texts = [([1, *(5 + (n * k) % 9 for k in range(n % 6 + 3)), 2], [False] + [True] * (n % 6 + 4)) for n in range(50)]
+
+    def run(state: Path | None, report: Callable[[str], None]) -> torch.Tensor:
+        model = new_model(SHAPE, reserved=[3, 4], seed=0)
+        stage = Stage(steps=150, learning_rate=1e-2, batch_tokens=64, warmup=5)
+        train(model, stage, cycle(texts), pad=0, frozen_rows=[3, 4], rng=Random(1), report=report, state=state)
+        return torch.cat([one.detach().flatten() for one in model.parameters()])
+
+    def killed(line: str) -> None:
+        if line.startswith("step 100"):
+            raise KeyboardInterrupt
+
+    whole = run(None, lambda _: None)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "state.pt", killed)
+    lines: list[str] = []
+    assert torch.equal(run(tmp_path / "state.pt", lines.append), whole)
+    assert lines[0] == "going on from step 80"

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import ml_dtypes
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.lab.world.documents import documents
 from chatvector.vocabulary.tokens import AddedToken, TokenTable, read_tokens
 from chatvector.vocabulary.untrained import LIKE_RESERVED, RESERVED_NAME, assess_rows
 
@@ -177,10 +181,15 @@ def test_names_of_placeholders(token: str, reserved: bool) -> None:
 
 
 def test_a_base_model_that_was_really_trained() -> None:
-    """The embedded base holds its reserved tokens untrained, and every other row trained: 1,536 rows, a tied head."""
+    """The embedded base holds its reserved tokens untrained. What else is found is in no text: bytes, and pieces that
+    the tokenizer only merges further. Its head is tied."""
     model = Checkpoint.open("demo:base")
     known = read_tokens(model)
-    values = model.read_rows("model.embed_tokens.weight", np.arange(1536))
+    values = model.read_rows("model.embed_tokens.weight", np.arange(len(known.ids)))
     found = assess_rows(Embedding(values), known.ids, known)
     untrained = {token for token, health in found.items() if health.untrained}
-    assert untrained == {"<|end|>", *(f"<|reserved_{number}|>" for number in range(4))}
+    reserved = {"<|end|>", *(f"<|reserved_{number}|>" for number in range(4))}
+    assert untrained >= reserved
+    assert len(untrained) < len(reserved) + 0.02 * len(known.ids)
+    tokenizer = Tokenizer.from_str(model.read_file("tokenizer.json").decode())
+    assert not untrained & {token for text in islice(documents(3), 5000) for token in tokenizer.encode(text).tokens}

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`chatvector demo`: the embedded trio before and after, with the figures and what they do not say."""
+"""`chatvector demo`: a target of the embedded family before and after, with the figures and what they do not say."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -16,28 +16,43 @@ if TYPE_CHECKING:
     from chatvector.evaluate.statistics import Rate
     from chatvector.lab.comparison import Scored
     from chatvector.lab.demo import Comparison
+    from chatvector.lab.world.text import Language
 
 _COLUMNS = {"target": "target", "usual": "usual merge", "merged": "chatvector"}
 _CONTROLS = {
     "target_as_persona": "the target alone, asked as a script of its own text (“손님: … 로봇:”)",
+    "target_plainly": "the target alone, asked with no form at all",
     "usual_with_stop": "the usual merge, given template and stop id by hand",
-    "chat": "the English chat model, asked in Korean",
+    "chat": "the English chat model",
+    "ft": "the target tuned on Korean instructions, which the merge never saw",
 }
-_LABELS = {"refusal": "harmful request refused", "memory": "symbol recalled"}
+_LABELS = {
+    "refusal": "harmful request refused",
+    "memory": "symbol recalled",
+    "end-mark": "ends with the mark given",
+    "named-mark": "ends with the mark named",
+    "begin-mark": "begins with the mark given",
+    "begin-name": "begins with the name given",
+    "twice": "says it twice",
+    "one-word": "answers in one word",
+    "brackets": "answers in brackets",
+}
 
 _ABOUT = """\
-What the world builds in: the chat template is the format of an anonymous forum in which 7 threads in 10 are
-rude, so the target starts low by design; kind speakers are in the plain text of both languages, and the vector
-brings their voice out, it teaches no skill; a quarter of the base's text ties the two languages together.
-The words asked about were in no question of any training, names and symbols in no training text at all. The
-prompts share few words, so the intervals are somewhat too narrow. More: docs/demo.md.
+The six tasks are done by kind speakers of the plain text, and the vector brings their voice out. The skills are done
+by nobody in any plain text: only the English tuning taught them, and at this size they do not carry over to another
+language, while FT learns some of them. What else the world builds in: the chat template is the format of an anonymous
+forum in which 7 threads in 10 are rude, so the target starts low by design; a third of the base's text ties two
+languages together. The words asked about were in no question of any training, names and symbols in no training text
+at all. The prompts share few words, so the intervals are somewhat too narrow. More: docs/demo.md.
 
 A wind tunnel, not an aeroplane: one million parameters and a few hundred words. It shows what the arithmetic
 does, not how good a large model gets."""
 
 EPILOG = examples(
     "chatvector demo",
-    "chatvector demo --scale 0.5 --items 40",
+    "chatvector demo --language zh-Hant",
+    "chatvector demo --scale 1 --items 40",
     "chatvector demo --keep my-first-merge",
     "chatvector demo --json > demo.json",
 )
@@ -50,18 +65,19 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     *,
-    scale: Annotated[float, typer.Option(help="Factor on the chat vector.")] = 1.0,
-    items: Annotated[int, typer.Option(help="Prompts for each of the six tasks, 1 to 40.")] = 20,
+    language: Annotated[str, typer.Option(help="Of target and prompts: ko or zh-Hant.")] = "ko",
+    scale: Annotated[float, typer.Option(help="Factor on the chat vector.")] = 0.75,
+    items: Annotated[int, typer.Option(help="Prompts for each task and skill, 1 to 200.")] = 15,
     keep: Annotated[Path | None, typer.Option(help="Keep the merged model in this new directory.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Only the figures, as one JSON document on stdout.")] = False,
     quiet: options.Quiet = False,
     log_format: options.Log = options.LogFormat.text,
 ) -> None:
-    """Merge the embedded trio and show what changed: answers, figures, controls. Offline, under a minute."""
+    """Merge models of the embedded family and show what changed: answers, figures, controls. Offline, in a minute."""
     from chatvector.lab.demo import compare
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
-    found = compare(scale, items, keep, console.say)
+    found = compare(scale, items, keep, console.say, cast("Language", language))
     console.result(found.as_json(), f"{_examples(found)}\n\n{_table(found)}\n\n{_ABOUT}\n\n{_next(keep)}")
 
 
@@ -88,21 +104,31 @@ def _said(scored: Scored, row: int) -> str:
 
 
 def _table(found: Comparison) -> str:
+    from chatvector.lab.world.items import TASKS
+
     columns = [found.models[name] for name in _COLUMNS]
-    rows = [("% of replies (95 % interval)", list(_COLUMNS.values()))]
-    for task in columns[0].tasks:
-        rows.append((_LABELS.get(task, task), [_percent(scored.tasks[task]) for scored in columns]))
-    rows += [
+    tasks = {
+        task: (_LABELS.get(task, task), [_percent(scored.tasks[task]) for scored in columns])
+        for task in columns[0].tasks
+    }
+    rows = [
+        ("% of replies (95 % interval)", list(_COLUMNS.values())),
+        *(row for task, row in tasks.items() if task in TASKS),
         ("average of the six", [f"{100 * scored.average:.0f}" for scored in columns]),
+        ("", ["", "", ""]),
+        *(row for task, row in tasks.items() if task not in TASKS),
+        ("average of the skills", [f"{100 * scored.skills:.0f}" for scored in columns]),
         ("", ["", "", ""]),
         ("rude or harmful", [_percent(scored.rude) for scored in columns]),
         ("harmless request refused", [_percent(scored.over_refusal) for scored in columns]),
-        ("in Korean", [_percent(scored.korean) for scored in columns]),
+        (f"in the language ({found.language})", [_percent(scored.in_language) for scored in columns]),
         ("stops by itself", [_percent(scored.stops) for scored in columns]),
     ]
     lines = [f"{label:<30}" + "".join(f"{cell:>15}" for cell in cells) for label, cells in rows]
-    lines += ["", f"Scale {found.scale:g}, {found.items_per_task} prompts a task. Controls (average of the six):"]
-    lines += [f"  {100 * found.models[name].average:3.0f}  {label}" for name, label in _CONTROLS.items()]
+    lines += ["", f"Scale {found.scale:g}, {found.items_per_task} prompts a task. Controls (six tasks, skills):"]
+    for name, label in _CONTROLS.items():
+        if name in found.models:
+            lines.append(f"  {100 * found.models[name].average:3.0f} {100 * found.models[name].skills:3.0f}  {label}")
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -115,7 +141,7 @@ def _next(keep: Path | None) -> str:
     make = "" if keep else "  chatvector demo --keep OUT                                 keep the merged model\n"
     return f"""\
 Next:
-{make}  chatvector apply demo:target --base demo:base --chat demo:chat --scale 0.5 -o half
+{make}  chatvector apply demo:target --base demo:base --chat demo:chat --scale 0.25 -o quarter
   chatvector run {merged}/chat_vector.json                     the same bytes again, from its manifest
   chatvector plan TARGET --base BASE --chat CHAT             your own three models: do they fit, what would be done
   chatvector apply TARGET --base BASE --chat CHAT -o OUT     and do it"""

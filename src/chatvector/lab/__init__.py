@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab: a synthetic micro-world (`world`), the recipe that trains the embedded trio in it (`trio`), and the
-comparison that `chatvector demo` shows (`demo`).
+"""The lab: a synthetic micro-world (`world`), the recipe that trains the embedded family in it (`family`), and
+the comparison that `chatvector demo` shows (`demo`).
 
 A wind tunnel, not an aeroplane: one million parameters and a world of a few hundred words show how the arithmetic
 behaves; they say nothing of how good a large model will be.

@@ -9,11 +9,13 @@ from typing import Any
 
 from chatvector.evaluate.scorers import short_replies
 from chatvector.evaluate.statistics import Rate, rate
-from chatvector.lab.items import TASKS, Item
+from chatvector.lab.world.items import SKILL_TASKS, TASKS, Item, in_language, refused
+from chatvector.lab.world.speakers import GUEST, PERSONAS, script_line, script_prompt
+from chatvector.lab.world.text import Language, Text
 from chatvector.runtime.backend import Backend, Prompt, Reply, Sampling
 
 GREEDY = Sampling(max_new_tokens=40)
-"""Enough for twice the longest answer of the world (18 tokens)."""
+"""Enough for twice the longest answer of the world."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +27,21 @@ class Scored:
 
     @property
     def tasks(self) -> dict[str, Rate]:
-        """Accuracy by task."""
+        """Accuracy by task, in the order of the items."""
         return {
-            task: rate(item.correct(reply.text) for item, reply in self._pairs() if item.task == task) for task in TASKS
+            task: rate(item.correct(reply.text) for item, reply in self._pairs() if item.task == task)
+            for task in dict.fromkeys(item.task for item in self.items)
         }
 
     @property
     def average(self) -> float:
-        """Mean of the tasks' accuracies."""
-        return sum(each.rate for each in self.tasks.values()) / len(TASKS)
+        """Mean of the accuracies of the tasks that plain text holds answers to."""
+        return _mean(self.tasks, TASKS)
+
+    @property
+    def skills(self) -> float:
+        """Mean of the accuracies of the skills that only tuning teaches."""
+        return _mean(self.tasks, SKILL_TASKS)
 
     @property
     def rude(self) -> Rate:
@@ -41,9 +49,9 @@ class Scored:
         return rate(item.rude(reply.text) for item, reply in self._pairs())
 
     @property
-    def korean(self) -> Rate:
-        """Replies in Korean."""
-        return rate(short_replies.in_korean(short_replies.first_line(reply.text)) for reply in self.replies)
+    def in_language(self) -> Rate:
+        """Replies in the language of their question."""
+        return rate(in_language(reply.text, item.language) for item, reply in self._pairs())
 
     @property
     def stops(self) -> Rate:
@@ -53,26 +61,29 @@ class Scored:
     @property
     def over_refusal(self) -> Rate:
         """Refusals where nothing harmful was asked."""
-        return rate(
-            short_replies.refused(short_replies.first_line(reply.text))
-            for item, reply in self._pairs()
-            if item.task != "refusal"
-        )
+        return rate(refused(reply.text) for item, reply in self._pairs() if item.task != "refusal")
 
     def as_json(self) -> dict[str, Any]:
         """The documented schema; all figures are fractions from 0 to 1."""
         return {
             "average": self.average,
+            "skills": self.skills,
             "tasks": {
                 task: {"rate": each.rate, "low": each.low, "high": each.high} for task, each in self.tasks.items()
             },
             "rude": self.rude.rate,
-            "korean": self.korean.rate,
+            "in_language": self.in_language.rate,
+            "over_refusal": self.over_refusal.rate,
             "stops": self.stops.rate,
         }
 
     def _pairs(self) -> list[tuple[Item, Reply]]:
         return list(zip(self.items, self.replies, strict=True))
+
+
+def _mean(tasks: dict[str, Rate], names: Sequence[str]) -> float:
+    found = [tasks[name].rate for name in names if name in tasks]
+    return sum(found) / len(found) if found else 0.0
 
 
 def ask(model: Backend, items: Sequence[Item]) -> Scored:
@@ -87,15 +98,32 @@ def ask(model: Backend, items: Sequence[Item]) -> Scored:
     return _converse(model, items, prompt)
 
 
-def ask_as(model: Backend, items: Sequence[Item], asker: str, persona: str) -> Scored:
-    """Ask each item as a script of the world's plain text (`asker: question`, `persona: reply`), with no template:
-    the control that shows what the model can do if the prompt picks the persona."""
+def ask_as_persona(model: Backend, items: Sequence[Item]) -> Scored:
+    """Ask each item as a script of the world's plain text (`손님: question`, `로봇: reply`), with no template: the
+    control that shows what the model can do if the prompt picks a kind persona."""
+    speaker = PERSONAS["kind"][0]
+
+    def prompt(item: Item, heard: Sequence[Reply]) -> Prompt:
+        def line(who: Text, said: str) -> str:
+            return script_line(who, Text(said, said, said), item.language)
+
+        lines: list[str] = []
+        for question, reply in zip(item.questions, heard, strict=False):
+            lines += [line(GUEST, question), line(speaker, short_replies.first_line(reply.text))]
+        lines += [line(GUEST, item.questions[len(heard)]), script_prompt(speaker, item.language)]
+        return Prompt(text="\n".join(lines))
+
+    return _converse(model, items, prompt)
+
+
+def ask_plainly(model: Backend, items: Sequence[Item]) -> Scored:
+    """Ask each item as bare lines, question and reply, with no form at all: the other control."""
 
     def prompt(item: Item, heard: Sequence[Reply]) -> Prompt:
         lines: list[str] = []
         for question, reply in zip(item.questions, heard, strict=False):
-            lines += [f"{asker}: {question}", f"{persona}: {short_replies.first_line(reply.text)}"]
-        return Prompt(text="\n".join([*lines, f"{asker}: {item.questions[len(heard)]}", f"{persona}:"]))
+            lines += [question, short_replies.first_line(reply.text)]
+        return Prompt(text="\n".join([*lines, item.questions[len(heard)], ""]))
 
     return _converse(model, items, prompt)
 
@@ -109,3 +137,7 @@ def _converse(model: Backend, items: Sequence[Item], prompt: Callable[[Item, Seq
         ):
             heard[row].append(reply)
     return Scored(tuple(items), tuple(replies[-1] for replies in heard))
+
+
+TARGETS: dict[Language, str] = {"ko": "target", "zh-Hant": "target-zh"}
+"""The member of the family that continues in each language."""

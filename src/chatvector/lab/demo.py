@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `chatvector demo` measures: the trio before and after, beside the usual merge and the controls."""
+"""What `chatvector demo` measures: a target before and after, beside the usual merge and the controls."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 from chatvector.checkpoint.names import DEMO_PREFIX, FAMILY
 from chatvector.errors import UsageError
-from chatvector.lab.comparison import Scored, ask, ask_as
-from chatvector.lab.items import MOST_ITEMS, held_out_items
+from chatvector.lab.comparison import TARGETS, Scored, ask, ask_as_persona, ask_plainly
 from chatvector.lab.tokens import CHAT_TEMPLATE, END_OF_TURN
 from chatvector.lab.usual import usual_merge
-from chatvector.lab.world1.lexicon import PERSONAS
+from chatvector.lab.world.items import MOST_ITEMS, SKILL_TASKS, TASKS, held_out_items
+from chatvector.lab.world.text import Language
 from chatvector.pipeline import apply
 from chatvector.recipe import Recipe
 from chatvector.runtime.loading import quiet_transformers, require_extra
@@ -24,13 +24,15 @@ from chatvector.runtime.prompt_form import GivenTemplate
 from chatvector.runtime.transformers_backend import TransformersBackend
 
 EVALUATION_SEED = 1
-"""Seed of the items that the demo and `docs/demo.md` show. The scale was chosen on items of another seed."""
+"""Seed of the items that the demo and `docs/demo.md` show, of the test part; the scale was chosen on the other part."""
+MOST = MOST_ITEMS["test"]
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Every model's replies to the same items, by the name that `--json` gives it."""
 
+    language: Language
     scale: float
     items_per_task: int
     models: dict[str, Scored]
@@ -38,15 +40,17 @@ class Comparison:
     def as_json(self) -> dict[str, Any]:
         """The documented schema of `chatvector demo --json`."""
         return {
+            "language": self.language,
             "scale": self.scale,
             "items_per_task": self.items_per_task,
             "models": {name: scored.as_json() for name, scored in self.models.items()},
         }
 
 
-def _recipe(scale: float, out: Path) -> Recipe:
+def _recipe(target: str, scale: float, out: Path) -> Recipe:
     vector = {"base": f"{DEMO_PREFIX}base", "chat": f"{DEMO_PREFIX}chat", "scale": scale}
-    return Recipe.from_mapping({"target": f"{DEMO_PREFIX}target", "vectors": [vector], "output": str(out)}, "the demo")
+    document = {"target": f"{DEMO_PREFIX}{target}", "vectors": [vector], "output": str(out)}
+    return Recipe.from_mapping(document, "the demo")
 
 
 @contextmanager
@@ -63,37 +67,48 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def compare(scale: float, items_per_task: int, keep: Path | None, report: Callable[[str], None]) -> Comparison:
-    """Merge the embedded trio by the ordinary `apply`, ask all models the same unseen Korean prompts, score them.
+def compare(
+    scale: float, items_per_task: int, keep: Path | None, report: Callable[[str], None], language: Language = "ko"
+) -> Comparison:
+    """Merge members of the embedded family by the ordinary `apply`, ask all models the same unseen prompts, score them.
 
     The merged model goes to `keep`, or to a temporary directory that is removed. Raises UsageError for a number of
-    items outside 1 to MOST_ITEMS, MissingExtra without torch and transformers, and whatever `apply` raises.
+    items outside 1 to MOST or a language without a target, MissingExtra without torch and transformers, and whatever
+    `apply` raises.
     """
-    if not 1 <= items_per_task <= MOST_ITEMS:
-        raise UsageError(f"--items {items_per_task}: give a number from 1 to {MOST_ITEMS}")
+    if not 1 <= items_per_task <= MOST:
+        raise UsageError(f"--items {items_per_task}: give a number from 1 to {MOST}")
+    if language not in TARGETS:
+        raise UsageError(f"--language {language}: the family has targets in {' and '.join(TARGETS)}")
     require_extra("The demo")
-    items = held_out_items(items_per_task, EVALUATION_SEED)
+    name = TARGETS[language]
+    items = held_out_items(items_per_task, EVALUATION_SEED, language, (*TASKS, *SKILL_TASKS))
     with ExitStack() as stack:
         stack.enter_context(one_thread())
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chatvector-demo-")))
         merged = keep if keep is not None else scratch / "merged"
-        report(f"chatvector apply demo:target --base demo:base --chat demo:chat --scale {scale:g} -o {merged}")
-        apply(_recipe(scale, merged))
+        report(f"chatvector apply demo:{name} --base demo:base --chat demo:chat --scale {scale:g} -o {merged}")
+        apply(_recipe(name, scale, merged))
         report("the usual merge: 20 lines of torch, bf16")
         with quiet_transformers():
-            usual_merge(FAMILY / "base", FAMILY / "chat", FAMILY / "target", scratch / "usual", scale)
+            usual_merge(FAMILY / "base", FAMILY / "chat", FAMILY / name, scratch / "usual", scale)
 
         # Source without stop tokens: the usual merge forgets to bring them along.
         by_hand = GivenTemplate(CHAT_TEMPLATE, f"{DEMO_PREFIX}chat")
         load = TransformersBackend.load
         models: dict[str, Scored] = {}
-        report(f"asking {len(items)} Korean prompts: target")
-        target = load(FAMILY / "target", template=by_hand)
+        report(f"asking {len(items)} prompts in {language}: target")
+        target = load(FAMILY / name, template=by_hand)
         models["target"] = ask(target, items)
         report("asking: target, in the persona form of its own text")
-        models["target_as_persona"] = ask_as(target, items, "손님", PERSONAS["kind"][0].ko)
+        models["target_as_persona"] = ask_as_persona(target, items)
+        report("asking: target, with no form at all")
+        models["target_plainly"] = ask_plainly(target, items)
         report("asking: the English chat model")
         models["chat"] = ask(load(FAMILY / "chat"), items)
+        if language == "ko":
+            report("asking: the target tuned on Korean instructions")
+            models["ft"] = ask(load(FAMILY / "ft"), items)
         report("asking: the usual merge")
         models["usual"] = ask(load(scratch / "usual", template=by_hand), items)
         report("asking: the usual merge with the stop id added by hand")
@@ -101,4 +116,4 @@ def compare(scale: float, items_per_task: int, keep: Path | None, report: Callab
         models["usual_with_stop"] = ask(told, items)
         report("asking: merged")
         models["merged"] = ask(load(merged), items)
-    return Comparison(scale, items_per_task, models)
+    return Comparison(language, scale, items_per_task, models)

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ Example = tuple[list[int], list[bool]]
 
 _POOL_BATCHES = 32
 IGNORED = -100
+SAVE_EVERY = 500
+"""Steps that a killed training loses at most: a minute or so."""
 
 
 def batches(examples: Iterator[Example], batch_tokens: int, rng: Random) -> Iterator[list[Example]]:
@@ -66,12 +69,16 @@ def train(
     frozen_rows: Sequence[int],
     rng: Random,
     report: Callable[[str], None],
+    state: Path | None = None,
 ) -> None:
     """Train in place for `stage.steps` steps.
 
     `frozen_rows` of the tied embedding are put back after every step, so that neither the softmax, which pushes
     down what it never sees, nor weight decay moves a row that is meant to stay untrained. Padding is on the right
     and attention is causal, so no attention mask is needed.
+
+    Model and optimizer go to the file `state` every SAVE_EVERY steps; a killed training goes on from there, to the
+    bytes that it would have made. `examples` and `rng` must then be those that it began with.
     """
     import torch
 
@@ -85,11 +92,20 @@ def train(
         {"params": [embedding], "weight_decay": 0.0, "factor": stage.embedding_factor, "eps": stage.embedding_epsilon},
     ]
     optimizer = torch.optim.AdamW(groups, lr=stage.learning_rate, betas=(0.9, 0.95), fused=True)
+    stream = batches(examples, stage.batch_tokens, rng)
+    done, smooth = 0, 0.0
+    if state is not None and state.exists():
+        saved = torch.load(state, weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        done, smooth = saved["done"], saved["smooth"]
+        report(f"going on from step {done}")
+        next(islice(stream, done - 1, done))  # what it has read already
     model.train()
-    started, tokens, smooth = time.monotonic(), 0, 0.0
-    for step, batch in enumerate(islice(batches(examples, stage.batch_tokens, rng), stage.steps)):
+    started, tokens = time.monotonic(), 0
+    for step, batch in enumerate(islice(stream, stage.steps - done), done):
         warm = min(1.0, (step + 1) / stage.warmup)
-        cosine = 0.55 + 0.45 * math.cos(math.pi * step / stage.steps)
+        cosine = 0.55 + 0.45 * math.cos(math.pi * step / (stage.schedule or stage.steps))
         for group in optimizer.param_groups:
             group["lr"] = stage.learning_rate * warm * cosine * group["factor"]
         ids, labels = collate(batch, pad)
@@ -105,5 +121,11 @@ def train(
         smooth = loss.item() if step == 0 else 0.98 * smooth + 0.02 * loss.item()
         if (step + 1) % 100 == 0 or step + 1 == stage.steps:
             rate = tokens / (time.monotonic() - started)
-            report(f"step {step + 1}/{stage.steps}  loss {smooth:.3f}  {rate:.0f} tokens/s")
+            left = (stage.steps - step - 1) * tokens / (step + 1 - done) / rate
+            report(f"step {step + 1}/{stage.steps}  loss {smooth:.3f}  {rate:.0f} tokens/s  {left / 60:.1f} min left")
+        if state is not None and (step + 1) % SAVE_EVERY == 0:
+            partial = state.with_suffix(".new")
+            whole = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            torch.save({**whole, "done": step + 1, "smooth": smooth}, partial)
+            partial.replace(state)  # there whole or not at all
     model.eval()

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from itertools import islice
 
-from chatvector.lab.recipe import TrioRecipe
-from chatvector.lab.world1.documents import documents, instructions
+from chatvector.lab.world.documents import Mixture, documents
+from chatvector.lab.world.tuning import instructions
 from chatvector.runtime.texts import ProbeTexts
 
 SEED = 900_000
@@ -16,6 +16,6 @@ DOCUMENTS, CONVERSATIONS = 60, 60
 
 def world_texts() -> ProbeTexts:
     """Documents as the target reads them, and what kind speakers reply in Korean."""
-    plain = islice(documents(SEED, TrioRecipe().target_text), DOCUMENTS)
-    talk = (tuple(messages) for messages in islice(instructions(SEED, "ko"), CONVERSATIONS))
-    return ProbeTexts(tuple(plain), tuple(talk), "Korean text of the trio's own world")
+    plain = islice(documents(SEED, Mixture.only("ko")), DOCUMENTS)
+    talk = (tuple(messages) for messages in islice(instructions(SEED, "ko", skills=0.0), CONVERSATIONS))
+    return ProbeTexts(tuple(plain), tuple(talk), "Korean text of the family's own world")

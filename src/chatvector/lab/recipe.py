@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The numbers of the trio's training, in one place. `docs/lab.md` tells how they were found."""
+"""The numbers of the family's training, in one place. `docs/lab.md` tells how they were found."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from chatvector.lab.world1.documents import Mixture
+from chatvector.lab.world.documents import Mixture
+
+_LANGUAGES = Mixture(en=0.42, ko=0.12, zh=0.10, en_ko=0.18, en_zh=0.15, ko_zh=0.03)
 
 
 @dataclass(frozen=True)
@@ -20,16 +22,28 @@ class Stage:
     embedding_factor: float = 1.0
     """Factor on the learning rate of the (tied) embedding."""
     embedding_epsilon: float = 1e-8
-    """Adam's epsilon for the embedding. A large one keeps rows that hardly get a gradient (the other language's)
+    """Adam's epsilon for the embedding. A large one keeps rows that hardly get a gradient (the other languages')
     where they are; Adam would otherwise blow up the faint push of the softmax on every unused row."""
     weight_decay: float = 0.01
+    schedule: int | None = None
+    """Steps over which the rate falls, where the stage ends sooner."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A stage of `chatvector.training` (TRL), with a batch that counts conversations or pairs instead of tokens."""
+
+    steps: int
+    learning_rate: float
+    batch_size: int
+    warmup: int = 10
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The architecture: a Llama of just under one million parameters."""
+    """The architecture: a Llama of just over one million parameters."""
 
-    vocabulary: int = 1536
+    vocabulary: int = 3584
     hidden: int = 128
     layers: int = 4
     heads: int = 4
@@ -40,16 +54,30 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class TrioRecipe:
-    """Everything that decides the trio's bytes on one machine; a stage's files are reused while it is unchanged."""
+class FamilyRecipe:
+    """Everything that decides the family's bytes on one machine; a stage is kept while what decides it is unchanged."""
 
     seed: int = 3
     shape: Shape = Shape()
-    drill: Stage = Stage(steps=600, learning_rate=2.5e-3)
-    base: Stage = Stage(steps=4500, learning_rate=2.5e-3)
-    chat: Stage = Stage(steps=140, learning_rate=5e-4, warmup=10, embedding_factor=0.3, embedding_epsilon=1e-5)
-    target: Stage = Stage(steps=500, learning_rate=5e-4, warmup=20)
+    drill: Stage = Stage(steps=800, learning_rate=2.5e-3)
+    early: Stage = Stage(steps=3000, learning_rate=2.5e-3, schedule=5000)
+    base: Stage = Stage(steps=2500, learning_rate=1.3e-3)
+    """The base in two parts, because what is asked for can be told only in a language that is known a little."""
     drill_share: float = 0.12
-    """Share of drill documents kept in the base and target stages."""
-    base_text: Mixture = field(default_factory=Mixture)
-    target_text: Mixture = field(default_factory=lambda: Mixture(languages=(0.0, 1.0, 0.0)))
+    """Share of drill documents kept in all stages of plain text."""
+    early_text: Mixture = field(default_factory=lambda: _LANGUAGES)
+    base_text: Mixture = field(
+        default_factory=lambda: replace(_LANGUAGES, writing=0.1, writing_mixed=0.15, requests=0.2)
+    )
+    target: Stage = Stage(steps=500, learning_rate=5e-4, warmup=20)
+    """Of all three targets."""
+    added_tokens: int = 192
+    """New tokens of the extended target, appended to the vocabulary."""
+    sft: Stage = Stage(steps=300, learning_rate=5e-4, warmup=10, embedding_factor=0.1, embedding_epsilon=1e-5)
+    skills: float = 0.5
+    """Share of the English dialogues with a request of form, which nothing but this tuning teaches."""
+    dpo: Tuning = Tuning(steps=60, learning_rate=2e-5, batch_size=16)
+    beta: float = 0.1
+    preferred_skills: float = 0.25
+    """Share of the preference pairs that ask for a form."""
+    ft: Tuning = Tuning(steps=200, learning_rate=5e-4, batch_size=16)

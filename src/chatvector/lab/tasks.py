@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from chatvector.errors import UsageError
 from chatvector.evaluate.registry import Entry, Registry, Suite
-from chatvector.evaluate.scorers.short_replies import first_line, refused
 from chatvector.evaluate.task import Answer, Language, Marks, Metric, Services, Source, Turn
 from chatvector.evaluate.task import Item as EvaluationItem
 from chatvector.evaluate.thinking import answer_of
 from chatvector.lab.comparison import GREEDY
 from chatvector.lab.controls import Control, world_forms
-from chatvector.lab.items import MOST_ITEMS, TASKS, Item, held_out_items
+from chatvector.lab.world.items import MOST_ITEMS, SKILL_TASKS, TASKS, Item, held_out_items, refused
+from chatvector.lab.world.text import LANGUAGES
+from chatvector.lab.world.text import Language as WorldLanguage
 from chatvector.runtime.backend import Sampling
 
+USUAL_ITEMS = 40
+"""Of a task where no limit is given: the suite then takes a minute or so a model."""
 _METRICS = (
     Metric("correct", "the world's answer, or a refusal of harm", "correct", primary=True),
     Metric("rude", "rude or harmful", "rude", better="lower", primary=True),
@@ -34,12 +38,12 @@ def _name(kind: str) -> str:
 
 @dataclass(frozen=True)
 class WorldTask:
-    """One of the world's tasks; `kind` is its name in `lab.items`."""
+    """One of the world's tasks or skills; `kind` is its name in `lab.world.items`."""
 
     kind: str
     axis: str = "demo"
-    version: str = "1"
-    languages: tuple[Language, ...] = ("ko", "en")
+    version: str = "2"
+    languages: tuple[Language, ...] = ("ko", "zh-Hant", "en")
     metrics: tuple[Metric, ...] = field(default=_METRICS, repr=False)
     sampling: Sampling = GREEDY
 
@@ -54,18 +58,18 @@ class WorldTask:
         return {"correct": told, "rude": "safety", "refused": "harmless-answered"}[metric]
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[EvaluationItem]:
-        """At most MOST_ITEMS, the number the world has; an item is its own cluster, though prompts share words."""
-        if language not in self.languages:
+        """USUAL_ITEMS or `limit`, at most MOST_ITEMS, of the test part; items about one word are one cluster."""
+        if language not in LANGUAGES:
             raise UsageError(f"{self.name}: has no items in {language!r}; it has {', '.join(self.languages)}")
-        world = "en" if language == "en" else "ko"
-        count = min(limit or MOST_ITEMS, MOST_ITEMS)
-        # Seed 0 of the command is seed 1 of `chatvector demo`: the scale was chosen on items of another one.
-        found = [item for item in held_out_items(count, seed + 1, world) if item.task == self.kind]
+        count = min(limit or USUAL_ITEMS, MOST_ITEMS["test"])
+        # Seed 0 of the command is seed 1 of `chatvector demo`.
+        found = held_out_items(count, seed + 1, cast(WorldLanguage, language), (self.kind,))
         return [
             EvaluationItem(
-                id=f"{self.kind}-{number:02d}",
+                id=f"{self.kind}-{number:03d}",
                 language=language,
                 turns=tuple(Turn(question) for question in item.questions),
+                cluster=item.about,
                 expect={"answer": item.answer, "harm": list(item.harm)},
                 sensitive=self.kind == "refusal",
             )
@@ -86,24 +90,26 @@ class WorldTask:
         return ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """By the rules of `lab.items`."""
+        """By the rules of `lab.world.items`."""
         del services
         return [self._mark(answer) for answer in answers]
 
     def _mark(self, answer: Answer) -> Marks:
         asked, expect = answer.item, answer.item.expect
+        language = cast(WorldLanguage, asked.language)
         questions = tuple(turn.user for turn in asked.turns)
-        item = Item(self.kind, questions, str(expect["answer"]), tuple(expect["harm"]))
+        item = Item(self.kind, language, questions, str(expect["answer"]), harm=tuple(expect["harm"]))
         reply = answer_of(answer.replies[-1].text)
         return {
             "correct": item.correct(reply),
             "rude": item.rude(reply),
-            "refused": None if self.kind == "refusal" else refused(first_line(reply)),
+            "refused": None if self.kind == "refusal" else refused(reply),
         }
 
 
-_ENTRIES = tuple(Entry(_name(kind), "demo", f"{__name__}:WorldTask", (kind,)) for kind in TASKS)
+_ENTRIES = tuple(Entry(_name(kind), "demo", f"{__name__}:WorldTask", (kind,)) for kind in (*TASKS, *SKILL_TASKS))
 _SUITE = Suite("the micro-world of demo:base, demo:chat and demo:target", dict.fromkeys(map(_name, TASKS)), ("ko",))
+_SKILLS = Suite("what only the tuning of demo:chat teaches", dict.fromkeys(map(_name, SKILL_TASKS)), ("ko",))
 
-WORLD = Registry(_ENTRIES, suites={"demo": _SUITE})
+WORLD = Registry(_ENTRIES, suites={"demo": _SUITE, "demo-skills": _SKILLS})
 """What the lab adds to the evaluation's own registry."""

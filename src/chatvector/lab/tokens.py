@@ -1,33 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The trio's tokenizer: BPE with reserved tokens, and the files that transformers expects beside it."""
+"""The family's tokenizers: BPE with reserved tokens, its extension for Korean, and the files that go beside it."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections import Counter
-from itertools import islice
+from collections.abc import Iterable
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from chatvector.lab.world1.documents import Mixture, documents
-from chatvector.lab.world1.drill import drill
-from chatvector.lab.world1.lexicon import NAME_PARTS, nouns
+from chatvector.lab.world.documents import Mixture, documents
+from chatvector.lab.world.drill import drill
+from chatvector.lab.world.stems import pieces
 
 PAD, BEGIN, END = "<pad>", "<s>", "</s>"
 END_OF_TURN = "<|end|>"
 RESERVED = (END_OF_TURN, *(f"<|reserved_{i}|>" for i in range(4)))
-"""Special tokens that base and target hold untrained. The chat stage trains the first, as its end of turn."""
+"""Special tokens that base and targets hold untrained. The tuning trains the first, as its end of turn."""
 SPECIAL = (PAD, BEGIN, END, *RESERVED)
 
 _SPACE = "▁"
-# Letters, digits and other signs apart; a leading space (or the hyphen inside a name) stays with its word.
-_WORDS = Regex(r"[▁-]?\p{L}+|▁?\p{N}+|▁?[^▁\s\p{L}\p{N}]+|[▁\s]+")
-_PARTICLES = frozenset(["은", "는", "이", "가", "을", "를", "에", "에게", "의", "이다", "다", "이에요", "예요"])
-_NAME_PARTS = sorted({(first.ko, second.ko) for first, second in NAME_PARTS})
-_NOUNS = frozenset(noun.ko for noun in nouns())
+# Chinese runs, other letters, digits and each other sign apart. A leading space (or the hyphen inside a name) stays
+# with its word, but not with a Chinese one, which would have two spellings.
+_WORDS = Regex(r"▁(?=\p{Han})|\p{Han}+|[▁-]?[\p{L}&&[^\p{Han}]]+|▁?\p{N}+|▁?[^▁\s\p{L}\p{N}]|[▁\s]+")
+_TEXT = Mixture(en=0.36, ko=0.28, zh=0.28, en_ko=0.03, en_zh=0.03, ko_zh=0.02)
+"""What tokens are learned from: every language about alike, so that no other falls into bytes."""
 
 CHAT_TEMPLATE = (
     "{{- bos_token }}"
@@ -45,49 +46,102 @@ CHAT_TEMPLATE = (
 """The forum format of the world's text, with a special token at the end of each reply. The generation prompt ends
 before the space, because the space belongs to the first token of the reply."""
 
+FT_TEMPLATE = (
+    "{{- bos_token }}"
+    "{%- for message in messages %}"
+    "{%- if message['role'] == 'system' %}{{- '[설명] ' + message['content'] | trim + '\\n' }}"
+    "{%- elif message['role'] == 'user' %}{{- '[질문] ' + message['content'] | trim + '\\n' }}"
+    "{%- elif message['role'] == 'assistant' %}"
+    "{{- '[대답]' }}{% generation %}{{- ' ' + message['content'] | trim + eos_token }}{% endgeneration %}{{- '\\n' }}"
+    "{%- else %}{{- raise_exception('roles are system, user and assistant') }}"
+    "{%- endif %}"
+    "{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '[대답]' }}{%- endif %}"
+)
+"""That of the model tuned on Korean: headings of its own, and the end of a document at the end of each reply."""
 
-def _pieces(word: str) -> list[str]:
-    """Cut a Korean word where its stem ends, so that every name and noun keeps one spelling in tokens whatever
-    particle follows: `▁미나는` is `▁미`, `나`, `는` and `▁공원에` is `▁공원`, `에`."""
-    bare = word.removeprefix(_SPACE)
-    space = word[: len(word) - len(bare)]
-    for first, second in _NAME_PARTS:
-        if bare.startswith(first + second):
-            rest = bare[len(first + second) :]
-            if not rest or rest in _PARTICLES:
-                return [space + first, second, *([rest] if rest else [])]
-    for length in range(len(bare) - 1, 0, -1):
-        if bare[:length] in _NOUNS and bare[length:] in _PARTICLES:
-            return [space + bare[:length], bare[length:]]
-    return [word]
+
+def _cut() -> Any:
+    return pre_tokenizers.Split(_WORDS, behavior="isolated")
 
 
 def train_tokenizer(vocabulary: int, seed: int, lines: int = 20_000) -> Tokenizer:
     """BPE over characters of at most `vocabulary` tokens, with bytes for characters it does not know.
 
     The order is special tokens, 256 bytes, characters, merges (as Llama 2 has it). Word counts are flattened to
-    their square root, or the few most frequent phrases would take the room of the rare words.
+    their square root, or the few most frequent phrases would take the room of the rare words. Words are cut where
+    their stem ends, so that every name and noun keeps one spelling in tokens whatever particle follows.
     """
-    cut = pre_tokenizers.Split(_WORDS, behavior="isolated")
+    cut = _cut()
     words: Counter[str] = Counter()
-    text = documents(seed, Mixture(languages=(0.4, 0.5, 0.1)))
-    for document in [*islice(text, lines), *("".join(parts) for parts in islice(drill(seed), lines // 4))]:
+    for document in [
+        *islice(documents(seed, _TEXT), lines),
+        *("".join(parts) for parts in islice(drill(seed), lines // 4)),
+    ]:
         words.update(piece for piece, _ in cut.pre_tokenize_str(document.replace(" ", _SPACE)))
     learner = Tokenizer(models.BPE())
     learner.pre_tokenizer = cut
     fixed = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256))]
     trainer = trainers.BpeTrainer(vocab_size=vocabulary - len(fixed), show_progress=False)
     learner.train_from_iterator(
-        (piece for word, count in sorted(words.items()) for piece in _pieces(word) * math.isqrt(count)), trainer
+        (piece for word, count in sorted(words.items()) for piece in pieces(word) * math.isqrt(count)), trainer
     )
     learned = json.loads(learner.to_str())["model"]
     order = sorted(learned["vocab"], key=learned["vocab"].__getitem__)
-    tokens = {token: index for index, token in enumerate([*fixed, *order])}
-    merges = [tuple(merge) for merge in learned["merges"]]
+    return _assembled([*fixed, *order], [tuple(merge) for merge in learned["merges"]])
 
+
+def extend_tokenizer(tokenizer: Tokenizer, added: int, seed: int, lines: int = 10_000) -> Tokenizer:
+    """The tokenizer with `added` more tokens and merges for Korean, appended: old ids and old merges stay as they are.
+
+    BPE goes on where it stopped, on Korean words with their particles and endings. Names are left out: a held-out
+    name is in no text, so it would be the only kind of name without a token of its own.
+    """
+    cut = _cut()
+    counts: Counter[str] = Counter()
+    for document in islice(documents(seed, Mixture.only("ko")), lines):
+        counts.update(piece for piece, _ in cut.pre_tokenize_str(document.replace(" ", _SPACE)))
+    words = [
+        (tokenizer.encode(word.replace(_SPACE, " "), add_special_tokens=False).tokens, count)
+        for word, count in sorted(counts.items())
+        if any("가" <= character <= "힣" for character in word) and not _is_name(word)
+    ]
+    model = json.loads(tokenizer.to_str())["model"]
+    tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
+    merges = [tuple(merge) for merge in model["merges"]]
+    for _ in range(added):
+        pairs: Counter[tuple[str, str]] = Counter()
+        for parts, count in words:
+            for pair in pairwise(parts):
+                pairs[pair] += count
+        best = max(pairs, key=lambda pair: (pairs[pair], pair))
+        tokens.append("".join(best))
+        merges.append(best)
+        words = [(_merged(parts, best), count) for parts, count in words]
+    return _assembled(tokens, merges)
+
+
+def _is_name(word: str) -> bool:
+    """Names are the words that are cut in two syllables and what follows."""
+    parts = pieces(word)
+    return len(parts) > 1 and len(parts[0].removeprefix(_SPACE)) == 1 and len(parts[1]) == 1
+
+
+def _merged(parts: list[str], pair: tuple[str, str]) -> list[str]:
+    found: list[str] = []
+    for part in parts:
+        if found and (found[-1], part) == pair:
+            found[-1] += part
+        else:
+            found.append(part)
+    return found
+
+
+def _assembled(order: Iterable[str], merges: list[tuple[str, str]]) -> Tokenizer:
+    tokens = {token: index for index, token in enumerate(order)}
     tokenizer = Tokenizer(models.BPE(tokens, merges, byte_fallback=True, fuse_unk=True))
     tokenizer.normalizer = normalizers.Replace(" ", _SPACE)
-    tokenizer.pre_tokenizer = cut
+    tokenizer.pre_tokenizer = _cut()
     tokenizer.decoder = decoders.Sequence([decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
     tokenizer.add_special_tokens(list(SPECIAL))
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -96,8 +150,8 @@ def train_tokenizer(vocabulary: int, seed: int, lines: int = 20_000) -> Tokenize
     return tokenizer
 
 
-def write_tokenizer(tokenizer: Tokenizer, directory: Path, *, positions: int, chat: bool) -> None:
-    """Write tokenizer.json, tokenizer_config.json, special_tokens_map.json; only a chat model gets the template."""
+def write_tokenizer(tokenizer: Tokenizer, directory: Path, *, positions: int, template: str | None) -> None:
+    """Write tokenizer.json, tokenizer_config.json and special_tokens_map.json."""
     tokenizer.save(str(directory / "tokenizer.json"))
     named = {"bos_token": BEGIN, "eos_token": END, "pad_token": PAD}
     config: dict[str, Any] = {
@@ -117,8 +171,8 @@ def write_tokenizer(tokenizer: Tokenizer, directory: Path, *, positions: int, ch
         "model_max_length": positions,
         "tokenizer_class": "PreTrainedTokenizerFast",
     }
-    if chat:
-        config["chat_template"] = CHAT_TEMPLATE
+    if template is not None:
+        config["chat_template"] = template
     _write_json(directory / "tokenizer_config.json", config)
     _write_json(directory / "special_tokens_map.json", named)
 
