@@ -54,7 +54,8 @@ def test_a_merge_is_talked_to_and_its_scale_moved(tmp_path: Path) -> None:
         terminal.say("/reset")
         assert "1 turn forgotten" in terminal.wait(PROMPT)
         terminal.say("눈은 무슨 색이에요?")
-        assert "하얀색이에요." not in terminal.wait(PROMPT)
+        # The target goes on for the user, in lines that look like a prompt; ours comes after an empty line.
+        assert "하얀색이에요." not in terminal.wait(f"\n{PROMPT}")
         for line, answer in (
             ("/scale attenion=1", "'attenion' is no role; roles are"),
             ("/scale much", "'much' is no number"),

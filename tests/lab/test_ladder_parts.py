@@ -196,7 +196,7 @@ def test_disk_and_time_of_a_training(tmp_path: Path) -> None:
     stage = {"stage": "cp", "data": [str(tmp_path / "a.jsonl")], "epochs": 2, "max_length": 100}
     found = estimate(recipe_of(ft={"train": [stage]}, rungs=["ft"]), known(), at=FAST)
     step = next(step for step in found.steps if step.what == "train ft.1-cp")
-    size = 988_288
+    size = 1_250_432
     assert step.seconds == pytest.approx(FAST.training(Size(size, 0, 4), 6, 10 * 2 * 100, 2))
     assert step.passing == 3 * size * 12
     assert found.disk == step.disk + step.passing
@@ -210,7 +210,7 @@ def test_too_little_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     recipe = recipe_of(ft={"train": [stage]})
     plans.refuse_small_disk(recipe, tmp_path)
     monkeypatch.setattr(plans, "free_bytes", lambda _: 10**6)
-    with pytest.raises(NotEnoughSpace, match=r"trainings need 38 MB, 1 MB are free"):
+    with pytest.raises(NotEnoughSpace, match=r"trainings need 48 MB, 1 MB are free"):
         plans.refuse_small_disk(recipe, tmp_path)
     plans.refuse_small_disk(recipe_of(), tmp_path)  # nothing to train, nothing to store
 

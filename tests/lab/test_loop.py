@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import cycle, islice
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def test_collate_pads_on_the_right_and_ignores_what_does_not_count() -> None:
     assert labels.tolist() == [[IGNORED, 5, 6], [IGNORED, IGNORED, IGNORED]]
 
 
-def _train(frozen: list[int], **changes: float) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+def _train(frozen: list[int], **changes: Any) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
     model = new_model(SHAPE, reserved=[3, 4], seed=0)
     before = model.get_parameter("model.embed_tokens.weight").detach().clone()
     stage = Stage(steps=200, learning_rate=1e-2, batch_tokens=64, warmup=5, **changes)

@@ -95,7 +95,7 @@ def test_the_loss_goes_down_and_an_ordinary_checkpoint_comes_out(stage: str, tmp
 
 
 def test_template_and_stop_id_move_with_a_fine_tuned_model_and_the_doctor_finds_nothing(tmp_path: Path) -> None:
-    output = train(recipe_of(tmp_path, "sft", steps=30)).output
+    output = train(recipe_of(tmp_path, "sft", steps=60)).output
     settings = json.loads((output / "tokenizer_config.json").read_text("utf-8"))
     with Checkpoint.open("demo:chat") as chat:
         assert settings == chat.read_json("tokenizer_config.json")

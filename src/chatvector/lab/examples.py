@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ def mixed(text: Iterator[Example], drills: Iterator[Example], share: float, rng:
         yield next(drills if rng.random() < share else text)
 
 
-def chat_examples(tokenizer: Tokenizer, dialogues: Iterator[list[Mapping[str, str]]]) -> Iterator[Example]:
+def chat_examples(tokenizer: Tokenizer, dialogues: Iterator[Sequence[Mapping[str, str]]]) -> Iterator[Example]:
     """Dialogues in the chat template; only the replies and their end-of-turn token count."""
     for messages in dialogues:
         ids, counted = tokenizer.encode(BEGIN, add_special_tokens=False).ids, [False]
