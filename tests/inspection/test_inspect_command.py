@@ -36,7 +36,7 @@ def test_a_checkpoint_a_pair_and_a_vector(tmp_path: Path) -> None:
     assert made.exit_code == 0, made.output
     checkpoint, pair, stored = document("demo:base"), document("demo:base", "demo:chat"), document(vector)
     assert [found["kind"] for found in (checkpoint, pair, stored)] == ["checkpoint", "pair", "vector"]
-    assert checkpoint["total"]["elements"] == 988_288
+    assert checkpoint["total"]["elements"] == 1_250_432
     assert stored["roles"]["mlp"]["norm"] == pytest.approx(pair["roles"]["mlp"]["norm"], rel=1e-6)
     # τ of the embedded trio is a few hundredths of base.
     assert 0.02 < pair["total"]["relative"] < 0.1

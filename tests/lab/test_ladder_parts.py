@@ -226,7 +226,7 @@ def test_plans_of_the_examples(name: str, hub: HubServer) -> None:
     found = estimate(recipe, known(), at=FAST)
     assert all(step.seconds is not None for step in found.steps if step.what.startswith("ask"))
     assert [line for line in found.unknown if "a public set, which a plan does not fetch" in line]
-    assert found.download >= len(names) * 988_288 * 2
+    assert found.download >= len(names) * 1_250_432 * 2
     hub.faults.append(Fault("GET", "/api/models/", status=503, times=1000))
     silent = estimate(recipe, known(), at=FAST)
     assert all(step.seconds is None for step in silent.steps)

@@ -165,11 +165,11 @@ def _speakers(
 
 
 def _prompts(found: Models, tag: str) -> Sequence[str]:
-    """First messages to offer: the trio's world knows Korean and English prompts of its own."""
+    """First messages to offer: the world of the embedded family has prompts of its own."""
     from chatvector.web.samples import SAMPLES
 
     if found.demo:
-        from chatvector.lab.items import held_out_items
+        from chatvector.lab.world.items import held_out_items
 
         return [item.questions[0] for item in held_out_items(1, 0)]
     return SAMPLES.get(found.language or tag, SAMPLES["en"])
