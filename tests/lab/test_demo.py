@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from chatvector.cli.main import app
 from chatvector.errors import MissingExtra, UsageError
 from chatvector.lab import demo
-from chatvector.lab.comparison import ask
+from chatvector.lab.comparison import TARGETS, ask
 from chatvector.lab.world.items import SKILL_TASKS, TASKS, held_out_items
 from chatvector.lab.world.text import Language
 from chatvector.runtime.transformers_backend import TransformersBackend
@@ -158,7 +158,7 @@ def test_chinese_is_asked_of_the_chinese_target() -> None:
     assert found.models["merged"].in_language.rate > 0.9
 
 
-@pytest.mark.parametrize("language", demo.TARGETS)
+@pytest.mark.parametrize("language", TARGETS)
 def test_the_most_items_exist(language: Language) -> None:
     tasks = (*TASKS, *SKILL_TASKS)
     assert len(held_out_items(demo.MOST, demo.EVALUATION_SEED, language, tasks)) == demo.MOST * len(tasks)
