@@ -50,7 +50,7 @@ def values(found: Evaluation, task: str, metric: str) -> dict[str, float | None]
 
 
 def test_scores_and_preferences_in_one_run(tmp_path: Path) -> None:
-    jobs = Job(ASKED, "en", 12), Job(OpenPairsTask(ASKED), "en", 12)
+    jobs = Job(ASKED, "en", 24), Job(OpenPairsTask(ASKED), "en", 24)
     found = run(*jobs, services=Services(judge=RuleJudge()))
     gated = values(found, "open", "gated")
     assert gated["perfect"] == 10
