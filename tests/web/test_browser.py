@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from browser import PATIENCE_MS, Watched, chromium, server, watched
 from chatvector.web.words import EN, KO, ZH_HANT, Words
@@ -60,9 +60,20 @@ def replies(page: Page, side: int):
     return page.locator(f"#side-{side} .bot.message, #side-{side} .message.bot")
 
 
+def fill(field: Locator, text: str) -> None:
+    """Type, and let the page take notice, as it does long before a person's next key: pressed in the same instant, that
+    would act upon what stood there before. A field that was only just unfolded may still be given its first value."""
+    for _ in range(20):
+        field.fill(text)
+        field.page.wait_for_timeout(200)
+        if field.input_value() == text:
+            return
+    raise AssertionError(f"{field} does not keep {text!r}")
+
+
 def ask(page: Page, text: str, turns: int = 1) -> list[str]:
     """Send a message by the keyboard; what both models said when the merged one has ended."""
-    box(page).fill(text)
+    fill(box(page), text)
     box(page).press("Enter")
     for side in (0, 1):
         expect(replies(page, side)).to_have_count(turns)
@@ -82,7 +93,7 @@ def test_talking_and_turning_the_knob(korean: Page, shots: Path) -> None:
     page = korean
     assert page.url.endswith("/ko/")
     grown: set[int] = set()
-    box(page).fill(QUESTION)
+    fill(box(page), QUESTION)
     box(page).press("Enter")
     for _ in range(10_000):
         said = replies(page, 0)
@@ -120,11 +131,11 @@ def test_scales_by_role_and_as_text(korean: Page, shots: Path) -> None:
         ("", "no scale: write a number"),
         ("0.5 nothing.*=1", "matches none of"),
     ):
-        line.fill(text)
+        fill(line, text)
         line.press("Enter")
         expect(page.locator("#scale-status .problem")).to_contain_text(answer)
         expect(line).to_have_value("0.75")
-    line.fill("0.5 attention=0 0-1=1")
+    fill(line, "0.5 attention=0 0-1=1")
     line.press("Enter")
     expect(page.locator("#scale-status")).to_contain_text("0.5, attention=0, 0-1=1")
     expect(page.locator("#scale-attention input[type=number]")).to_have_value("0")
@@ -140,7 +151,7 @@ def test_what_is_typed_wrong_is_answered_by_a_sentence(korean: Page) -> None:
     page = korean
     box(page).press("Enter")
     expect(page.locator("#chat-status .problem")).to_contain_text("an empty message")
-    box(page).fill("가나다 " * 3000)
+    fill(box(page), "가나다 " * 3000)
     box(page).press("Enter")
     expect(replies(page, 1).last).to_contain_text(KO.context_full.format(context=512))
     expect(replies(page, 0).last).to_contain_text(KO.context_full.format(context=512))
@@ -157,13 +168,13 @@ def test_the_vector(korean: Page, shots: Path) -> None:
 def test_measuring(korean: Page, shots: Path) -> None:
     page = korean
     open_tab(page, KO.evaluate)
-    page.locator("#items input").fill("1")
+    fill(page.locator("#items input"), "1")
     page.locator("#items input").press("Tab")
     page.locator("#run-suite").click()
     report = page.frame_locator("#report iframe")
     expect(report.locator("h1")).to_contain_text("demo:target + 0.75·τ")
     shoot(page, shots, "evaluate-ko")
-    page.locator("#scales input, #scales textarea").fill("0.75")
+    fill(page.locator("#scales input, #scales textarea"), "0.75")
     page.locator("#run-sweep").click()
     expect(report.locator("pre")).to_contain_text("chatvector apply demo:target")
     shoot(page, shots, "sweep-ko")
@@ -182,7 +193,7 @@ def test_the_recipe(korean: Page, shots: Path, tmp_path: Path) -> None:
     page = korean
     line = page.locator("#rules input, #rules textarea")
     page.get_by_text(KO.by_role).click()
-    line.fill("0.5 norm=0")
+    fill(line, "0.5 norm=0")
     line.press("Enter")
     expect(page.locator("#scale-status")).to_contain_text("0.5, norm=0")
     open_tab(page, KO.recipe)
@@ -197,7 +208,7 @@ def test_the_recipe(korean: Page, shots: Path, tmp_path: Path) -> None:
     page.locator("#write").click()
     expect(page.locator("#recipe-status .problem")).to_contain_text("where to?")
     out = tmp_path / "merged"
-    place.fill(str(out))
+    fill(place, str(out))
     page.locator("#write").click()
     expect(page.locator("#recipe-status")).to_contain_text(KO.written.partition("{output}")[2].partition(":")[0])
     assert (out / "chat_vector.json").is_file()
@@ -246,7 +257,7 @@ def test_two_people_do_not_disturb_each_other(browser: Browser, url: str) -> Non
             expect(box(page)).to_be_visible()
         line = other.locator("#rules input, #rules textarea")
         other.get_by_text(KO.by_role).click()
-        line.fill("0")
+        fill(line, "0")
         line.press("Enter")
         expect(other.locator("#scale-status")).to_contain_text("0")
         mine, theirs = ask(one, QUESTION), ask(other, QUESTION)
@@ -265,9 +276,9 @@ def test_a_page_left_in_mid_reply_and_a_server_started_again(browser: Browser, t
         with watched(browser, url, locale="ko-KR") as page:
             page.goto(url)
             page.get_by_text(KO.settings).click()
-            page.locator("#limit input").fill("450")
+            fill(page.locator("#limit input"), "450")
             page.locator("#limit input").press("Tab")
-            box(page).fill(QUESTION)
+            fill(box(page), QUESTION)
             box(page).press("Enter")
             expect(replies(page, 0)).to_have_count(1)
         open_page = Watched(browser, url, locale="ko-KR")
@@ -279,7 +290,7 @@ def test_a_page_left_in_mid_reply_and_a_server_started_again(browser: Browser, t
         process.wait()
         with server(tmp_path, "--port", port) as (again, _):
             assert again == url
-            box(page).fill(QUESTION)
+            fill(box(page), QUESTION)
             box(page).press("Enter")
             expect(page.locator("#chat-status")).to_contain_text(KO.restarted)
             expect(replies(page, 1)).to_have_count(1)
