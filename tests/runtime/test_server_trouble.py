@@ -49,7 +49,8 @@ def test_trouble_that_stays() -> None:
     with running(lambda _: Answer({"error": {"message": "overloaded"}}, status=503)) as server:
         backend, waits = connect(server)
         with pytest.raises(
-            HubError, match=rf"answered 503: overloaded in {ATTEMPTS} attempts; the same command goes on"
+            HubError,
+            match=rf"answered 503: overloaded in {ATTEMPTS} attempts; look after it and run the same command again",
         ):
             backend.generate([user("q")], GREEDY)
     assert len(server.posts) == ATTEMPTS

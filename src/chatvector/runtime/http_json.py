@@ -155,7 +155,11 @@ class JsonClient:
 
     def _give_up(self, problem: str, attempts: int) -> NoReturn:
         tries = f" in {attempts} attempts" if attempts > 1 else ""
-        raise HubError(f"{self.url}: the server {problem}{tries}; the same command goes on where it stopped")
+        # Not that it goes on: replies of a server whose weights nobody named are kept for no other run.
+        raise HubError(
+            f"{self.url}: the server {problem}{tries}; look after it and run the same command again, which asks for no"
+            " reply that was kept"
+        )
 
 
 def _retry_after(error: urllib.error.HTTPError) -> float | None:
