@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of the verbs that ask models questions: which questions, how replies are made, where they are kept."""
+"""Options of the verbs that ask models questions or talk to them: which questions, how replies are made and kept."""
 
 from __future__ import annotations
 
@@ -32,3 +32,17 @@ CacheFile = Annotated[
     typer.Option("--cache", help="File that keeps replies; by default in the user's cache.", show_default=False),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no replies and use none.")]
+
+# Of `chat` and `ui`.
+Vector = Annotated[
+    str | None,
+    typer.Option("--vector", metavar="VEC", help="A vector that `extract` wrote, instead of --base and --chat."),
+]
+ChatFormatFrom = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL|FILE", help="Chat template for models that have none.", show_default=False),
+]
+System = Annotated[str | None, typer.Option(help="System prompt.", show_default=False)]
+Temperature = Annotated[float, typer.Option(min=0, help="0 takes the most likely token.")]
+TopP = Annotated[float, typer.Option(min=0, max=1, help="Draw from the likeliest tokens of this share together.")]
+DrawSeed = Annotated[int, typer.Option("--seed", help="Of the draws: the same conversation gives the same replies.")]

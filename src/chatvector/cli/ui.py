@@ -49,10 +49,7 @@ def ui(
     ] = None,
     base: options.Base = None,
     chat: options.Chat = None,
-    vector: Annotated[
-        str | None,
-        typer.Option("--vector", metavar="VEC", help="A vector that `extract` wrote, instead of --base and --chat."),
-    ] = None,
+    vector: asking.Vector = None,
     *,
     scale: Annotated[
         float | None,
@@ -61,20 +58,15 @@ def ui(
     vocabulary: options.Vocabulary = options.Policy.shared,
     chat_format: options.ChatFormat = "auto",
     force_lineage: options.ForceLineage = False,
-    chat_format_from: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL|FILE", help="Chat template for models that have none.", show_default=False),
-    ] = None,
+    chat_format_from: asking.ChatFormatFrom = None,
     no_before: Annotated[
         bool,
         typer.Option("--no-before", help="Do not load the target as it is beside the merge: less memory."),
     ] = False,
-    system: Annotated[str | None, typer.Option(help="System prompt.", show_default=False)] = None,
-    temperature: Annotated[float, typer.Option(min=0, help="0 takes the most likely token.")] = 0.7,
-    top_p: Annotated[
-        float, typer.Option(min=0, max=1, help="Draw from the likeliest tokens of this share together.")
-    ] = 0.95,
-    seed: Annotated[int, typer.Option(help="Of the draws: the same conversation gives the same replies.")] = 0,
+    system: asking.System = None,
+    temperature: asking.Temperature = 0.7,
+    top_p: asking.TopP = 0.95,
+    seed: asking.DrawSeed = 0,
     max_new_tokens: Annotated[
         int | None,
         typer.Option(min=1, help="Limit of a reply; 512, at most an eighth of the context.", show_default=False),
