@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import apply, kernel, live, memory, start, stream, talk, verify_full
+from benchmarks import apply, kernel, large, live, memory, start, stream, talk, verify_full
 from benchmarks.measure import PROJECT
 
 BENCHMARKS = {
     "start": start,
     "kernel": kernel,
     "apply": apply,
+    "large": large,
     "verify": verify_full,
     "stream": stream,
     "memory": memory,
