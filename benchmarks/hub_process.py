@@ -77,12 +77,19 @@ class Handler(BaseHTTPRequestHandler):
                     start += os.sendfile(self.connection.fileno(), file.fileno(), start, stop - start)
 
 
+class Server(ThreadingHTTPServer):
+    """A thread a connection."""
+
+    daemon_threads = True
+    request_queue_size = 128
+    """Python's 5 drops the sixth connection of those that come at once; it is tried again a second later."""
+
+
 def main() -> None:
     """Serve until killed."""
     Handler.folder = Path(sys.argv[1])
     Handler.latency = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Handler)
     print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
     server.serve_forever()
 

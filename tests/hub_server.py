@@ -64,6 +64,8 @@ class Request:
     method: str
     path: str
     headers: Mapping[str, str]
+    port: int = 0
+    """Of the reader's end: requests over one connection share it."""
 
 
 class HubServer:
@@ -154,6 +156,8 @@ _FILE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
 
 class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # of Python's 5 the sixth of connections that come at once is tried again after a second
+
     def handle_error(self, request: object, client_address: object) -> None:
         if not isinstance(sys.exception(), ConnectionError):  # a reader may leave when it has what it wants
             super().handle_error(request, client_address)  # type: ignore[arg-type]
@@ -184,7 +188,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             self.signed = False
             url = urlsplit(self.path)
             path = unquote(url.path)
-            request = Request(self.command, path, dict(self.headers))
+            request = Request(self.command, path, dict(self.headers), self.client_address[1])
             hub.log.append(request)
             body = self.rfile.read(int(self.headers.get("Content-Length", "0"))) if self.command[0] == "P" else b""
             fault = hub.next_fault(self.command, path)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from builders import write_weights
 from chatvector.arithmetic.native import LIBRARY, NativeKernel, engine, library
-from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Term, working_format
+from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Term, Unit, working_format
 from chatvector.arithmetic.reading import Buffers
 from chatvector.arithmetic.worker import NonFiniteFound, Worker
 from chatvector.checkpoint.staging import checksum
@@ -273,3 +273,27 @@ def test_comparing_agrees_on_every_number(tmp_path: Path) -> None:
                 assert NativeKernel(plan, np.empty(1 << 20, np.uint8), Buffers()).same(
                     plan.units[0], written["written"]
                 )
+
+
+@compiled
+def test_comparing_takes_one_neighbour_only(tmp_path: Path) -> None:
+    """At ties and beside them, at powers of two, around zero and at the end of the numbers."""
+    around = [0x0000, 0x0001, 0x007F, 0x0080, 0x0081, 0x3F7F, 0x3F80, 0x3F81, 0x3FFF, 0x7F00, 0x7F7E, 0x7F7F]
+    own = np.array([sign | bits for sign in (0, 0x8000) for bits in around for _ in range(6)], np.uint16)
+    value = own.view(BF16).astype(F64)
+    half = np.spacing(np.abs(value).astype(np.float32)).astype(F64) * 2.0**15
+    # Half a unit in the last place to either side, a little less, and next to nothing; BF16 holds all of them.
+    part = half * np.tile([1, -1, 255 / 256, -255 / 256, 2.0**-9, 0], len(own) // 6)
+    arrays = {"target": own.view(BF16), "plus": part.astype(BF16), "minus": np.zeros(len(own), BF16)}
+    with on_disk(tmp_path, arrays) as sources:
+        plan = plan_for(sources, "target", [("plus", "minus", 1.0)])
+        total = own.view(BF16).astype(np.float32) + arrays["plus"].astype(np.float32)
+        right = total.astype(BF16).view(np.uint16)
+        finite = np.isfinite(right.view(BF16).astype(np.float32))
+        assert 0 < np.count_nonzero(~finite) < 5, "the sums reach the end of the numbers"
+        kernel = NativeKernel(plan, np.empty(1 << 20, np.uint8), Buffers())
+        for change in (0, 1, 2, 0x7FFE, 0x8000, 0xFFFE, 0xFFFF):
+            written = {"written": (right + np.uint16(change)).view(BF16)}
+            with on_disk(tmp_path, written) as found:
+                same = [kernel.same(Unit(0, 0, at, at + 1), found["written"]) for at in range(len(own))]
+            assert same == (finite & (change == 0)).tolist(), f"{change:#x}"

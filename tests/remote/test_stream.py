@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +21,7 @@ from chatvector import pipeline
 from chatvector.checkpoint import hub as hub_module
 from chatvector.checkpoint import remote_http
 from chatvector.checkpoint.checkpoint import Checkpoint
-from chatvector.checkpoint.remote_http import ClientTransport, Transports
+from chatvector.checkpoint.remote_http import ClientTransport, DirectTransport, Transports
 from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.cli.main import app
 from chatvector.errors import HubError, IncompatibleParents, InputError, NotEnoughSpace
@@ -315,6 +317,45 @@ def test_a_cut_read_goes_on_where_it_stopped(hub: HubServer, trio: Trio) -> None
     first, second = (span or "" for span in weight_ranges(hub))
     start, stop = first.removeprefix("bytes=").split("-")
     assert second == f"bytes={int(start) + 30_000}-{stop}"
+
+
+@pytest.mark.usefixtures("trio")
+def test_a_connection_serves_whichever_thread_asks_next(hub: HubServer) -> None:
+    ((commit, _),) = hub.repos["org/base"].commits.items()
+    url = f"{hub.endpoint}/org/base/resolve/{commit}/{WEIGHTS}"
+    transport = DirectTransport()
+    side_by_side = threading.Barrier(2)
+
+    def read(start: int, barrier: threading.Barrier | None = None) -> None:
+        for _ in range(3):
+            if barrier is not None:
+                barrier.wait(60)
+            answer = transport.get(url, {"Range": f"bytes={start}-{start + 9}"}, memoryview(bytearray(10)))
+            assert answer.received == 10
+
+    try:
+        for number in range(3):
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(read, number).result()
+        assert len({request.port for request in hub.log}) == 1
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda start: read(start, side_by_side), (5, 70)))
+        assert len({request.port for request in hub.log}) <= 2
+    finally:
+        transport.close()
+    # What was closed is opened again.
+    read(0)
+    transport.close()
+
+
+@pytest.mark.usefixtures("trio")
+def test_a_connection_that_the_server_closed_meanwhile_is_made_anew(hub: HubServer, waits: list[float]) -> None:
+    with Checkpoint.open("org/base", stream=True) as model:
+        hub.log.clear()
+        hub.faults.append(Fault("GET", WEIGHTS, cut_after=-1, times=1))
+        assert len(model.read_array("model.norm.weight")) == SHAPE.hidden
+    assert waits == []
+    assert len({request.port for request in hub.log}) == 2
 
 
 @pytest.mark.parametrize(

@@ -85,11 +85,10 @@ class Transport(Protocol):
 
 
 class DirectTransport:
-    """Connections of the standard library, one a thread and host, kept open between requests."""
+    """Connections of the standard library, kept open between requests, whichever thread asks next."""
 
     def __init__(self) -> None:
-        self._mine = threading.local()
-        self._all: list[http.client.HTTPConnection] = []
+        self._idle: dict[tuple[str, str], list[http.client.HTTPConnection]] = {}
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
 
@@ -98,18 +97,12 @@ class DirectTransport:
         parts = urlsplit(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         answer: Answer | None = None
-        connection: http.client.HTTPConnection | None = None
         try:
-            connection = self._connection(parts.scheme, parts.netloc)
-            try:
-                connection.request("GET", path, headers=dict(headers))
-                response = connection.getresponse()
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-                # An open connection that the server closed meanwhile; once more on a new one.
-                connection.close()
-                connection = self._connection(parts.scheme, parts.netloc)
-                connection.request("GET", path, headers=dict(headers))
-                response = connection.getresponse()
+            connection = self._take(parts.scheme, parts.netloc)
+        except (OSError, http.client.HTTPException) as error:
+            raise Broken(_short(error)) from error
+        try:
+            response = self._ask(connection, path, headers)
             answer = Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, 0)
             if answer.status not in (200, 206):
                 connection.close()
@@ -122,41 +115,54 @@ class DirectTransport:
             if not response.isclosed():
                 connection.close()  # more than was asked for, or an end that is still to be read
         except (OSError, http.client.HTTPException) as error:
-            if connection is not None:
-                connection.close()
+            connection.close()
             raise Broken(_short(error), answer) from error
         except BaseException:
-            if connection is not None:
-                connection.close()
+            connection.close()
             raise
+        if connection.sock is not None:
+            with self._lock:
+                self._idle.setdefault((parts.scheme, parts.netloc), []).append(connection)
         return answer
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close the connections that wait for the next request."""
         with self._lock:
-            for connection in self._all:
+            for connection in (one for idle in self._idle.values() for one in idle):
                 connection.close()
-            self._all.clear()
+            self._idle.clear()
 
-    def _connection(self, scheme: str, host: str) -> http.client.HTTPConnection:
-        kept: dict[tuple[str, str], http.client.HTTPConnection] = self._mine.__dict__.setdefault("kept", {})
-        if (scheme, host) not in kept:
-            kept[scheme, host] = self._open(scheme, host)
-            with self._lock:
-                self._all.append(kept[scheme, host])
-        connection = kept[scheme, host]
-        if connection.sock is None:
-            connection.connect()
-            if connection.sock is not None:
-                connection.sock.settimeout(READ_SECONDS)
-        return connection
+    def _take(self, scheme: str, host: str) -> http.client.HTTPConnection:
+        """A connection that nobody uses, or a new one that is still to be made."""
+        with self._lock:
+            idle = self._idle.get((scheme, host))
+            return idle.pop() if idle else self._new(scheme, host)
 
-    def _open(self, scheme: str, host: str) -> http.client.HTTPConnection:
+    def _ask(self, connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str]) -> Any:
+        """Send a request and read the head of its answer, an `http.client.HTTPResponse`."""
+        try:
+            if connection.sock is None:
+                _connect(connection)
+            connection.request("GET", path, headers=dict(headers))
+            return connection.getresponse()
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            # An open connection that the server closed meanwhile; once more on a new one.
+            connection.close()
+            _connect(connection)
+            connection.request("GET", path, headers=dict(headers))
+            return connection.getresponse()
+
+    def _new(self, scheme: str, host: str) -> http.client.HTTPConnection:
         if scheme == "http":
             return http.client.HTTPConnection(host, timeout=CONNECT_SECONDS)
         if self._context is None:
             self._context = ssl.create_default_context()
         return http.client.HTTPSConnection(host, timeout=CONNECT_SECONDS, context=self._context)
+
+
+def _connect(connection: http.client.HTTPConnection) -> None:
+    connection.connect()
+    connection.sock.settimeout(READ_SECONDS)
 
 
 class ClientTransport:
