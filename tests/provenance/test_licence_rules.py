@@ -31,6 +31,7 @@ CREATIVE_COMMONS = (
         (TONGYI, "tongyi-qianwen"),
         ("# **LLAMA 3.1 COMMUNITY\n  LICENSE AGREEMENT**", "llama3.1"),
         (CREATIVE_COMMONS, "cc-by-nc-4.0"),
+        ("EXAONE AI Model License Agreement 1.1 - NC\n\nThis License Agreement (“Agreement”) is", "exaone"),
     ],
 )
 def test_a_licence_is_known_by_the_head_of_its_text(text: str, expected: str) -> None:
@@ -41,6 +42,22 @@ def test_a_licence_is_known_by_the_head_of_its_text(text: str, expected: str) ->
 
 def test_a_licence_that_is_quoted_far_below_is_not_meant() -> None:
     assert by_text("Our own licence.\n" + "word " * 3000 + LLAMA31) is None
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.2"])
+def test_another_version_of_an_agreement_is_not_taken_for_the_one_that_was_read(version: str) -> None:
+    assert by_text(f"EXAONE AI Model License Agreement {version} - NC\n\nThis License Agreement is") is None
+
+
+def test_what_exaone_asks_for_is_what_its_agreement_says() -> None:
+    rules = table()["exaone"].rules
+    assert {rule: clause.where for rule, clause in rules.items()} == {
+        "copy": "2.1.d",
+        "name": "2.1.c",
+        "only_for": "3.1",
+        "commercial": "3.1",
+    }
+    assert table()["exaone"].noncommercial
 
 
 def test_the_first_of_several_agreements_in_a_file_counts() -> None:
@@ -101,10 +118,10 @@ def test_llama_2_asks_for_no_name_and_its_successors_do() -> None:
     assert {prefixes[id] for id in ("llama3.1", "llama3.2", "llama3.3", "llama4")} == {"Llama"}
 
 
-def test_the_licences_of_the_llama_family_were_read_in_the_original() -> None:
-    """Their naming rule is the one that `push` enforces."""
+def test_the_licences_that_ask_for_a_name_were_read_in_the_original() -> None:
+    """As `push` enforces it."""
     enforced = {id: licence.read for id, licence in table().items() if "name" in licence.rules}
-    assert {id for id, read in enforced.items() if read != "original"} == {"exaone"}
+    assert {id for id, read in enforced.items() if read != "original"} == set()
 
 
 def test_a_configuration_is_a_hint_only() -> None:
