@@ -44,6 +44,7 @@ Kind = Literal[
     "descendant, heavy",
     "unrelated",
     "other base version",
+    "chat from target",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DTYPES = (np.dtype(ml_dtypes.bfloat16), np.dtype(np.float16), np.dtype(np.float32))
@@ -75,6 +76,7 @@ RIGHT: Mapping[Kind, tuple[frozenset[str], frozenset[str]]] = {
     "descendant, heavy": (HOLDS, EITHER),
     "unrelated": (frozenset({"unrelated"}), frozenset({"unrelated"})),
     "other base version": (frozenset({"other base version"}), frozenset({"other base version"})),
+    "chat from target": (frozenset({"target is the ancestor"}), frozenset({"target is the ancestor"})),
 }
 
 
@@ -269,6 +271,8 @@ def make_case(kind: Kind, seed: int, *, held_out: bool, thin: bool = False) -> C
         target = plus(stranger, own) if which == 2 else target
         if which == 3:
             chat, target = plus(family.ancestor(), tau), plus(stranger, own)
+    elif truth == "chat from target":
+        chat = plus(target, tau)
     elif truth == "other base version":
         version = family.step(ancestor, float(rng.uniform(0.12, 0.4)))
         chat = plus(chat, version)

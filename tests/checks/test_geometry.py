@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from chatvector.arithmetic.roles import Role
 from chatvector.checkpoint.fingerprint import Grid
-from chatvector.checks.geometry import CONFOUNDING, CORRELATION, Share, add, measure
+from chatvector.checks.geometry import CONFOUNDING, CORRELATION, LEAST_SCATTER, Share, add, measure
 from checks.lineage_cases import Blocks
 
 GRID = Grid(4, 4)
@@ -139,6 +139,32 @@ def test_a_target_that_is_a_step_along_the_vector() -> None:
     assert found is not None
     assert found.value == pytest.approx(0.5, abs=1e-3)
     assert found.error < 1e-3
+
+
+def test_two_triangles_of_the_same_sides_differ_in_which_line_their_tensors_keep_to() -> None:
+    """Right angles at the target on average: half of τ and a step as long, or chat tuned from the target by as much."""
+    lengths = np.geomspace(0.5, 2, 40)
+    names = [f"t{number}" for number in range(len(lengths))]
+    base = dict.fromkeys(names, plane(0, 0))
+    known: dict[str, Role] = dict.fromkeys(names, "mlp")
+
+    part = {name: plane(1, length) for name, length in zip(names, lengths, strict=True)}
+    chat = dict.fromkeys(names, plane(2, 0))
+    half = measure(Blocks(part, GRID), Blocks(base, GRID), Blocks(chat, GRID), known)
+    child = {name: plane(1, length) for name, length in zip(names, lengths, strict=True)}
+    target = dict.fromkeys(names, plane(1, 0))
+    tuned = measure(Blocks(target, GRID), Blocks(base, GRID), Blocks(child, GRID), known)
+
+    for found, held, taken in ((half, 0.5, None), (tuned, None, 1.0)):
+        assert found.chat_in_target is not None
+        assert found.target_in_chat is not None
+        # The line that is the truth has no scatter but the least that is assumed; off the other one they are far.
+        true, other = found.chat_in_target, found.target_in_chat
+        if held is None:
+            true, other = other, true
+        assert true.value == pytest.approx(held or taken, abs=0.02)
+        assert true.scatter == LEAST_SCATTER
+        assert other.scatter > 5 * LEAST_SCATTER
 
 
 def test_an_arrow_of_no_length_has_no_share() -> None:

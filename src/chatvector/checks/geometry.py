@@ -17,7 +17,10 @@ c of 0.1 looks like a whole chat vector. So a and c are fitted together over ten
 prior on c. Where x_k hardly varies, the prior's width stays in the error of a, and nothing is claimed. Lengths across τ
 do not depend on a, nor to first order on c: dividing by ‖δ‖ instead would make x and y err together.
 
-Exchanging the arrows gives the other share: how much of the target's step is in the chat model.
+Exchanging the arrows gives the other share: how much of the target's step is in the chat model. A triangle with a right
+angle at the target has both shares by its sides: the target holds half of τ beside a step as long as that, or chat was
+tuned from the target. But one of the two holds in every tensor alike, the other only on average, as lengths differ from
+tensor to tensor: the points lie on one of the two lines, and off the other.
 """
 
 from __future__ import annotations
@@ -95,10 +98,14 @@ _SUMS = ("tau", "drift", "rest", "cross", "base", "chat", "target")
 
 @dataclass(frozen=True)
 class Share:
-    """How much of one arrow another holds: 0 nothing, 1 all of it; `error` is one standard error."""
+    """How much of one arrow another holds: 0 nothing, 1 all of it; `error` is one standard error.
+
+    `scatter`: standard deviation of y_k around the line, at least `LEAST_SCATTER`; small where the line is the truth.
+    """
 
     value: float
     error: float
+    scatter: float = CORRELATION
 
     def above(self, threshold: float) -> float:
         """Standard errors above `threshold`."""
@@ -273,7 +280,7 @@ def _share(tensors: Sequence[tuple[float, float, float, int]]) -> Share | None:
     covariance = np.linalg.inv(information)
     share = float((covariance @ np.array([(weight * y).sum(), (weight * x * y).sum()]))[1])
     error = math.sqrt(float(covariance[1, 1]) + (CONFOUNDING / float(np.average(x, weights=weight))) ** 2)
-    return Share(share, error)
+    return Share(share, error, scatter)
 
 
 def _scatter(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:

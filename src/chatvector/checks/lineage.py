@@ -60,6 +60,8 @@ Decision = tuple[Verdict, bool, tuple[str, ...]]
 CERTAINTY, CERTAINTY_WITH_SIGNS, CERTAINTY_AGAINST_SIGNS = 2.5, 1.5, 4.0
 # From so much on it is the whole rather than a part; below so much it is not worth a word.
 WHOLE, PART = 0.6, 0.3
+# Where both shares are seen, the one whose line the tensors keep to this many times as closely is the truth.
+STRAIGHTER = 1.3
 # The rows of special tokens are looked at unless a whole vector is so many standard errors away.
 EXCLUDED = 3.0
 # Cosine of two models' weights below which they are strangers. Tuning by a tenth leaves 0.995, by as much again 0.7.
@@ -164,18 +166,29 @@ def _decide(geometry: Geometry, signs: Signs) -> Decision:
         pairs = ", ".join(pair.replace(" ", " and ") for pair in strangers)
         return "unrelated", False, (f"{pairs} look unrelated; a chat vector needs one ancestor of all three",)
     held, taken = geometry.chat_in_target, geometry.target_in_chat
+    if taken is not None and not _whole(taken, signs, agreeing=signs.only_base_talks):
+        taken = None
     if held is not None and _whole(held, signs, agreeing=signs.only_base_talks or _target_like_chat(signs)):
+        if taken is not None and taken.scatter * STRAIGHTER < held.scatter:
+            return _at_target(taken, signs)
         return _at_chat(held, signs)
     part = held is not None and held.value >= PART and held.above(0) >= _needed(signs, agreeing=False)
-    if taken is not None and _whole(taken, signs, agreeing=signs.only_base_talks):
-        # A target on the way to chat holds part of τ, and chat more than the whole of the target's step.
-        beyond = taken.above(1) > CERTAINTY or "target" in signs.templates
-        if not (part and beyond) or signs.only_base_talks:
-            return _at_target(taken, signs)
+    if taken is not None and (held is None or not part or signs.only_base_talks or _ancestor(held, taken, signs)):
+        return _at_target(taken, signs)
     if part:
         reason = f"the target already holds {held} of the chat vector; is a smaller scale or another target meant?"
         return "holds part of the vector", False, (reason,)
     return _smaller_things(geometry, signs)
+
+
+def _ancestor(held: Share, taken: Share, signs: Signs) -> bool:
+    """Whether chat was tuned from the target, where by the triangle's sides the target could hold part of τ as well."""
+    if held.scatter * STRAIGHTER < taken.scatter:
+        return False
+    if taken.scatter * STRAIGHTER < held.scatter:
+        return True
+    # A target on the way to chat: chat then goes more than the whole of the target's step, or the target talks.
+    return taken.above(1) <= CERTAINTY and "target" not in signs.templates
 
 
 def _whole(share: Share, signs: Signs, *, agreeing: bool) -> bool:
