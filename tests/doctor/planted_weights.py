@@ -253,6 +253,12 @@ def nan_of_a_parent_went_through(body: Body) -> None:
         weights[DOWN][3, 5] = np.nan
 
 
+@planted("weight-huge", words=(DOWN, "1 of", "sampled, the largest"))
+def a_bit_of_an_exponent_flipped(body: Body) -> None:
+    with body.weights() as weights:
+        weights[DOWN].view(np.uint16)[3, 5] |= 0x4000
+
+
 @planted("tensor-zero", words=(DOWN,))
 def tensor_filled_with_zeros(body: Body) -> None:
     with body.weights() as weights:

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from builders import BF16, Shape, load_weights, trio_specs, write_trio, write_weights
+from chatvector.checkpoint.fingerprint import blocks_of
 from chatvector.checkpoint.names import FAMILY
 from chatvector.checks.doctor.catalogue import CATALOGUE, TABLE
 from chatvector.checks.doctor.examine import examine
 from chatvector.checks.doctor.mend import mended_files, write_mended
+from chatvector.checks.doctor.numbers import LOCAL_GRID
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import InputError, MissingInput, OutputRefused, UnsupportedFormat
 from doctor import planted_files, planted_weights
@@ -77,6 +81,27 @@ def test_a_merge_by_apply_has_no_finding(healthy: dict[str, Body], model: str) -
     assert diagnosis.chat.conversations[0] == "user"
     assert set(diagnosis.chat.template_tokens) == {"<s>", "</s>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"}
     assert diagnosis.sampled.elements > 0
+
+
+@pytest.mark.parametrize("model", ["single", "sharded", "tied"])
+def test_looking_at_every_weight_finds_nothing_in_it_either(healthy: dict[str, Body], model: str) -> None:
+    diagnosis = examine(str(healthy[model].path), full=True)
+    assert diagnosis.findings == ()
+    assert diagnosis.sampled.elements == sum(values.size for values in load_weights(healthy[model].path).values())
+
+
+@pytest.mark.parametrize(("bits", "code"), [(0x7FC0, "non-finite"), (0x7F80, "non-finite"), (0x7149, "weight-huge")])
+def test_one_number_that_no_sample_meets_is_found_by_looking_at_all(tmp_path: Path, bits: int, code: str) -> None:
+    trio = write_trio(tmp_path, trio_specs(Shape(vocabulary=512, hidden=64, mlp=512, layers=1), dtype=BF16))
+    weights = load_weights(trio.chat)
+    name = "model.layers.0.mlp.gate_proj.weight"
+    sampled = {at for first, count in blocks_of(weights[name].size, LOCAL_GRID) for at in range(first, first + count)}
+    place = next(at for at in range(weights[name].size) if at not in sampled)
+    weights[name].reshape(-1).view(np.uint16)[place] = bits
+    write_weights(trio.chat, weights)
+    assert code not in {finding.code for finding in examine(str(trio.chat)).findings}
+    (found,) = [finding for finding in examine(str(trio.chat), full=True).findings if finding.code == code]
+    assert found.detail.startswith(f"1 tensors: {name} (1 of {weights[name].size}")
 
 
 @pytest.mark.parametrize("model", ["single", "sharded", "tied"])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EPILOG = examples(
     "chatvector doctor demo:chat",
     "chatvector doctor ORG/MERGED-MODEL --json",
+    "chatvector doctor my-merge --full",
     "chatvector doctor my-merge --fix mended",
     note="Copy what is in the directory of --fix over the model's files; weights are never written. Exit code 4 when"
     " there is a fault; warnings alone end with 0. All faults: docs/doctor.md.",
@@ -42,14 +43,17 @@ def doctor(
             show_default=False,
         ),
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Look at every weight, not at a sample; by name that reads the whole model.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, see docs/doctor.md.")] = False,
     quiet: options.Quiet = False,
     log_format: options.Log = options.LogFormat.text,
 ) -> None:
     """Name every fault of a model, what follows from it, and its cure; another tool's merge and hub names too.
 
-    Reads headers, configurations, the tokenizer and a few rows. Recomputes a model that has a manifest of chatvector,
-    as `verify` does.
+    Reads headers, configurations, the tokenizer, a few rows and a sample of the weights. Recomputes a model that has a
+    manifest of chatvector, as `verify` does.
     """
     from chatvector.checks.doctor.examine import examine_opened
     from chatvector.checks.doctor.patient import Patient
@@ -58,7 +62,7 @@ def doctor(
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
     patient = Patient.open(model, console.say)
     try:
-        diagnosis = examine_opened(patient)
+        diagnosis = examine_opened(patient, full=full)
         written, restored = _fix(patient, diagnosis, fix, console) if fix is not None else (None, None)
     finally:
         patient.close()

@@ -322,9 +322,15 @@ TABLE = (
         "merge again; look for the parent that has them",
     ),
     Fault(
+        "weight-huge",
+        "fault",
+        "a number beyond 1,000 in a weight matrix, where trained ones are hundredths to tenths: replies are noise",
+        "fetch the file again, or merge again: bits that flipped on a disk or on the way make such numbers",
+    ),
+    Fault(
         "tensor-zero",
         "fault",
-        "a weight matrix is all zero, as far as it was sampled: its layer does nothing",
+        "a weight matrix is all zero, as far as it was looked at: its layer does nothing",
         "merge again; zero is what some tools write for what they cannot find",
     ),
     Fault(

@@ -71,20 +71,22 @@ class Diagnosis:
         }
 
 
-def examine(name: str, progress: Callable[[str], None] | None = None) -> Diagnosis:
+def examine(name: str, progress: Callable[[str], None] | None = None, *, full: bool = False) -> Diagnosis:
     """Examine a model by name. Reads headers, configurations, tokenizer, a few rows and blocks; writes nothing.
+
+    `full`: reads every weight instead of the blocks.
 
     Raises MissingInput, UnsupportedFormat, UsageError or HubError when there is no model at all; what is wrong with a
     model that is there is a finding.
     """
     model = Patient.open(name, progress)
     try:
-        return examine_opened(model)
+        return examine_opened(model, full=full)
     finally:
         model.close()
 
 
-def examine_opened(model: Patient) -> Diagnosis:
+def examine_opened(model: Patient, *, full: bool = False) -> Diagnosis:
     """As `examine`, on an opened model."""
     sampled, chat = Sampled(), Rendered()
     unchecked: list[str] = []
@@ -97,7 +99,7 @@ def examine_opened(model: Patient) -> Diagnosis:
         *check_architecture(model, complete=not lost),
         *check_vocabulary(model, complete=not lost),
         *check_chat(model, chat),
-        *check_numbers(model, sampled),
+        *check_numbers(model, sampled, full=full),
         *check_origin(model),
     ]
     if isinstance(model.tokens_problem, UnsupportedFormat):

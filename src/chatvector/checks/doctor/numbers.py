@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The weights, as far as a small sample shows: non-finite, zero, quantised codes taken for numbers, dtype."""
+"""The weights, as a small sample shows or all of them: non-finite, zero, flipped bits, quantised codes, dtype."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,14 @@ SAMPLED_ROWS = 512
 # Trained matrices have root mean squares of hundredths to tenths. FP8 codes fill their range up to 448 and have some
 # tens; four lies an order of magnitude from either.
 LARGEST_RMS = 4.0
+# A flipped bit of an exponent multiplies by 2¹⁶ and more, or by too little to be told from a weight. No trained matrix
+# holds a number as large as this.
+LARGEST_WEIGHT = 1000.0
+# Elements that are read at once where all are.
+READ_ELEMENTS = 1 << 20
+
+# Roles of trained matrices.
+MATRICES = ("attention", "mlp", "expert", "embedding", "head")
 
 DTYPE_NAMES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16", "float64": "F64"}
 
@@ -41,11 +50,49 @@ class Sampled:
     elements: int = 0
 
 
-def check_numbers(model: Patient, seen: Sampled) -> Iterator[Finding]:
-    """What a sample of all tensors shows; `seen` takes how much that was."""
+@dataclass
+class _Tally:
+    """What was seen of one tensor, counted piece by piece.
+
+    Attributes:
+        elements: looked at.
+        wrong: NaN and infinities among them.
+        huge: beyond LARGEST_WEIGHT, the largest of them `largest`.
+        squares: sum of the squares of the others.
+    """
+
+    elements: int = 0
+    wrong: int = 0
+    huge: int = 0
+    largest: float = 0.0
+    squares: float = 0.0
+
+    def add(self, values: NDArray[Any]) -> None:
+        """Count some more elements, [n] in their stored dtype."""
+        sizes = np.abs(values.astype(np.float64 if values.itemsize == 8 else np.float32))
+        self.elements += len(sizes)
+        known = np.isfinite(sizes)
+        if not known.all():
+            sizes = sizes[known]
+            self.wrong += len(known) - len(sizes)
+        beyond = sizes > LARGEST_WEIGHT
+        if beyond.any():
+            self.huge += int(np.count_nonzero(beyond))
+            self.largest = max(self.largest, float(sizes.max()))
+            sizes = sizes[~beyond]
+        self.squares += float(np.sum(np.square(sizes, dtype=np.float64)))
+
+    @property
+    def size(self) -> float:
+        """Root mean square of what is neither wrong nor huge; 0 where nothing is left."""
+        return math.sqrt(self.squares / max(1, self.elements - self.wrong - self.huge))
+
+
+def check_numbers(model: Patient, seen: Sampled, *, full: bool = False) -> Iterator[Finding]:
+    """What a sample of all tensors shows, or with `full` every element; `seen` takes how much that was."""
     yield from _quantised(model)
     yield from _dtype(model)
-    yield from _values(model, seen)
+    yield from _values(model, seen, full=full)
     yield from _zero_rows(model)
 
 
@@ -76,32 +123,35 @@ def _dtype(model: Patient) -> Iterator[Finding]:
         yield Finding("dtype-differs", f"config.json says {said}, {share:.0%} of the bytes are {most}")
 
 
-def _values(model: Patient, seen: Sampled) -> Iterator[Finding]:
+def _values(model: Patient, seen: Sampled, *, full: bool) -> Iterator[Finding]:
     tensors = {name: ref for name, ref in model.weights.tensors.items() if ref.dtype.kind == "float" and ref.elements}
     roles = assign_roles(model.weights.tensors, model.config)
-    bad: list[str] = []
-    zero: list[str] = []
-    large: list[str] = []
-    for name, values in _sample(model, tensors):
-        seen.tensors += 1
-        seen.elements += len(values)
-        wrong = int(np.count_nonzero(~np.isfinite(values)))
-        if wrong:
-            bad.append(f"{name} ({wrong} of {len(values)} sampled)")
-            continue
-        if len(tensors[name].shape) < 2 or roles[name] not in ("attention", "mlp", "expert", "embedding", "head"):
-            continue
-        size = float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
-        if size == 0:
-            zero.append(name)
-        elif size > LARGEST_RMS and roles[name] in ("attention", "mlp", "expert"):
-            large.append(f"{name} (root mean square {size:.3g})")
-    if bad:
-        yield Finding("non-finite", f"{len(bad)} tensors: {first_five(bad)}")
-    if zero:
-        yield Finding("tensor-zero", f"{len(zero)} tensors: {first_five(zero)}")
-    if large:
-        yield Finding("scales-ignored", f"{len(large)} tensors: {first_five(large)}")
+    tallies: dict[str, _Tally] = {}
+    for name, values in _all(model, tensors) if full else _sample(model, tensors):
+        tallies.setdefault(name, _Tally()).add(values)
+    seen.tensors, seen.elements = len(tallies), sum(tally.elements for tally in tallies.values())
+    of = "" if full else " sampled"
+    found: dict[str, list[str]] = {}
+    for name, tally in tallies.items():
+        matrix = len(tensors[name].shape) > 1 and roles[name] in MATRICES
+        if tally.wrong:
+            found.setdefault("non-finite", []).append(f"{name} ({tally.wrong} of {tally.elements}{of})")
+        elif matrix and tally.size > LARGEST_RMS and roles[name] not in ("embedding", "head"):
+            found.setdefault("scales-ignored", []).append(f"{name} (root mean square {tally.size:.3g})")
+        elif matrix and tally.huge:
+            largest = f"the largest {tally.largest:.3g}"
+            found.setdefault("weight-huge", []).append(f"{name} ({tally.huge} of {tally.elements}{of}, {largest})")
+        elif matrix and tally.size == 0:
+            found.setdefault("tensor-zero", []).append(name)
+    for code, names in found.items():
+        yield Finding(code, f"{len(names)} tensors: {first_five(names)}")
+
+
+def _all(model: Patient, tensors: Mapping[str, TensorRef]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Name and elements of every tensor, piece by piece, in the order of the files."""
+    for name, ref in sorted(tensors.items(), key=lambda each: (each[1].file, each[1].offset)):
+        for start in range(0, ref.elements, READ_ELEMENTS):
+            yield name, model.weights.read_array(name, start, min(start + READ_ELEMENTS, ref.elements))
 
 
 def _sample(model: Patient, tensors: Mapping[str, TensorRef]) -> Iterator[tuple[str, NDArray[Any]]]:
