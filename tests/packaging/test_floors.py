@@ -19,7 +19,7 @@ FLOORS = (
     ("vocabulary", "provenance", "training"),
     ("arithmetic",),
     ("checks", "runtime", "inspection"),
-    ("pipeline", "evaluate"),
+    ("pipeline", "evaluate", "handoff"),
     ("lab", "web"),
     ("cli",),
     ("__main__",),

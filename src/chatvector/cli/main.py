@@ -22,6 +22,7 @@ from chatvector.cli import (
     demo,
     doctor,
     eval,
+    export,
     extract,
     inspect,
     ladder,
@@ -83,6 +84,7 @@ report.register(app)
 sweep.register(app)
 chat.register(app)
 serve.register(app)
+export.register(app)
 train.register(app)
 ladder.register(app)
 ui.register(app)

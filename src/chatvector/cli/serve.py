@@ -26,7 +26,8 @@ EPILOG = examples(
     "chatvector serve my-merge",
     "chatvector serve my-merge --port 8080 --dtype bf16",
     "chatvector eval http://127.0.0.1:8000/v1 --language ko",
-    note="Ctrl-C ends the server. llama.cpp, Ollama and vLLM serve the same directory: docs/serving.md.",
+    note="Ctrl-C ends the server. vLLM takes the directory too, llama.cpp and Ollama what `chatvector export` writes:"
+    " docs/serving.md.",
 )
 
 
