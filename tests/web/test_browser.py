@@ -16,10 +16,13 @@ import yaml
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from browser import PATIENCE_MS, Watched, chromium, server, watched
+from chatvector.web.plot_words import KOREAN
+from chatvector.web.sentences import BY_TAG
 from chatvector.web.words import EN, KO, ZH_HANT, Words
 
 pytestmark = pytest.mark.browser
 QUESTION = "오늘 기분이 어때?"
+SENTENCES = BY_TAG["ko"]
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -105,6 +108,7 @@ def test_talking_and_turning_the_knob(korean: Page, shots: Path) -> None:
     before = [replies(page, side).last.inner_text() for side in (0, 1)]
     assert before[0].splitlines()[0] != before[1].splitlines()[0]
     assert "0.75" in before[1]
+    expect(replies(page, 0).locator("blockquote, ul, h1")).to_have_count(0)  # a target's > and - are its words
     shoot(page, shots, "chat-ko")
     slider = page.locator("#scale input[type=range]")
     slider.focus()
@@ -128,7 +132,7 @@ def test_scales_by_role_and_as_text(korean: Page, shots: Path) -> None:
     for text, answer in (
         ("viel", "is no number"),
         ("0.5 tail=1", "'tail' is no role"),
-        ("", "no scale: write a number"),
+        ("", SENTENCES.no_scale),
         ("0.5 nothing.*=1", "matches none of"),
     ):
         fill(line, text)
@@ -150,7 +154,7 @@ def test_scales_by_role_and_as_text(korean: Page, shots: Path) -> None:
 def test_what_is_typed_wrong_is_answered_by_a_sentence(korean: Page) -> None:
     page = korean
     box(page).press("Enter")
-    expect(page.locator("#chat-status .problem")).to_contain_text("an empty message")
+    expect(page.locator("#chat-status .problem")).to_have_text(SENTENCES.empty_message)
     fill(box(page), "가나다 " * 3000)
     box(page).press("Enter")
     expect(replies(page, 1).last).to_contain_text(KO.context_full.format(context=512))
@@ -162,6 +166,7 @@ def test_the_vector(korean: Page, shots: Path) -> None:
     open_tab(page, KO.vector)
     expect(page.locator("#vector svg")).to_have_count(3)
     expect(page.locator("#vector")).to_contain_text(f"{KO.verdict_fine}: ok")
+    expect(page.locator("#vector svg").first).to_contain_text(KOREAN["Size of the chat vector"])
     shoot(page, shots, "vector-ko")
 
 
@@ -177,6 +182,7 @@ def test_measuring(korean: Page, shots: Path) -> None:
     fill(page.locator("#scales input, #scales textarea"), "0.75")
     page.locator("#run-sweep").click()
     expect(report.locator("pre")).to_contain_text("chatvector apply demo:target")
+    expect(report.locator("svg")).to_contain_text(KOREAN["Figure of merit"])
     shoot(page, shots, "sweep-ko")
 
 
@@ -206,7 +212,7 @@ def test_the_recipe(korean: Page, shots: Path, tmp_path: Path) -> None:
     assert saved == {"target": "demo:target", "vectors": [pair]}
     place = page.locator("#output input, #output textarea")
     page.locator("#write").click()
-    expect(page.locator("#recipe-status .problem")).to_contain_text("where to?")
+    expect(page.locator("#recipe-status .problem")).to_have_text(SENTENCES.no_output)
     out = tmp_path / "merged"
     fill(place, str(out))
     page.locator("#write").click()
@@ -214,7 +220,9 @@ def test_the_recipe(korean: Page, shots: Path, tmp_path: Path) -> None:
     assert (out / "chat_vector.json").is_file()
     shoot(page, shots, "recipe-ko")
     page.locator("#write").click()
-    expect(page.locator("#recipe-status .problem")).to_contain_text("exists already")
+    refused = page.locator("#recipe-status .problem")
+    expect(refused).to_contain_text(f"{SENTENCES.of_usage} ")
+    expect(refused.locator("[lang=en]")).to_contain_text("exists already")
 
 
 @pytest.mark.parametrize("words", [EN, ZH_HANT], ids=lambda words: words.tag)

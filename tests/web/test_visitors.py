@@ -14,6 +14,7 @@ from chatvector.errors import UsageError
 from chatvector.runtime.backend import Sampling
 from chatvector.web import visitors as rooms
 from chatvector.web.bubbles import columns, one_column
+from chatvector.web.sentences import BY_TAG
 from chatvector.web.visitors import Exchange, Models, Said, Visitor, Visitors
 from chatvector.web.words import EN, KO
 
@@ -197,12 +198,24 @@ def test_bubbles() -> None:
     said.answer, said.done, said.cut, said.limit, said.tokens = "답", True, "limit", 9, 9
     folded = {**thinking, "metadata": {"title": "2자를 생각함", "status": "done"}}
     small = "<small>배율 0.7 · 9토큰 · 9토큰에서 끊겼습니다. 설정에서 늘릴 수 있습니다</small>"
-    answer = {"role": "assistant", "content": f"답\n\n{small}"}
+    answer = {"role": "assistant", "content": f"답\n{small}"}
     assert one_column([exchange], 0, None, KO) == [question, folded, answer]
     assert one_column([Exchange("?", (Said(),))], 0, None, EN)[-1]["content"] == "…"
     assert one_column([Exchange("?", (Said(done=True),))], 0, None, EN)[-1]["content"] == "—"
-    broken = Said(done=True, problem="bad <b>")
+    broken = Said(done=True, problem="error", error=UsageError("bad <b>"))
     assert one_column([Exchange("?", (broken,))], 0, None, EN)[-1]["content"] == "<small>bad &lt;b&gt;</small>"
+    lead = BY_TAG["ko"].of_usage
+    told = one_column([Exchange("?", (broken,))], 0, None, KO)[-1]["content"]
+    assert told == f'<small>{lead} <span lang="en">bad &lt;b&gt;</span></small>'
+
+
+def test_words_are_shown_as_they_were_written() -> None:
+    """No Markdown and no HTML: neither in what a person writes nor in what a model does."""
+    written = "> a & b\n- c\n\n# <i>d</i>  e"
+    shown = "&gt; a &amp; b\n- c\n\n# &lt;i&gt;d&lt;/i&gt;  e"
+    said = Said(written, written, done=True)
+    column = one_column([Exchange(written, (said,))], 0, None, EN)
+    assert [message["content"] for message in column] == [shown, shown, shown]
 
 
 def test_what_nobody_expected_is_a_sentence_and_the_other_model_answers(
@@ -211,8 +224,10 @@ def test_what_nobody_expected_is_a_sentence_and_the_other_model_answers(
     visitor = page.get("a")
     monkeypatch.setattr(visitor.session.speakers[0].backend, "generate", lambda *_, **__: 1 / 0)
     said = talk(visitor)
-    assert said[0].problem is not None
-    assert said[0].problem.startswith("unexpected (ZeroDivisionError: division by zero)")
+    assert said[0].problem == "error"
+    assert isinstance(said[0].error, ZeroDivisionError)
+    shown = columns(visitor, EN)[0][-1]["content"]
+    assert "unexpected (ZeroDivisionError: division by zero); the terminal" in shown
     assert said[1].answer
     assert "Traceback" in capsys.readouterr().err
     assert len(columns(visitor, EN)) == 2

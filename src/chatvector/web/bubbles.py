@@ -7,6 +7,7 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
+from chatvector.web.sentences import told
 from chatvector.web.visitors import Exchange, Said, Visitor
 from chatvector.web.words import Words
 
@@ -23,9 +24,14 @@ def one_column(exchanges: Sequence[Exchange], place: int, context: int | None, w
     """One model's side: `place` is its number, `context` its size in tokens."""
     found: list[Message] = []
     for exchange in exchanges:
-        found.append({"role": "user", "content": exchange.message})
+        found.append({"role": "user", "content": as_text(exchange.message)})
         found += _answer(exchange.said[place], context, words)
     return found
+
+
+def as_text(text: str) -> str:
+    """Words of a model or a person as they were written: no Markdown is read in them, what looks like HTML is none."""
+    return html.escape(text, quote=False)
 
 
 def _answer(said: Said, context: int | None, words: Words) -> list[Message]:
@@ -34,12 +40,14 @@ def _answer(said: Said, context: int | None, words: Words) -> list[Message]:
         over = said.done or bool(said.answer)
         title = words.thought.format(count=len(said.thinking)) if over else words.thinking
         status = "done" if over else "pending"
-        found.append({"role": "assistant", "content": said.thinking, "metadata": {"title": title, "status": status}})
+        found.append(
+            {"role": "assistant", "content": as_text(said.thinking), "metadata": {"title": title, "status": status}}
+        )
     notes = _notes(said, context, words)
     if said.answer or said.done or not said.thinking:
-        text = said.answer if said.answer or said.done else "…"
+        text = as_text(said.answer) if said.answer or said.done else "…"
         small = f"<small>{' · '.join(notes)}</small>" if notes else ""
-        found.append({"role": "assistant", "content": "\n\n".join(part for part in (text, small) if part) or "—"})
+        found.append({"role": "assistant", "content": "\n".join(part for part in (text, small) if part) or "—"})
     return found
 
 
@@ -49,8 +57,8 @@ def _notes(said: Said, context: int | None, words: Words) -> list[str]:
         return [words.context_full.format(context=context)]
     if said.problem == "template":
         return [words.template_refuses]
-    if said.problem is not None:
-        return [html.escape(said.problem)]
+    if said.error is not None:
+        return [told(said.error, words)]
     if not said.done:
         return []
     found = [] if said.scale is None else [words.at_scale.format(scale=said.scale)]

@@ -10,8 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Generic, Self, TypeVar
 
-from chatvector.errors import ChatVectorError
-from chatvector.web.visitors import unexpected
+from chatvector.web.visitors import noted
 
 LOOK_SECONDS = 0.2
 """Between two looks at how far it is."""
@@ -30,14 +29,14 @@ class Errand(Generic[Result]):
         done, total: how far it is; a total of 0 is not known.
         line: what it said last.
         result: once it is over, unless it failed or was called off.
-        problem: the sentence of what went wrong.
+        problem: what went wrong.
     """
 
     def __init__(self, work: Callable[[Errand[Result]], Result]) -> None:
         self.done = self.total = 0
         self.line = ""
         self.result: Result | None = None
-        self.problem: str | None = None
+        self.problem: Exception | None = None
         self._count = threading.Lock()
         self._off = threading.Event()
         self._over = threading.Event()
@@ -92,9 +91,7 @@ class Errand(Generic[Result]):
             self.result = work(self)
         except CalledOff:
             pass
-        except ChatVectorError as error:
-            self.problem = str(error)
         except Exception as error:
-            self.problem = unexpected(error)
+            self.problem = noted(error)
         finally:
             self._over.set()

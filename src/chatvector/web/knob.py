@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from chatvector.arithmetic.roles import Role
 from chatvector.arithmetic.scales import ScaleRules
-from chatvector.errors import UsageError, brief
+from chatvector.errors import brief
 from chatvector.runtime.commands import describe, move
+from chatvector.web.sentences import PageError
 
 LOWEST, HIGHEST, STEP = -0.5, 2.0, 0.05
 """What sliders span; the line of text takes any finite number."""
@@ -56,12 +57,12 @@ def typed(text: str, rules: ScaleRules) -> ScaleRules:
     and drops its exceptions. Raises UsageError for an empty line, a scale that is no number, an unknown role."""
     parts = text.replace(",", " ").split()
     if not parts:
-        raise UsageError("no scale: write a number, such as 0.7, or exceptions, such as 0.7 attention=0.5 0-3=1")
+        raise PageError("no_scale")
     return move(ScaleRules(rules.scale), parts)
 
 
 def _number(value: object) -> float:
     """Sliders give numbers; whoever calls the server without the page gives anything."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UsageError(f"{brief(value)!r} is no scale; a scale is any finite number, such as 0.8")
+        raise PageError("not_a_scale", value=repr(brief(value)))
     return float(value)

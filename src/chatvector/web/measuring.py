@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from chatvector.errors import UsageError
 from chatvector.evaluate.registry import LANGUAGES, Registry
 from chatvector.evaluate.report.document import document as report_document
 from chatvector.evaluate.report.html import html as report_html
@@ -25,7 +24,9 @@ from chatvector.evaluate.sweep_report import document as sweep_document
 from chatvector.runtime.backend import Backend
 from chatvector.runtime.live_view import LiveView
 from chatvector.web.errand import Errand
+from chatvector.web.plot_words import in_words, translated
 from chatvector.web.recipes import parents_and_rest
+from chatvector.web.sentences import PageError
 from chatvector.web.visitors import Models, Visitor
 from chatvector.web.words import Words
 
@@ -51,9 +52,9 @@ class Chosen:
         """From the page's fields; an empty or zero limit is none. Raises UsageError for a number below 0 and for a
         language that no task speaks."""
         if language not in LANGUAGES:
-            raise UsageError(f"unknown language {language!r}: choose from {', '.join(LANGUAGES)}")
+            raise PageError("unknown_language", value=repr(language), known=", ".join(LANGUAGES))
         if limit is not None and (not isinstance(limit, int | float) or limit < 0 or limit != int(limit)):
-            raise UsageError(f"{limit!r} is no number of items: write 1, 2 …, or 0 for all of them")
+            raise PageError("not_a_count", value=repr(limit))
         return cls(str(suite), str(language), int(limit) or None if limit else None)
 
 
@@ -90,7 +91,7 @@ def measure_along(
     Raises UsageError for scales that cannot be read, and where no vector is loaded.
     """
     if visitor.live is None or models.recipe is None:
-        raise UsageError("a sweep moves a vector, and none is loaded")
+        raise PageError("nothing_to_sweep")
     tried = parse_scales(scales)
     live, recipe = LiveView.of(visitor.live), models.recipe
 
@@ -125,16 +126,24 @@ def sweep_html(told: Mapping[str, Any], words: Words) -> str:
     )
     heads = "".join(
         f'<th scope="col">{html.escape(title)}</th>'
-        for title in (words.scale, "merit, to choose on", "merit, test", *(f"{part}, test" for part in told["weights"]))
+        for title in (
+            in_words("scale", words),
+            in_words("merit, to choose on", words),
+            in_words("merit, test", words),
+            *(in_words("{}, test", words).format(part) for part in told["weights"]),
+        )
     )
     warnings = "".join(f"<li>{html.escape(line)}</li>" for line in told["warnings"])
     curves = render(told, "svg").decode()
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>sweep</title><style>{_STYLE}</style>'
-        f"<p><strong>{html.escape(told['answer'])}</strong></p><pre>{html.escape(told['apply'])}</pre>"
-        f"{curves[curves.index('<svg') :]}"
+        f'<!doctype html><html lang="{words.tag}"><meta charset="utf-8"><title>sweep</title><style>{_STYLE}</style>'
+        f'<p lang="en"><strong>{html.escape(told["answer"])}</strong></p>'
+        f"<pre>{html.escape(told['apply'])}</pre>"
+        f"{translated(curves[curves.index('<svg') :], words)}"
         f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
-        f"<p>% of the best possible, 95 % intervals.</p>" + (f"<ul>{warnings}</ul>" if warnings else "") + "</html>"
+        f"<p>{html.escape(in_words('% of the best possible, 95 % intervals.', words))}</p>"
+        + (f'<ul lang="en">{warnings}</ul>' if warnings else "")
+        + "</html>"
     )
 
 

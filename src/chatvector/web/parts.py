@@ -8,8 +8,9 @@ import html
 
 import gradio as gr
 
-from chatvector.errors import ChatVectorError
-from chatvector.web.visitors import unexpected
+from chatvector.web.sentences import told
+from chatvector.web.visitors import noted
+from chatvector.web.words import Words
 
 
 def key_of(request: gr.Request) -> str:
@@ -22,10 +23,14 @@ def said(text: str = "") -> str:
     return f"<span>{html.escape(text)}</span>"
 
 
-def problem(error: Exception) -> str:
+def problem(error: Exception, words: Words) -> str:
     """What went wrong, as a sentence for the status line; the terminal is told of what is no error of the user's."""
-    text = str(error) if isinstance(error, ChatVectorError) else unexpected(error)
-    return f'<span class="problem">{html.escape(text)}</span>'
+    return failed(noted(error), words)
+
+
+def failed(error: Exception, words: Words) -> str:
+    """The same for an error that was noted where it happened."""
+    return f'<span class="problem">{told(error, words)}</span>'
 
 
 def status_line(name: str) -> gr.HTML:

@@ -7,8 +7,8 @@ import shlex
 from pathlib import Path
 
 from chatvector.arithmetic.scales import ScaleRules, format_layers
-from chatvector.errors import UsageError
 from chatvector.recipe import Recipe
+from chatvector.web.sentences import PageError
 
 FILE = "recipe.yaml"
 
@@ -61,7 +61,7 @@ def named_output(text: str) -> str:
     """The directory that somebody typed, `~` resolved. Raises UsageError for none; `apply` refuses the rest."""
     text = text.strip()
     if not text:
-        raise UsageError("where to? name a new directory, such as ~/models/my-merge")
+        raise PageError("no_output")
     if "://" in text:
         return text
     return str(Path(text).expanduser().absolute())

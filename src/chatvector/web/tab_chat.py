@@ -32,6 +32,7 @@ def chat_tab(visitors: Visitors, words: Words, prompts: Sequence[str]) -> None:
                 elem_classes="side",
                 min_width=280,
                 allow_tags=False,
+                render_markdown=False,  # a target's lines that begin with > or - are no quotes and lists
                 buttons=["copy"],
                 feedback_options=None,
                 layout="bubble",
@@ -76,7 +77,7 @@ def chat_tab(visitors: Visitors, words: Words, prompts: Sequence[str]) -> None:
                 yield cleared, *columns(visitor, words), line
                 cleared = gr.skip()  # the next message may be typed already
         except Exception as error:
-            yield gr.skip(), *columns(visitor, words), problem(error)
+            yield gr.skip(), *columns(visitor, words), problem(error, words)
 
     def end(request: gr.Request) -> None:
         visitors.get(key_of(request)).stop()
@@ -86,7 +87,7 @@ def chat_tab(visitors: Visitors, words: Words, prompts: Sequence[str]) -> None:
         try:
             visitor.reset()
         except Exception as error:
-            return *columns(visitor, words), problem(error)
+            return *columns(visitor, words), problem(error, words)
         return *columns(visitor, words), said()
 
     asked = {
@@ -143,7 +144,7 @@ def _knob(visitors: Visitors, words: Words) -> None:
                 )
             )
         except Exception as error:
-            told, stays = problem(error), False
+            told, stays = problem(error, words), False
         at = knob.shown(visitor.rules(), roles)
         found: list[Any] = [at.scale, *at.roles, at.text, told]
         if stays and by is not None:

@@ -8,11 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from chatvector.errors import ChatVectorError
 from chatvector.evaluate.registry import LANGUAGES, Registry
 from chatvector.web.errand import Errand
 from chatvector.web.measuring import DEMO, QUICK, SWEEP, Chosen, measure, measure_along, suites
-from chatvector.web.parts import framed, key_of, link_to_save, problem, progress_bar, said, status_line
+from chatvector.web.parts import failed, framed, key_of, link_to_save, problem, progress_bar, said, status_line
 from chatvector.web.visitors import Visitors
 from chatvector.web.words import Words
 
@@ -63,14 +62,14 @@ def evaluate_tab(visitors: Visitors, registry: Registry, words: Words) -> None:
                 text = words.progress.format(done=seen.done, total=seen.total) if seen.total else words.waiting
                 yield progress_bar(f"{text} · {seen.line}" if seen.line else text, seen.done, seen.total), gr.skip()
             if errand.problem is not None:
-                yield problem_text(errand.problem), ""
+                yield failed(errand.problem, words), ""
             elif errand.result is None:
                 yield said(words.cancelled), ""
             else:
                 saved = link_to_save("report.html", "text/html", errand.result.encode(), words.kept_report)
                 yield said(), framed(errand.result, words.report) + saved
         except Exception as error:
-            yield problem(error), ""
+            yield problem(error, words), ""
         finally:
             errands.pop(key, None)
 
@@ -103,11 +102,6 @@ def evaluate_tab(visitors: Visitors, registry: Registry, words: Words) -> None:
     if along is not None and scales is not None:
         along.click(sweep, [suite, language, limit, scales], **shared)
     cancel.click(call_off, queue=False, show_progress="hidden", api_visibility="private")
-
-
-def problem_text(text: str) -> str:
-    """A sentence that an errand ended with."""
-    return problem(ChatVectorError(text))
 
 
 def _along(suite: Any, *, demo: bool) -> Any:

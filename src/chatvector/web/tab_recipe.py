@@ -11,11 +11,10 @@ from typing import Any
 import gradio as gr
 
 from chatvector import pipeline
-from chatvector.errors import ChatVectorError
 from chatvector.recipe import Recipe
 from chatvector.runtime.memory import size_text
 from chatvector.web.errand import Errand
-from chatvector.web.parts import key_of, link_to_save, problem, progress_bar, said, status_line
+from chatvector.web.parts import failed, key_of, link_to_save, problem, progress_bar, said, status_line
 from chatvector.web.recipes import FILE, command_line, named_output, recipe_at
 from chatvector.web.visitors import Visitors
 from chatvector.web.words import Words
@@ -38,14 +37,14 @@ def recipe_tab(tab: gr.Tab, visitors: Visitors, recipe: Recipe, words: Words) ->
         try:
             wanted = recipe_at(recipe, visitors.get(key_of(request)).rules(), named_output(place))
         except Exception as error:
-            yield gr.skip(), problem(error)
+            yield gr.skip(), problem(error, words)
             return
         started = time.monotonic()
         errand = merge(wanted)
         for seen in errand.watch():
             yield as_html(wanted, words), progress_bar(seen.line, seen.done, seen.total)
         if errand.problem is not None:
-            yield as_html(wanted, words), problem(ChatVectorError(errand.problem))
+            yield as_html(wanted, words), failed(errand.problem, words)
             return
         told = words.written.format(
             output=wanted.output, size=size_text(errand.total), seconds=f"{time.monotonic() - started:.1f}"

@@ -37,6 +37,6 @@ def vector_tab(tab: gr.Tab, look: Look, words: Words) -> None:
         try:
             return said(), as_html(look.take(), words)
         except Exception as error:
-            return problem(error), ""
+            return problem(error, words), ""
 
     tab.select(open_it, None, [status, shown], show_progress="minimal", api_visibility="private")

@@ -21,6 +21,7 @@ from chatvector.inspection.subject import of_pair, of_vector
 from chatvector.inspection.survey import bytes_to_read, survey
 from chatvector.preparation import open_model
 from chatvector.recipe import Recipe
+from chatvector.web.plot_words import translated
 from chatvector.web.words import Words
 
 WHOLE_BYTES = 256 << 20
@@ -29,8 +30,8 @@ WHOLE_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class View:
-    """Pictures by name (`sizes`, `cosines`, `lineage`), SVG without what stands before its root; and the verdict, None
-    for a vector on disk."""
+    """Pictures by name (`sizes`, `cosines`, `lineage`), SVG in English without what stands before its root; and the
+    verdict, None for a vector on disk."""
 
     pictures: Mapping[str, str]
     check: Check | None
@@ -99,7 +100,7 @@ def as_html(found: View, words: Words) -> str:
     captions = {"sizes": words.sizes, "cosines": words.cosines, "lineage": words.lineage}
     figures = "".join(
         f'<figure><figcaption>{html.escape(captions[name])}</figcaption><div role="img"'
-        f' aria-label="{html.escape(captions[name])}">{picture}</div></figure>'
+        f' aria-label="{html.escape(captions[name])}">{translated(picture, words)}</div></figure>'
         for name, picture in found.pictures.items()
     )
     return f'{_verdict(found, words)}<div class="pictures">{figures}</div>'

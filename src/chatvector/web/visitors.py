@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from chatvector.arithmetic.scales import ScaleRules
-from chatvector.errors import ChatVectorError, UsageError
+from chatvector.errors import ChatVectorError
 from chatvector.preparation import scale_rules
 from chatvector.recipe import Recipe
 from chatvector.runtime.backend import Sampling
@@ -25,6 +25,7 @@ from chatvector.runtime.live_view import LiveView
 from chatvector.runtime.live_weights import Change
 from chatvector.runtime.session import Answer, Session, Speaker
 from chatvector.runtime.transformers_backend import TransformersBackend
+from chatvector.web.sentences import PageError
 
 PAUSE_SECONDS = 0.05
 """Between two looks at a reply that is being written: the page is sent no more than so many of them."""
@@ -75,7 +76,7 @@ class Said:
         thinking: None where nothing was thought.
         cut: what ended it before its end: see `Answer`.
         tokens: of the reply, its stop token included; None where there is none.
-        problem: why there is no answer: `context`, `template`, or the sentence of another error.
+        problem: why there is no answer: `context`, `template`, or `error`, which is then here too.
     """
 
     thinking: str | None = None
@@ -85,7 +86,8 @@ class Said:
     cut: Literal["stopped", "context", "limit"] | None = None
     limit: int = 0
     tokens: int | None = None
-    problem: str | None = None
+    problem: Literal["context", "template", "error"] | None = None
+    error: Exception | None = None
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,9 @@ class Visitor:
         """
         message = message.strip()
         if not message:
-            raise UsageError("an empty message: nothing was asked")
+            raise PageError("empty_message")
         if not self._busy.acquire(blocking=False):
-            raise UsageError("the last message is still being answered: stop it, or wait")
+            raise PageError("still_answering")
         try:
             yield from self._answer(message)
         finally:
@@ -180,7 +182,7 @@ class Visitor:
     def reset(self) -> None:
         """Forget the conversation; scales, system prompt and sampling stay. Raises UsageError during a reply."""
         if not self._busy.acquire(blocking=False):
-            raise UsageError("a reply is being written: stop it first")
+            raise PageError("still_writing")
         try:
             for speaker in self.session.speakers:
                 speaker.turns.clear()
@@ -194,9 +196,9 @@ class Visitor:
         """Take over the settings of the next reply; None is a field that was left empty. Raises UsageError for such a
         one, for a number out of range, and for a system prompt that a template does not take."""
         if temperature is None or top_p is None or seed is None or limit is None:
-            raise UsageError("temperature, top-p, seed and longest reply each need a number")
+            raise PageError("settings_missing")
         if not (temperature >= 0 and 0 < top_p <= 1 and seed >= 0 and limit >= 1):
-            raise UsageError("temperature and seed are 0 or more, top-p above 0 up to 1, a reply has 1 token or more")
+            raise PageError("settings_range")
         self.session.set_system(system.strip() or None)
         self.session.sampling = replace(
             self.session.sampling, temperature=temperature, top_p=top_p, seed=seed, max_new_tokens=limit
@@ -204,7 +206,7 @@ class Visitor:
 
     def _require_live(self) -> LiveView:
         if self.live is None:
-            raise UsageError("no vector is loaded: start with TARGET --vector VEC, or TARGET --base BASE --chat CHAT")
+            raise PageError("no_vector")
         return self.live
 
 
@@ -222,19 +224,18 @@ def _listen(answer: Answer, column: Said, tell: Callable[[], None]) -> None:
             column.tokens = answer.turn.reply.tokens
         column.cut, column.limit = answer.cut, answer.limit
         column.problem = answer.failure
-    except ChatVectorError as error:
-        column.problem = str(error)
     except Exception as error:
-        column.problem = unexpected(error)
+        column.problem, column.error = "error", noted(error)
     finally:
         column.done = True
         tell()
 
 
-def unexpected(error: Exception) -> str:
-    """The sentence for a bug of ours; what a developer needs goes to standard error."""
-    traceback.print_exception(error, file=sys.stderr)
-    return f"unexpected ({type(error).__name__}: {str(error)[:200]}); the terminal that runs the page says where"
+def noted(error: Exception) -> Exception:
+    """The error; of a bug of ours, what a developer needs goes to standard error."""
+    if not isinstance(error, ChatVectorError):
+        traceback.print_exception(error, file=sys.stderr)
+    return error
 
 
 class Visitors:

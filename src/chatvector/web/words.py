@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the page says, in English, Korean and Traditional Chinese; and which of them a browser asks for.
 
-Sentences of errors come from the library and are English everywhere.
+What goes wrong is in `sentences`, what pictures say in `plot_words`.
 """
 
 from __future__ import annotations
