@@ -79,11 +79,13 @@ def test_a_model_with_padding_rows(tmp_path: Path) -> None:
     assert told["rows"] == told["tokens"] + PADDING
     assert told["tokenizer"] == "SentencePiece"
     assert told["tokenizer_model_written"] is True
-    assert told["texts"]["same_tokens"] == told["texts"]["compared"] > 50
+    # The trio's tokenizer parts a word from the blanks before it, and no SentencePiece model does: Python code shows it.
+    assert told["texts"]["same_tokens"] == told["texts"]["compared"] - 1 > 50
     assert told["end_of_turn"] == "<|end|>"
     assert told["stop_tokens"] == ["</s>", "<|end|>"]
     assert told["not_stopped_at"] == []
-    assert told["warnings"] == []
+    (warning,) = told["warnings"]
+    assert warning.startswith("1 of 100 texts are cut into other tokens than the model's tokenizer makes")
     assert told["changed"] == ["tokenizer.model", "tokenizer_config.json"]
     # Everything else is the model's, byte for byte.
     after = contents(out)

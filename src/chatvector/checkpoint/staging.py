@@ -51,6 +51,14 @@ def finish_checksum(total: int, mixed: int, nbytes: int) -> int:
     return ((total + nbytes) * 0x9E3779B97F4A7C15 ^ turned) & 0xFFFFFFFFFFFFFFFF
 
 
+def unwritable(error: OSError, place: Path, refused: str) -> NotEnoughSpace | OutputRefused:
+    """The error for files in `place` that could not be written: a full disk is called one, anything else is `refused`
+    with the system's reason."""
+    if error.errno in FULL:
+        return NotEnoughSpace(f"{place}: the disk is full; free space and run the same command again")
+    return OutputRefused(f"{refused}: {error.strerror or error}")
+
+
 def output_path(name: str) -> Path:
     """The output that a user named, absolute, `~` expanded. Raises OutputRefused for what can be no path."""
     if "\0" in name:

@@ -75,7 +75,7 @@ def chat(
     On a terminal replies appear as they are written. Without one every line of input is a message or a command.
     """
     from chatvector.cli.chat_screen import Pipe, Screen, line_editing
-    from chatvector.cli.eval import template_arguments
+    from chatvector.cli.pairs import template_arguments
     from chatvector.cli.talking import Loading, loaded, merged
     from chatvector.errors import UsageError
     from chatvector.runtime.backend import Sampling
@@ -101,6 +101,7 @@ def chat(
         if len(recipe.vectors) > 1:
             raise UsageError("chat moves one vector: give --base and --chat, or one --vector")
     require_extra("Talking to a model")
+    console.keeps_less("the conversation ends here, the same command begins another")
     with ExitStack() as stack:
         if all(name.startswith("demo:") for name in models):
             from chatvector.lab.demo import one_thread

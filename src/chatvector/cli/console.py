@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 # How `main` writes the error that ends this process; set from the command line, as stderr is one for the process.
 errors_as_json = False
 
+CONTINUES = "the same command continues"
+# What `main` says of a run that is ended by a signal; a verb that keeps less for the next run says so here.
+after_interrupt = CONTINUES
+
 # Without a terminal a line now and then says that the run is alive.
 PLAIN_SECONDS = 5.0
 
@@ -44,6 +48,11 @@ class Console:
         self.quiet = quiet
         self.as_json = as_json
         self._json_log = log_format is LogFormat.json
+
+    def keeps_less(self, line: str) -> None:
+        """From now on a run that is interrupted cannot be continued whole; `line` is what then happens."""
+        global after_interrupt
+        after_interrupt = line
 
     def say(self, line: str) -> None:
         """A message for people."""

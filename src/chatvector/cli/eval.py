@@ -28,7 +28,7 @@ EPILOG = """Examples:
   chatvector eval my-merge -l ko --axis language --require 'language>=0.95'
 
 Exit code 4 when a --require is not met. What the suites and tasks are, what the figures mean: docs/evaluation.md. The
-same command goes on where it was interrupted: replies are kept."""
+same command goes on where it was interrupted: replies are kept, those of a server only with --server-revision."""
 
 
 GROUPS = {
@@ -203,6 +203,7 @@ def evaluate(
 
     Without a suite, axis or task the suite quick is asked.
     """
+    from chatvector.cli.pairs import overrides, pairs
     from chatvector.cli.tasks import known
     from chatvector.errors import UsageError, VerificationFailed, first_five
     from chatvector.evaluate.gates import judge as judge_gates
@@ -243,7 +244,8 @@ def evaluate(
         key_variable=key_variable,
         revision=server_revision,
     )
-    served = server is not None or any("://" in name for name in (*models, judge or "", guard or ""))
+    urls = any("://" in name for name in (*models, judge or "", guard or ""))
+    served = server is not None or urls
     if server_revision is not None and not served:
         raise UsageError(f"--server-revision {server_revision}: of which server? no URL and no --server is given")
     plain = replace(loading, template=None, server=None)
@@ -255,7 +257,7 @@ def evaluate(
     labelled = None if guard_labels is None else read_labelled(guard_labels)
     wanted = Wanted(
         toxicity=toxicity,
-        labels=_pairs("--toxicity-label", toxicity_label or []),
+        labels=pairs("--toxicity-label", toxicity_label or []),
         languages=tuple(toxicity_language or ()),
         guard=guard,
         guard_format=guard_format,
@@ -274,11 +276,18 @@ def evaluate(
         true_chat=true_chat,
         samples=samples,
         judge_labels=people,
-        overrides=_overrides(max_new_tokens, template_argument or []),
+        overrides=overrides(max_new_tokens, template_argument or []),
         limit=limit,
         suite=suite,
     )
     _check_gates(gates, request)
+    if no_cache:
+        console.keeps_less("the same command begins again: --no-cache keeps no replies")
+    elif urls and server_revision is None:
+        console.keeps_less(
+            "the same command asks servers again (their weights have no name: --server-revision) and continues with the"
+            " rest"
+        )
     with ExitStack() as stack:
         kept = None if no_cache else stack.enter_context(open_cache(cache, console.warn))
 
@@ -303,42 +312,6 @@ def evaluate(
     if missed:
         shown = first_five(f"{row.text} ({row.model}, {row.task}: {_plain(row.value)})" for row in missed)
         raise VerificationFailed(f"required figures missed ({len(missed)}): {shown}")
-
-
-def _overrides(max_new_tokens: int | None, arguments: list[str]) -> dict[str, Any]:
-    """What the flags say of sampling. Raises UsageError for a template argument that is no KEY=JSON."""
-    found: dict[str, Any] = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
-    pairs = template_arguments(arguments)
-    return found | ({"template_arguments": pairs} if pairs else {})
-
-
-def template_arguments(texts: list[str]) -> tuple[tuple[str, Any], ...]:
-    """`KEY=JSON` of --template-argument, sorted. Raises UsageError."""
-    import json
-
-    from chatvector.errors import UsageError
-
-    pairs: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        try:
-            pairs[key] = json.loads(value) if equals and key else json.loads("")
-        except ValueError:
-            raise UsageError(f"--template-argument {text}: write KEY=JSON, such as enable_thinking=false") from None
-    return tuple(sorted(pairs.items()))
-
-
-def _pairs(flag: str, texts: list[str]) -> dict[str, str]:
-    """`KEY=VALUE` of a repeatable flag. Raises UsageError for what is none."""
-    from chatvector.errors import UsageError
-
-    found: dict[str, str] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not (key and equals and value):
-            raise UsageError(f"{flag} {text}: write NAME=VALUE, such as LABEL_1=toxicity")
-        found[key] = value
-    return found
 
 
 def _check_gates(gates: list[Gate], request: Request) -> None:

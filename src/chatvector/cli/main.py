@@ -105,6 +105,7 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Run the command line and exit with the code that docs/cli.md lists."""
     console.errors_as_json = False
+    console.after_interrupt = console.CONTINUES
     # Parsed tokenizers are millions of small objects and hold no cycles: looking for some costs 70 ms of a plan.
     gc.set_threshold(200_000, 50, 100)
     # Looking for plugins of pydantic reads the metadata of every installed package: 40 ms of every start.
@@ -118,7 +119,7 @@ def main() -> None:
     except ChatVectorError as error:
         _fail(str(error), error.exit_code)
     except Interrupted as interruption:
-        _fail("interrupted; the same command continues", 128 + interruption.number)
+        _fail(f"interrupted; {console.after_interrupt}", 128 + interruption.number)
     except BrokenPipeError:
         # The reader of stdout went away (`| head`): silence, as other tools do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -88,6 +88,7 @@ def serve(
         directory, name or plain_name(model), address, dtype=kind, device=place, remote_code=remote_code,
         note=console.say,
     )  # fmt: skip
+    console.keeps_less("the server is ended, the same command starts it again")
     with _hung_up_is_ended(), server.running() as process:
         console.result(_document(server, kind, place), _text(server))
         process.wait()

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from chatvector.checkpoint.staging import unwritable
 from chatvector.errors import OutputRefused
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.results import RESULTS
@@ -32,7 +33,7 @@ def refuse_unwritable(out: Path, *, overwrite: bool) -> None:
 def save(evaluation: Evaluation, out: Path, *, overwrite: bool = False) -> None:
     """Write `results.json` and the items files into a directory beside, then rename it to `out`.
 
-    What is there is removed only when the new one is complete. Raises OutputRefused.
+    What is there is removed only when the new one is complete. Raises OutputRefused, NotEnoughSpace.
     """
     refuse_unwritable(out, overwrite=overwrite)
     staging = out.with_name(f".{out.name}.partial")
@@ -44,7 +45,7 @@ def save(evaluation: Evaluation, out: Path, *, overwrite: bool = False) -> None:
             path.write_text(content, "utf-8")
     except OSError as error:
         shutil.rmtree(staging, ignore_errors=True)
-        raise OutputRefused(f"{out}: results cannot be written there: {error.strerror or error}") from error
+        raise unwritable(error, out.parent, f"{out}: results cannot be written there") from error
     if out.exists():
         shutil.rmtree(out)
     os.rename(staging, out)

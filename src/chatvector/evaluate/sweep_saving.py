@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from chatvector.checkpoint.staging import unwritable
 from chatvector.errors import MissingExtra, OutputRefused
 from chatvector.evaluate.results import RESULTS
 from chatvector.evaluate.sweep import Measured, Sweep
@@ -34,7 +35,7 @@ def save_sweep(
 ) -> None:
     """Write everything beside `out`, then rename. Without matplotlib there are no curves, and that is said.
 
-    Raises OutputRefused.
+    Raises OutputRefused, NotEnoughSpace.
     """
     refuse_unwritable_sweep(out, overwrite=overwrite)
     files: dict[str, bytes] = {SWEEP: text_of(told).encode()}
@@ -58,4 +59,4 @@ def save_sweep(
         os.rename(staging, out)
     except OSError as error:
         shutil.rmtree(staging, ignore_errors=True)
-        raise OutputRefused(f"{out}: the sweep cannot be written there: {error.strerror or error}") from error
+        raise unwritable(error, out.parent, f"{out}: the sweep cannot be written there") from error

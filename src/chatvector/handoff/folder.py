@@ -13,9 +13,9 @@ from pathlib import Path
 
 from chatvector.arithmetic.roles import find_vocabulary
 from chatvector.checkpoint.checkpoint import Checkpoint
-from chatvector.checkpoint.staging import FULL, check_output_place, free_bytes, open_staging, output_path
+from chatvector.checkpoint.staging import check_output_place, free_bytes, open_staging, output_path, unwritable
 from chatvector.checkpoint.storage import LocalDirectory
-from chatvector.errors import IncompatibleParents, NotEnoughSpace, OutputRefused, UnsupportedFormat
+from chatvector.errors import IncompatibleParents, NotEnoughSpace, UnsupportedFormat
 from chatvector.handoff.converter_files import ConverterFiles, converter_files, rows_match
 from chatvector.handoff.modelfile import Modelfile, modelfile
 from chatvector.runtime.texts import LANGUAGES, packaged
@@ -114,7 +114,7 @@ def _bring(source: Path, place: Path, output: Path) -> bool:
         os.link(real, place)
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS):
-            raise OutputRefused(f"{output}: cannot be written ({error.strerror}); choose another output") from error
+            raise unwritable(error, output.parent, f"{output}: cannot be written") from error
     else:
         return True
     need, free = real.stat().st_size, free_bytes(output)
@@ -126,9 +126,5 @@ def _bring(source: Path, place: Path, output: Path) -> bool:
     try:
         shutil.copyfile(real, place)
     except OSError as error:
-        if error.errno in FULL:
-            raise NotEnoughSpace(
-                f"{output.parent}: the disk is full; free space and run the same command again"
-            ) from error
-        raise OutputRefused(f"{output}: cannot be written ({error.strerror}); choose another output") from error
+        raise unwritable(error, output.parent, f"{output}: cannot be written") from error
     return False

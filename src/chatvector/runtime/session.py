@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from chatvector.checkpoint.staging import unwritable
 from chatvector.errors import InputError, OutputRefused, UsageError
 from chatvector.runtime.backend import Prompt, Reply, Role, Sampling
 from chatvector.runtime.commands import Help, Reset, Save, Scale, System, describe, help_text, move
@@ -216,7 +218,9 @@ class Session:
         except FileExistsError as error:
             raise OutputRefused(f"/save {file}: is there already; nothing is overwritten") from error
         except OSError as error:
-            raise OutputRefused(f"/save {file}: cannot be written ({error.strerror})") from error
+            with suppress(OSError):
+                file.unlink(missing_ok=True)  # a part of a page is none
+            raise unwritable(error, file.parent, f"/save {file}: cannot be written") from error
         return f"{file}: {turns} repl{'y' if turns == 1 else 'ies'}"
 
     def _recording(self) -> str:

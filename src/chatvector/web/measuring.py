@@ -127,7 +127,7 @@ def sweep_html(told: Mapping[str, Any], words: Words) -> str:
     heads = "".join(
         f'<th scope="col">{html.escape(title)}</th>'
         for title in (
-            in_words("scale", words),
+            words.scale,
             in_words("merit, to choose on", words),
             in_words("merit, test", words),
             *(in_words("{}, test", words).format(part) for part in told["weights"]),

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatvector.errors import DamagedFile, OutputRefused
+from chatvector.checkpoint.staging import unwritable
+from chatvector.errors import DamagedFile
 from chatvector.evaluate.records import read_lines
 from chatvector.evaluate.report.characters import visible
 from chatvector.evaluate.report.document import document
@@ -37,7 +38,7 @@ def write_report(place: Path, out: Path, *, reveal: bool = False, benchmarks: Se
     Files of an earlier report are replaced, each as a whole; nothing else in `out` is touched.
 
     Raises what `read_results` and `read_lines` raise, UsageError for a benchmark that names nothing, MissingExtra
-    without matplotlib, OutputRefused where nothing can be written.
+    without matplotlib, OutputRefused where nothing can be written, NotEnoughSpace on a full disk.
     """
     require_plot()
     results = read_results(place)
@@ -49,7 +50,7 @@ def write_report(place: Path, out: Path, *, reveal: bool = False, benchmarks: Se
             staging.write_text(text, "utf-8")
             os.replace(staging, out / name)
     except OSError as error:
-        raise OutputRefused(f"{out}: the report cannot be written there: {error.strerror or error}") from error
+        raise unwritable(error, out, f"{out}: the report cannot be written there") from error
     return Written(out, tuple(files), reveal)
 
 
