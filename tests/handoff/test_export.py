@@ -79,7 +79,7 @@ def test_a_model_with_padding_rows(tmp_path: Path) -> None:
     assert told["rows"] == told["tokens"] + PADDING
     assert told["tokenizer"] == "SentencePiece"
     assert told["tokenizer_model_written"] is True
-    # The trio's tokenizer parts a word from the blanks before it, and no SentencePiece model does: Python code shows it.
+    # The trio's tokenizer parts a word from the blanks before it, no SentencePiece model does: Python code shows it.
     assert told["texts"]["same_tokens"] == told["texts"]["compared"] - 1 > 50
     assert told["end_of_turn"] == "<|end|>"
     assert told["stop_tokens"] == ["</s>", "<|end|>"]

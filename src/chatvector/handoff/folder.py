@@ -21,7 +21,7 @@ from chatvector.handoff.modelfile import Modelfile, modelfile
 from chatvector.runtime.texts import LANGUAGES, packaged
 
 MODELFILE = "Modelfile"
-ENGLISH = (
+ENGLISH: tuple[str, ...] = (
     "The ferry leaves at half past six, and the tickets are sold on board.",
     "She had never seen so many books: novels, maps, cookery, and a dictionary of Old Norse.",
     "What is the difference between a metaphor and a simile? Give an example of each.",
@@ -81,8 +81,8 @@ def hand_over(name: str, output: str, say: Callable[[str], None]) -> Handoff:
             raise IncompatibleParents(f"{name}: {fault}; `chatvector doctor {name} --fix DIR` mends what it can")
         ollama = modelfile(files, model.config)
         # 2. Side files, then the weights by links, and the whole appears at once.
-        index = model.model_files.index
-        weights = sorted([*model.model_files.shards, *([] if index is None else [index])])
+        index = () if model.model_files.index is None else (model.model_files.index,)
+        weights: tuple[str, ...] = (*model.model_files.shards, *index)
         digest = hashlib.sha256(f"{source.resolve()}\0{model.model_files.shards}".encode()).hexdigest()[:12]
         with open_staging(place, digest, restart=True, on_resume=say) as staging:
             for side in model.files:
@@ -98,7 +98,7 @@ def hand_over(name: str, output: str, say: Callable[[str], None]) -> Handoff:
 
 def _texts() -> list[str]:
     """Texts in English, and the package's in its languages: documents, and what is said in conversations."""
-    texts = list(ENGLISH)
+    texts: list[str] = [*ENGLISH]
     for language in LANGUAGES:
         found = packaged(language)
         texts += found.documents

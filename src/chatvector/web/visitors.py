@@ -86,7 +86,7 @@ class Said:
     cut: Literal["stopped", "context", "limit"] | None = None
     limit: int = 0
     tokens: int | None = None
-    problem: Literal["context", "template", "error"] | None = None
+    problem: str | None = None
     error: Exception | None = None
 
 
