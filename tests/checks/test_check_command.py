@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -55,6 +56,23 @@ def test_swapped_parents_end_with_3_and_the_verdict_on_stdout(tmp_path: Path) ->
     assert document["lineage"]["verdict"] == "swapped"
     assert document["lineage"]["figures"]["chat_in_target"]["value"] == pytest.approx(1.0, abs=0.3)
     assert document["models"] == {"base": str(trio.chat), "chat": str(trio.base), "target": str(trio.target)}
+
+
+def test_a_parent_that_holds_what_is_no_number_is_named_by_check_and_plan(tmp_path: Path) -> None:
+    specs = honest_specs()
+    name = "model.layers.1.mlp.up_proj.weight"
+    specs["target"].weights[name][0, 0] = np.nan
+    trio = write_trio(tmp_path, specs)
+    said = f"non-finite values (NaN or infinity) in 1 sampled tensors: target: {name};"
+    result = run("check", trio.base, trio.chat, trio.target)
+    assert result.exit_code == 3
+    assert result.stdout.startswith("refused: unknown")
+    assert f"  refused: {said}" in result.stdout
+    assert "nan" not in result.stdout.replace("NaN", "")
+    assert json.loads(run("check", trio.base, trio.chat, trio.target, "--json").stdout)["refused"] is True
+    plan = run("plan", trio.target, "--base", trio.base, "--chat", trio.chat, "--json")
+    assert plan.exit_code == 0, plan.output
+    assert any(said in line for line in json.loads(plan.stdout)["warnings"])
 
 
 def test_parents_that_do_not_fit_are_all_said_at_once(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +13,11 @@ import pytest
 
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.fingerprint import Grid
+from chatvector.checks.compatibility import Compatibility
 from chatvector.checks.geometry import Geometry, Products, Share
 from chatvector.checks.lineage import Lineage, alarming, judge, judge_lineage
 from chatvector.checks.signs import RowSigns, Signs
-from chatvector.checks.verdict import check_models
+from chatvector.checks.verdict import Check, check_models
 from chatvector.errors import LineageError
 from checks.lineage_cases import KINDS, RIGHT, Blocks, Kind, confusion
 
@@ -225,6 +228,23 @@ def test_nothing_to_compare_and_no_numbers() -> None:
     empty = Blocks({}, Grid(4, 4))
     assert judged(empty, empty, empty).verdict == "unknown"
     assert judged(blocks(1, float("nan")), blocks(1, 2), blocks(2, 2)).verdict == "unknown"
+
+
+def test_what_is_no_number_is_named_and_no_merge_comes_of_it() -> None:
+    good, bad = blocks(1, 2, 3), blocks(1, math.inf, math.nan)
+    for names, (target, base, chat) in {
+        "target: w": (bad, good, blocks(1, 2, 4)),
+        "base: w": (good, bad, good),
+    }.items():
+        lineage = judged(target, base, chat)
+        assert (lineage.verdict, lineage.refused) == ("unknown", False)
+        assert lineage.reasons[0].startswith(f"non-finite values (NaN or infinity) in 1 sampled tensors: {names};")
+        found = Check({}, Compatibility((), ()), lineage)
+        assert (found.refused, found.refusals, found.warnings) == (True, lineage.reasons, ())
+        # All of it can be written as JSON, which has no NaN.
+        document = json.loads(json.dumps([found.as_dict(), lineage.summary()], allow_nan=False))
+        assert document[0]["lineage"]["figures"]["similarity"] == {}
+        assert document[1]["cosine"] is document[1]["projection"] is None
 
 
 def test_the_error_names_the_models_the_verdict_and_the_way_out() -> None:

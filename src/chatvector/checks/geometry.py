@@ -82,13 +82,18 @@ class Products:
         """⟨δ, τ⟩ / ⟨τ, τ⟩, None where τ is zero."""
         return self.cross / self.tau if self.tau else None
 
+    @property
+    def finite(self) -> bool:
+        """Whether the weights are all numbers."""
+        return math.isfinite(sum(getattr(self, key) for key in _SUMS))
+
     def as_dict(self) -> dict[str, Any]:
-        """The figures people read: relative norms, cosine, projection."""
+        """The figures people read: relative norms, cosine, projection; None where weights are no numbers."""
         return {
             "tau_over_base": ratio(self.tau, self.base),
             "drift_over_base": ratio(self.drift, self.base),
-            "cosine": self.cosine,
-            "projection": self.projection,
+            "cosine": self.cosine if self.finite else None,
+            "projection": self.projection if self.finite else None,
             "elements": self.elements,
         }
 
@@ -128,6 +133,7 @@ class Geometry:
         same: names of the pair (`base chat`, `base target`, `chat target`) → tensors that are equal in that pair only.
         still_rows: share of the sampled blocks of the embedding that chat tuning left nearly as they were; None where
             the embeddings' shapes differ.
+        non_finite: `model: tensor` of each sampled tensor that holds NaN or infinity.
     """
 
     total: Products
@@ -138,14 +144,17 @@ class Geometry:
     tensors: int
     same: Mapping[str, int]
     still_rows: float | None
+    non_finite: tuple[str, ...] = ()
 
     @property
     def finite(self) -> bool:
         """Whether the sampled weights are all numbers."""
-        return math.isfinite(sum(getattr(self.total, key) for key in _SUMS))
+        return self.total.finite
 
     def similarity(self) -> dict[str, float]:
-        """Cosines of the models' weights themselves: near 1 for relatives, near 0 for strangers."""
+        """Cosines of the models' weights themselves: near 1 for relatives, near 0 for strangers. {} without numbers."""
+        if not self.finite:
+            return {}
         p = self.total
         return {
             "base chat": _cosine((p.base + p.chat - p.tau) / 2, p.base, p.chat),
@@ -189,6 +198,7 @@ def measure(target: Sampled, base: Sampled, chat: Sampled, roles: Mapping[str, R
     `roles`: tensor name → role. Tensors that one of the models lacks, or has in another size, are left out.
     """
     found: dict[str, Products] = {}
+    non_finite: list[str] = []
     same: dict[str, int] = dict.fromkeys(("base chat", "base target", "chat target"), 0)
     embedding: tuple[NDArray[Any], NDArray[Any]] | None = None
     for name, role in roles.items():
@@ -200,6 +210,9 @@ def measure(target: Sampled, base: Sampled, chat: Sampled, roles: Mapping[str, R
         if role in LEFT_OUT:
             continue
         found[name] = _products(*(np.asarray(block).astype(np.float64) for block in blocks))
+        if not found[name].finite:
+            pairs = zip(("target", "base", "chat"), blocks, strict=True)
+            non_finite += [f"{model}: {name}" for model, block in pairs if not np.isfinite(block).all()]
         equal = [pair for pair, value in _distances(found[name]).items() if value == 0]
         if len(equal) == 1:
             same[equal[0]] += 1
@@ -214,6 +227,7 @@ def measure(target: Sampled, base: Sampled, chat: Sampled, roles: Mapping[str, R
         tensors=len(counted),
         same=same,
         still_rows=None if embedding is None else _still(*embedding, base.grid.elements, ratio(total.tau, total.base)),
+        non_finite=tuple(non_finite),
     )
 
 

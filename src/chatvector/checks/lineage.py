@@ -33,7 +33,7 @@ from typing import Any, Literal
 from chatvector.arithmetic.roles import Role
 from chatvector.checks.geometry import Geometry, Sampled, Share, measure, ratio
 from chatvector.checks.signs import Signs
-from chatvector.errors import LineageError
+from chatvector.errors import LineageError, first_five
 
 Verdict = Literal[
     "ok",
@@ -108,8 +108,7 @@ class Lineage:
             "reasons": list(self.reasons),
             "chat_in_target": None if held is None else held.value,
             "chat_in_target_error": None if held is None else held.error,
-            "projection": total.projection,
-            "cosine": total.cosine,
+            **{key: value for key, value in total.as_dict().items() if key in ("projection", "cosine")},
             "drift_over_tau": ratio(total.drift, total.tau),
             "tau_over_base": ratio(total.tau, total.base),
             "elements": total.elements,
@@ -155,6 +154,10 @@ def _decide(geometry: Geometry, signs: Signs) -> Decision:
     if signs.merged:
         scales = ", ".join(f"{scale:g}" for scale in signs.merged)
         return "doubled", True, (f"the target's own chat_vector.json says that this chat vector was added at {scales}",)
+    if geometry.non_finite:
+        names = first_five(geometry.non_finite)
+        why = f"non-finite values (NaN or infinity) in {len(geometry.non_finite)} sampled tensors: {names}"
+        return "unknown", False, (f"{why}; no merge comes of them, chatvector doctor --full names all of a model's",)
     if not total.elements or not geometry.finite:
         return "unknown", False, ()
     if total.tau == 0:

@@ -37,19 +37,22 @@ class Check:
     @property
     def refused(self) -> bool:
         """Whether `apply` would refuse."""
-        return bool(self.fit.refusals) or (self.lineage is not None and self.lineage.refused)
+        return bool(self.refusals)
 
     @property
     def refusals(self) -> tuple[str, ...]:
         """Why, one line each."""
-        lineage = self.lineage
-        return self.fit.refusals + (lineage.reasons if lineage is not None and lineage.refused else ())
+        return self.fit.refusals + (self.lineage.reasons if self.lineage is not None and self._ends else ())
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know, one line each."""
-        lineage = self.lineage
-        return self.fit.warnings + (lineage.reasons if lineage is not None and not lineage.refused else ())
+        return self.fit.warnings + (self.lineage.reasons if self.lineage is not None and not self._ends else ())
+
+    @property
+    def _ends(self) -> bool:
+        """Whether `apply` ends for what the weights show; at non-finite values it does when it meets them."""
+        return self.lineage is not None and (self.lineage.refused or bool(self.lineage.geometry.non_finite))
 
     def as_dict(self) -> dict[str, Any]:
         """The document of `chatvector check --json`; schema in docs/lineage.md."""

@@ -194,7 +194,7 @@ def text(found: Check) -> str:
         "",
         f"share of the chat vector in the target  {held or '–'}   (0: child of base, 1: of chat{unsure})",
         f"share of the target's step in chat      {geometry.target_in_chat or '–'}   (1: the paths part at the target)",
-        f"cosines of the weights                  {near}   (near 0: strangers)",
+        f"cosines of the weights                  {near or '–'}   (near 0: strangers)",
         f"sample                                  {geometry.total.elements} weights of {geometry.tensors} tensors",
         "",
     ]
