@@ -212,7 +212,7 @@ def measure(target: Sampled, base: Sampled, chat: Sampled, roles: Mapping[str, R
         found[name] = _products(*(np.asarray(block).astype(np.float64) for block in blocks))
         if not found[name].finite:
             pairs = zip(("target", "base", "chat"), blocks, strict=True)
-            non_finite += [f"{model}: {name}" for model, block in pairs if not np.isfinite(block).all()]
+            non_finite += [f"{model}: {name}" for model, block in pairs if not np.isfinite(np.asarray(block)).all()]
         equal = [pair for pair, value in _distances(found[name]).items() if value == 0]
         if len(equal) == 1:
             same[equal[0]] += 1
