@@ -66,6 +66,10 @@ class Terminal:
         start, self._seen = self._seen, self.text.index(wanted, self._seen) + len(wanted)
         return self.text[start : self._seen]
 
+    def signal(self, number: int) -> None:
+        """Send the program a signal, as a shutdown does."""
+        self._program.send_signal(number)
+
     def resize(self, columns: int, rows: int = 24) -> None:
         """Give the window another size."""
         fcntl.ioctl(self._keys, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
