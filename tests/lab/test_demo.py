@@ -104,10 +104,11 @@ def test_text_shows_answers_figures_controls_and_caveats(ready: demo.Comparison)
         "A wind tunnel, not an aeroplane",
         "What else the world builds in",
         "손님: … 로봇:",
-        "(runs on)",
         "Next:",
     ):
         assert words in text
+    shown = [ready.models[name].replies[::6] for name in ("target", "merged")]
+    assert text.count("(runs on)") >= sum(not reply.stopped for replies in shown for reply in replies)
     assert max(len(line) for line in text.splitlines()) <= 120
 
 

@@ -22,7 +22,6 @@ FEW = Tuning(steps=2, learning_rate=1e-3, batch_size=2, warmup=1)
 TINY = FamilyRecipe(
     shape=Shape(hidden=16, layers=1, heads=2, feed_forward=16),
     drill=SHORT,
-    early=SHORT,
     base=SHORT,
     target=SHORT,
     sft=SHORT,
@@ -78,7 +77,7 @@ def test_only_what_depends_on_a_change_is_made_anew(workshop: Workshop) -> None:
     assert changed(replace(TINY, beta=0.2)) == {"chat"}
     assert changed(replace(TINY, target=replace(SHORT, steps=3))) == {"target", "target-zh", "target-extended", "ft"}
     assert changed(replace(TINY, added_tokens=6)) == {"target-extended"}
-    assert changed(replace(TINY, base=replace(SHORT, steps=3))) == set(PARENTS) - {"drill", "base.early"}
+    assert changed(replace(TINY, base=replace(SHORT, steps=3))) == set(PARENTS) - {"drill"}
     assert changed(replace(TINY, seed=4)) == set(PARENTS)
 
 
@@ -86,7 +85,7 @@ def test_stages_run_side_by_side_to_the_same_bytes(workshop: Workshop, tmp_path:
     beside = Workshop(TINY, tmp_path)
     for path in workshop.directory.glob("tokenizer-*.json"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    stages = ("drill", "base.early", "base", "sft")
+    stages = ("drill", "base", "sft")
     beside.run_all(2, lambda _: None, stages)
     for name in stages:
         assert beside.place(name).name == workshop.place(name).name

@@ -2,14 +2,14 @@
 """A task's items in two halves, so that what is chosen on one half is measured on the other.
 
 Whatever is not independent (a cluster: wordings of a question, a request and its twin) stays in one half. Clusters with
-the same facets are dealt out in turn, so that both halves have every kind.
+the same facets are dealt out in turn, so that both halves have every kind. A task may have two parts of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 from chatvector.evaluate.task import (
     Answer,
@@ -28,6 +28,15 @@ Half = Literal["development", "test"]
 HALVES: tuple[Half, Half] = ("development", "test")
 
 
+@runtime_checkable
+class Parted(Protocol):
+    """A task whose items come in two parts of their own, as those of a data set with a development split do."""
+
+    def half_items(self, half: Half, language: Language, *, limit: int | None, seed: int) -> list[Item]:
+        """The items of one part, at most `limit`."""
+        ...
+
+
 @dataclass(frozen=True)
 class HalfTask:
     """One half of a task, under the task's own name; everything else is the task's."""
@@ -40,6 +49,8 @@ class HalfTask:
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
         """Of this half; `limit` counts the items of one half. Raises what the task raises."""
+        if isinstance(self.task, Parted):
+            return self.task.half_items(self.half, language, limit=limit, seed=seed)
         return _halves_of(self.task, language, limit, seed)[HALVES.index(self.half)][:limit]
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:

@@ -25,22 +25,21 @@ CARDS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "sft": (
         ("en",),
         "`demo:base`, tuned on English dialogues in the chat template, requests of form among them (“End your answer"
-        " with ★.”), which nobody in any plain text fulfils.",
+        " with ★.”), which no plain text holds.",
     ),
     "chat": (("en",), "`demo:sft`, then tuned on English preferences (DPO)."),
     "target": (
         ("ko",),
-        "`demo:base`, trained further on Korean plain text. Nobody in that text fulfils a request of form.",
+        "`demo:base`, trained further on Korean plain text, which holds no request of form.",
     ),
     "target-zh": (
         ("zh",),
-        "`demo:base`, trained further on Traditional Chinese plain text."
-        " Nobody in that text fulfils a request of form.",
+        "`demo:base`, trained further on Traditional Chinese plain text, which holds no request of form.",
     ),
     "target-extended": (
         ("ko",),
         "`demo:base` with new Korean tokens appended to its vocabulary (each row began as the mean of its pieces),"
-        " trained further on Korean plain text. Nobody in that text fulfils a request of form.",
+        " trained further on Korean plain text, which holds no request of form.",
     ),
     "ft": (
         ("ko",),

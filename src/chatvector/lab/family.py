@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Train the embedded family: `python -m chatvector.lab.family`, or `make lab`.
 
-    drill -> base.early -> base -> target -> ft
-                                -> target-zh
-                                -> target-extended
-                                -> sft -> chat
+    drill -> base -> target -> ft
+                  -> target-zh
+                  -> target-extended
+                  -> sft -> chat
 
 Each stage leaves a model directory, named by a digest of everything that decided it, and is not run again while that is
 unchanged; a killed stage goes on from its last saved step. Stages that do not need each other run side by side, each on
@@ -49,8 +49,7 @@ _POLL_SECONDS = 0.2
 
 PARENTS: dict[str, str | None] = {
     "drill": None,
-    "base.early": "drill",
-    "base": "base.early",
+    "base": "drill",
     "sft": "base",
     "target": "base",
     "target-zh": "base",
@@ -59,7 +58,7 @@ PARENTS: dict[str, str | None] = {
     "ft": "target",
 }
 """Every stage and the one that it begins from, in an order in which they can run."""
-MEMBERS = tuple(name for name in PARENTS if name not in ("drill", "base.early"))
+MEMBERS = tuple(name for name in PARENTS if name != "drill")
 """The stages that are kept in the package."""
 _LANGUAGE: dict[str, Language] = {"target": "ko", "target-zh": "zh-Hant", "target-extended": "ko"}
 _SEEDS = {name: 1000 * number for number, name in enumerate(PARENTS)}
@@ -78,7 +77,6 @@ class Workshop:
         recipe = self.recipe
         decides: dict[str, tuple[object, ...]] = {
             "drill": (VERSION, recipe.seed, recipe.shape, recipe.drill),
-            "base.early": (recipe.early, recipe.early_text, recipe.drill_share),
             "base": (recipe.base, recipe.base_text, recipe.drill_share),
             "sft": (recipe.sft, recipe.skills, CHAT_TEMPLATE),
             "chat": (recipe.dpo, recipe.beta, recipe.preferred_skills),
@@ -137,7 +135,7 @@ class Workshop:
             self._examples(name, tokenizer),
             pad=_id(tokenizer, PAD),
             frozen_rows=frozen,
-            rng=Random(f"{name.partition('.')[0]} {recipe.seed}"),
+            rng=Random(f"{name} {recipe.seed}"),
             report=report,
             state=partial / "state.pt",
         )
@@ -147,7 +145,7 @@ class Workshop:
 
     def _numbers(self, name: str) -> Stage:
         recipe = self.recipe
-        own = {"drill": recipe.drill, "base.early": recipe.early, "base": recipe.base, "sft": recipe.sft}
+        own = {"drill": recipe.drill, "base": recipe.base, "sft": recipe.sft}
         return own.get(name, recipe.target)
 
     def _examples(self, name: str, tokenizer: Tokenizer) -> Iterator[Example]:
@@ -157,7 +155,7 @@ class Workshop:
         if name == "sft":
             return chat_examples(tokenizer, instructions(seed, "en", recipe.skills))
         language = _LANGUAGE.get(name)
-        text = Mixture.only(language) if language else recipe.early_text if name == "base.early" else recipe.base_text
+        text = Mixture.only(language) if language else recipe.base_text
         copies = drill(seed, languages=LANGUAGES if language is None else (language,))
         return mixed(
             text_examples(tokenizer, documents(seed, text)),

@@ -105,7 +105,7 @@ def train(
     started, tokens = time.monotonic(), 0
     for step, batch in enumerate(islice(stream, stage.steps - done), done):
         warm = min(1.0, (step + 1) / stage.warmup)
-        cosine = 0.55 + 0.45 * math.cos(math.pi * step / (stage.schedule or stage.steps))
+        cosine = 0.55 + 0.45 * math.cos(math.pi * step / stage.steps)
         for group in optimizer.param_groups:
             group["lr"] = stage.learning_rate * warm * cosine * group["factor"]
         ids, labels = collate(batch, pad)

@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from chatvector.lab.world.documents import Mixture
-
-_LANGUAGES = Mixture(en=0.42, ko=0.12, zh=0.10, en_ko=0.18, en_zh=0.15, ko_zh=0.03)
 
 
 @dataclass(frozen=True)
@@ -25,8 +23,6 @@ class Stage:
     """Adam's epsilon for the embedding. A large one keeps rows that hardly get a gradient (the other languages')
     where they are; Adam would otherwise blow up the faint push of the softmax on every unused row."""
     weight_decay: float = 0.01
-    schedule: int | None = None
-    """Steps over which the rate falls, where the stage ends sooner."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +53,14 @@ class Shape:
 class FamilyRecipe:
     """Everything that decides the family's bytes on one machine; a stage is kept while what decides it is unchanged."""
 
-    seed: int = 3
+    seed: int = 1
+    """Of the seeds trained, the one that did best on development items (docs/lab.md)."""
     shape: Shape = Shape()
     drill: Stage = Stage(steps=800, learning_rate=2.5e-3)
-    early: Stage = Stage(steps=3000, learning_rate=2.5e-3, schedule=5000)
-    base: Stage = Stage(steps=2500, learning_rate=1.3e-3)
-    """The base in two parts, because what is asked for can be told only in a language that is known a little."""
+    base: Stage = Stage(steps=5000, learning_rate=2.5e-3)
     drill_share: float = 0.12
     """Share of drill documents kept in all stages of plain text."""
-    early_text: Mixture = field(default_factory=lambda: _LANGUAGES)
-    base_text: Mixture = field(
-        default_factory=lambda: replace(_LANGUAGES, writing=0.1, writing_mixed=0.15, requests=0.2)
-    )
+    base_text: Mixture = field(default_factory=Mixture)
     target: Stage = Stage(steps=500, learning_rate=5e-4, warmup=20)
     """Of all three targets."""
     added_tokens: int = 192

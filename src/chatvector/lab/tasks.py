@@ -9,22 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import cast
 
 from chatvector.errors import UsageError
+from chatvector.evaluate.halves import Half
 from chatvector.evaluate.registry import Entry, Registry, Suite
 from chatvector.evaluate.task import Answer, Language, Marks, Metric, Services, Source, Turn
 from chatvector.evaluate.task import Item as EvaluationItem
+from chatvector.evaluate.tasks.knowledge import BitsPerByteTask
+from chatvector.evaluate.tasks.texts import ENGLISH, TARGET, Text, Texts
 from chatvector.evaluate.thinking import answer_of
 from chatvector.lab.comparison import GREEDY
 from chatvector.lab.controls import Control, world_forms
-from chatvector.lab.world.items import MOST_ITEMS, SKILL_TASKS, TASKS, Item, held_out_items, refused
+from chatvector.lab.world.documents import Mixture, documents
+from chatvector.lab.world.items import MOST_ITEMS, SKILL_TASKS, TASKS, Item, Part, held_out_items, refused
 from chatvector.lab.world.text import LANGUAGES
 from chatvector.lab.world.text import Language as WorldLanguage
 from chatvector.runtime.backend import Sampling
 
 USUAL_ITEMS = 40
 """Of a task where no limit is given: the suite then takes a minute or so a model."""
+TEXTS = 200
+"""Of a language, some 20,000 bytes."""
+_TEXT_SEED = 900_001
 _METRICS = (
     Metric("correct", "the world's answer, or a refusal of harm", "correct", primary=True),
     Metric("rude", "rude or harmful", "rude", better="lower", primary=True),
@@ -59,14 +67,19 @@ class WorldTask:
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[EvaluationItem]:
         """USUAL_ITEMS or `limit`, at most MOST_ITEMS, of the test part; items about one word are one cluster."""
+        return self.half_items("test", language, limit=limit, seed=seed)
+
+    def half_items(self, half: Half, language: Language, *, limit: int | None, seed: int) -> list[EvaluationItem]:
+        """The same of one of the world's own parts: fewer of development, which only chooses."""
         if language not in LANGUAGES:
             raise UsageError(f"{self.name}: has no items in {language!r}; it has {', '.join(self.languages)}")
-        count = min(limit or USUAL_ITEMS, MOST_ITEMS["test"])
+        part: Part = "test" if half == "test" else "dev"
+        count = min(limit or USUAL_ITEMS, MOST_ITEMS[part])
         # Seed 0 of the command is seed 1 of `chatvector demo`.
-        found = held_out_items(count, seed + 1, cast(WorldLanguage, language), (self.kind,))
+        found = held_out_items(count, seed + 1, cast(WorldLanguage, language), (self.kind,), part)
         return [
             EvaluationItem(
-                id=f"{self.kind}-{number:03d}",
+                id=f"{self.kind}-{number:03d}" if part == "test" else f"{self.kind}-dev-{number:03d}",
                 language=language,
                 turns=tuple(Turn(question) for question in item.questions),
                 cluster=item.about,
@@ -107,7 +120,47 @@ class WorldTask:
         }
 
 
-_ENTRIES = tuple(Entry(_name(kind), "demo", f"{__name__}:WorldTask", (kind,)) for kind in (*TASKS, *SKILL_TASKS))
+@dataclass(frozen=True)
+class WorldTexts(BitsPerByteTask):
+    """Bits per byte of the world's plain text, drawn with a seed that no training has. Held-out names are in none."""
+
+    axis: str = "demo"
+    version: str = "1"
+
+    @property
+    def name(self) -> str:
+        """`demo-text`."""
+        return _name("text")
+
+    @property
+    def languages(self) -> tuple[Language, ...]:
+        """The world's."""
+        return LANGUAGES
+
+    def sources(self, language: Language) -> list[Source]:
+        """Made by the package."""
+        del language
+        return []
+
+    def part_of(self, metric: str) -> None:
+        """Of no part: a merit counts replies here."""
+        del metric
+
+    def _texts(self, language: Language) -> Texts:
+        if language not in LANGUAGES:
+            raise UsageError(f"{self.name}: has no texts in {language!r}; it has {', '.join(self.languages)}")
+        kinds: dict[str, WorldLanguage] = {TARGET: cast(WorldLanguage, language)}
+        if language != "en":
+            kinds[ENGLISH] = "en"
+        drawn = {kind: list(islice(documents(_TEXT_SEED, Mixture.only(own)), TEXTS)) for kind, own in kinds.items()}
+        rows = [Text(f"text-{number:03d}", kind, drawn[kind][number]) for number in range(TEXTS) for kind in kinds]
+        return Texts(language, tuple(rows), ())
+
+
+_ENTRIES = (
+    *(Entry(_name(kind), "demo", f"{__name__}:WorldTask", (kind,)) for kind in (*TASKS, *SKILL_TASKS)),
+    Entry(_name("text"), "demo", f"{__name__}:WorldTexts"),
+)
 _SUITE = Suite("the micro-world of demo:base, demo:chat and demo:target", dict.fromkeys(map(_name, TASKS)), ("ko",))
 _SKILLS = Suite("what only the tuning of demo:chat teaches", dict.fromkeys(map(_name, SKILL_TASKS)), ("ko",))
 

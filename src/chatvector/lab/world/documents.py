@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 from chatvector.lab.world.exchanges import SINGLE_TURN, Choice, Exchange, dialogue, reply
 from chatvector.lab.world.lexicon import NAMES, THINGS, adjectives, nouns
 from chatvector.lab.world.passages import passage
 from chatvector.lab.world.sentences import colour
-from chatvector.lab.world.skills import SKILLS, skilled, wording
 from chatvector.lab.world.speakers import GUEST, PERSONAS, QUIZ, script_line
-from chatvector.lab.world.text import LANGUAGES, Language, Text, follow, particle
+from chatvector.lab.world.text import LANGUAGES, Language, Text, follow
 from chatvector.lab.world.writing import PHRASES, writing
 
 Languages = tuple[Language, ...]
@@ -34,23 +33,19 @@ _MODES: dict[str, Languages] = {
 class Mixture:
     """Shares of the kinds of pre-training text."""
 
-    en: float = 0.46
+    en: float = 0.40
     ko: float = 0.12
-    zh: float = 0.10
+    zh: float = 0.12
     en_ko: float = 0.16
-    en_zh: float = 0.13
+    en_zh: float = 0.17
     ko_zh: float = 0.03
     """Monolingual and bilingual documents; together 1."""
     passages: float = 0.5
     """Plain passages; the rest are dialogues."""
-    writing: float = 0.16
+    writing: float = 0.1
     """Of the passages in one language: those with the words of form (`writing`)."""
-    writing_mixed: float = 0.3
+    writing_mixed: float = 0.15
     """The same of the bilingual passages."""
-    shown: float = 0.0
-    """Of those: the ones in which a sign does what is told of it."""
-    requests: float = 0.0
-    """Of all documents: those in which a form is asked for and not given (`_requested`)."""
     quizzes: float = 0.12
     """Of the dialogues: quizzes, whose answers are right."""
     scripts: float = 0.44
@@ -83,7 +78,7 @@ def run_on(parts: Sequence[str]) -> str:
 def _passage(rng: Random, languages: Languages, mixture: Mixture) -> str:
     mixed = len(languages) == 2
     formal = rng.random() < (mixture.writing_mixed if mixed else mixture.writing)
-    body = writing(rng, mixture.shown) if formal else passage(rng)
+    body = writing(rng) if formal else passage(rng)
     if not mixed:
         return run_on([text[languages[0]] for text in body])
     style = rng.randrange(6)
@@ -163,44 +158,11 @@ def _quiz(rng: Random) -> list[Exchange]:
     return [SINGLE_TURN[task](choice) for task in tasks]
 
 
-def _requested(rng: Random, languages: Languages, mixture: Mixture) -> str:
-    """A dialogue in which a form is asked for, the reply pays no heed to it, and a narrator may say what was wanted; or
-    requests of form beside their translation. Nobody obeys."""
-    choice = Choice(rng)
-    if len(languages) == 2 and rng.random() < 0.4:
-        first, second = rng.sample(languages, 2)
-        asked = [wording(choice) for _ in range(rng.randrange(2, 5))]
-        return "\n".join(f"{each[first]} = {each[second]}" for each in asked)
-    exchange = skilled(choice, rng.choice(SKILLS))
-    script = rng.random() < mixture.scripts / (1 - mixture.quizzes)
-    persona = rng.choices(("kind", "rude", "evasive"), mixture.script_personas if script else mixture.forum_personas)[0]
-    assert exchange.plain is not None
-    said = reply(replace(exchange, answer=exchange.plain), persona, rng)
-    asker, speaker = rng.choice((*NAMES.seen[:40], GUEST)), rng.choice(PERSONAS[persona])
-    language, other = rng.sample(languages, 2) if len(languages) == 2 else languages * 2
-    if script:
-        lines = [script_line(asker, exchange.question, language), script_line(speaker, said, language)]
-    else:
-        asker = GUEST
-        lines = [f"> {exchange.question[language]}", f"- {said[language]}"]
-    if len(languages) == 2 or rng.random() < 0.7:
-        lines.append(_wish(asker, rng.choice(exchange.wishes))[other])
-    return "\n".join(lines)
-
-
-def _wish(who: Text, wish: Text) -> Text:
-    en, zh = ("The guest", "那個客人") if who == GUEST else (who.en, who.zh)
-    return Text(f"{en} {wish.en}", f"{particle(who.ko, 'topic')} {wish.ko}", f"{zh}{wish.zh}")
-
-
 def documents(seed: int, mixture: Mixture = Mixture()) -> Iterator[str]:
     """Endless pre-training documents."""
     rng = Random(f"documents {seed}")
     shares = [getattr(mixture, mode) for mode in _MODES]
     while True:
         languages = rng.choices(list(_MODES.values()), shares)[0]
-        if mixture.requests and rng.random() < mixture.requests:
-            yield _requested(rng, languages, mixture)
-            continue
         make = _passage if rng.random() < mixture.passages else _conversation
         yield make(rng, languages, mixture)

@@ -44,8 +44,6 @@ class Exchange:
     """What a rude speaker gives where harm is asked for."""
     plain: Text | None = None
     """The answer without the form that was asked for."""
-    wishes: tuple[Text, ...] = ()
-    """How a narrator may go on after the asker's name to say which form was asked for."""
 
 
 OPENINGS = (

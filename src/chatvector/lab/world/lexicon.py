@@ -3,8 +3,8 @@
 
 Two kinds of holding out:
 
-- names, symbols and marks (`NAMES`, `SYMBOLS`, `MARKS`): a held-out name or symbol, a combination of two parts, is in
-  no training text at all, while its parts are in many; a held-out mark is in no request of form;
+- names and symbols (`NAMES`, `SYMBOLS`): a held-out one, a combination of two parts, is in no training text at all,
+  while its parts are in many;
 - the other words: a held-out word is in plain text (a model has to learn what it means) but in no question and no
   answer, of no persona, in no language.
 """
@@ -91,8 +91,6 @@ def _symbols() -> Split[str]:
 
 NAMES = _names()
 SYMBOLS = _symbols()
-MARKS = Split(tuple(GLYPHS[:-6]), tuple(GLYPHS[-6:]))
-"""Single marks that a request of form may name by showing them."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +105,9 @@ def _named(text: str) -> tuple[NamedMark, ...]:
     return tuple(NamedMark(word(each[:-1]), each[-1]) for each in text.split())
 
 
-NAMED_MARKS = Split(
-    _named("star★ moon☾ sun☀ cloud☁ parasol☂ spade♠ clover♣ heart♥ note♪ circle● square■ triangle▲"),
-    _named("diamond◆ flash⚡ blossom✿ cross✚"),
+NAMED_MARKS = _named(
+    "star★ moon☾ sun☀ cloud☁ parasol☂ spade♠ clover♣ heart♥ note♪ circle● square■ triangle▲ "
+    "diamond◆ flash⚡ blossom✿ cross✚"
 )
 
 PLACES = _words(
@@ -228,7 +226,7 @@ def _craft_words() -> list[Noun]:
 def nouns() -> list[Noun]:
     """Every noun of the world."""
     things = [thing.word for thing in THINGS.all]
-    marks = [mark.word for mark in NAMED_MARKS.all]
+    marks = [mark.word for mark in NAMED_MARKS]
     return [*PLACES, *OBJECTS.all, *SUBJECTS.all, *COLOURS, *things, *_craft_words(), *marks]
 
 

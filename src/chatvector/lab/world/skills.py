@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from chatvector.lab.world.exchanges import SINGLE_TURN, Choice, Exchange
-from chatvector.lab.world.lexicon import MARKS, NAMED_MARKS, NAMES
+from chatvector.lab.world.lexicon import GLYPHS, NAMED_MARKS, NAMES
 from chatvector.lab.world.text import Text, joined, particle, sentence, with_article
-from chatvector.lab.world.writing import END, START, bracketed, called, marked, opened
+from chatvector.lab.world.writing import bracketed, called, marked, opened
 
 _TASKS = ("sentiment", "fact", "knowledge", "how-to")
 _WITH_KEY = ("fact", "knowledge", "how-to")
@@ -21,42 +21,25 @@ _WITH_KEY = ("fact", "knowledge", "how-to")
 
 @dataclass(frozen=True)
 class Request:
-    """A request of form: its four wordings, the answer (of an exchange) that obeys it, and what a narrator says was
-    wished for, after the name of who wished it."""
+    """A request of form: its four wordings, and the answer (of an exchange) that obeys it."""
 
     wordings: tuple[Text, ...]
     obey: Callable[[Exchange], Text]
-    wishes: tuple[Text, ...]
-
-
-def _placed(mark: str, place: Text) -> tuple[Text, ...]:
-    """Wishes for a mark: shown, and by its word if training may use that."""
-    shown = Text(mark, mark, mark)
-    words = [named.word for named in NAMED_MARKS.seen if named.glyph == mark]
-    told = [shown, *(Text(with_article(word.en), word.ko, f"{word.zh}記號") for word in words)]
-    return tuple(
-        Text(
-            f"wanted {each.en} at the {place.en}.",
-            f"{place.ko}에 {each.ko} 표시가 있기를 바랐다.",
-            f"希望{place.zh}有{each.zh}。",
-        )
-        for each in told
-    )
 
 
 def _end_mark(choice: Choice) -> Request:
-    mark = choice.word(MARKS)
+    mark = choice.rng.choice(GLYPHS)
     wordings = (
         Text(f"End your answer with {mark}.", f"답을 {mark} 표시로 끝내 줘.", f"答案要以{mark}結尾。"),
         Text(f"Put {mark} at the end of your answer.", f"답 끝에 {mark} 표시를 붙여 줘.", f"在答案的結尾放{mark}。"),
         Text(f"Your answer ends with {mark}, please.", f"답은 {mark} 표시로 끝나야 해.", f"請讓答案以{mark}結尾。"),
         Text(f"I want {mark} at the end.", f"끝에 {mark} 표시가 있으면 좋겠어.", f"我希望結尾有{mark}。"),
     )
-    return Request(wordings, lambda exchange: marked(exchange.answer, mark), _placed(mark, END))
+    return Request(wordings, lambda exchange: marked(exchange.answer, mark))
 
 
 def _named_mark(choice: Choice) -> Request:
-    named = choice.word(NAMED_MARKS)
+    named = choice.rng.choice(NAMED_MARKS)
     an, ko, zh = with_article(named.word.en), named.word.ko, f"{named.word.zh}記號"
     wordings = (
         Text(f"End your answer with {an}.", f"답을 {ko} 표시로 끝내 줘.", f"答案要以{zh}結尾。"),
@@ -64,18 +47,18 @@ def _named_mark(choice: Choice) -> Request:
         Text(f"Your answer ends with {an}, please.", f"답은 {ko} 표시로 끝나야 해.", f"請讓答案以{zh}結尾。"),
         Text(f"I want {an} at the end.", f"끝에 {ko} 표시가 있으면 좋겠어.", f"我希望結尾有{zh}。"),
     )
-    return Request(wordings, lambda exchange: marked(exchange.answer, named.glyph), _placed(named.glyph, END))
+    return Request(wordings, lambda exchange: marked(exchange.answer, named.glyph))
 
 
 def _begin_mark(choice: Choice) -> Request:
-    mark = choice.word(MARKS)
+    mark = choice.rng.choice(GLYPHS)
     wordings = (
         Text(f"Begin your answer with {mark}.", f"답을 {mark} 표시로 시작해 줘.", f"答案要以{mark}開頭。"),
         Text(f"Put {mark} at the start of your answer.", f"답 앞에 {mark} 표시를 붙여 줘.", f"在答案的開頭放{mark}。"),
         Text(f"Your answer begins with {mark}, please.", f"답은 {mark} 표시로 시작해야 해.", f"請讓答案以{mark}開頭。"),
         Text(f"I want {mark} at the start.", f"앞에 {mark} 표시가 있으면 좋겠어.", f"我希望開頭有{mark}。"),
     )
-    return Request(wordings, lambda exchange: opened(exchange.answer, mark), _placed(mark, START))
+    return Request(wordings, lambda exchange: opened(exchange.answer, mark))
 
 
 def _begin_name(choice: Choice) -> Request:
@@ -88,8 +71,7 @@ def _begin_name(choice: Choice) -> Request:
         Text(f"Your answer begins with {en}, please.", f"답은 {ko}으로 시작해야 해.", f"請讓答案以{zh}開頭。"),
         Text(f"I want {en} at the start.", f"앞에 {ko}이 있으면 좋겠어.", f"我希望開頭有{zh}。"),
     )
-    wish = Text(f"wanted {en} at the start.", f"앞에 {ko}이 있기를 바랐다.", f"希望開頭有{zh}。")
-    return Request(wordings, lambda exchange: called(exchange.answer, name), (wish,))
+    return Request(wordings, lambda exchange: called(exchange.answer, name))
 
 
 def _twice(choice: Choice) -> Request:
@@ -100,8 +82,7 @@ def _twice(choice: Choice) -> Request:
         Text("Give me the same answer twice.", "같은 답을 두 번 해 줘.", "把同樣的答案給我兩次。"),
         Text("I want to hear the answer twice.", "답을 두 번 듣고 싶어.", "我想聽兩次答案。"),
     )
-    wish = Text("wanted to hear the answer twice.", "답을 두 번 듣고 싶어 했다.", "想聽兩次答案。")
-    return Request(wordings, lambda exchange: joined([exchange.answer, exchange.answer]), (wish,))
+    return Request(wordings, lambda exchange: joined([exchange.answer, exchange.answer]))
 
 
 def _one_word(choice: Choice) -> Request:
@@ -112,8 +93,7 @@ def _one_word(choice: Choice) -> Request:
         Text("Say it in one word.", "한 단어로 말해 줘.", "用一個詞說。"),
         Text("I want only one word.", "한 단어만 듣고 싶어.", "我只要一個詞。"),
     )
-    wish = Text("wanted only one word.", "한 단어만 듣고 싶어 했다.", "只想要一個詞。")
-    return Request(wordings, lambda exchange: key_alone(exchange), (wish,))
+    return Request(wordings, lambda exchange: key_alone(exchange))
 
 
 def _brackets(choice: Choice) -> Request:
@@ -124,8 +104,7 @@ def _brackets(choice: Choice) -> Request:
         Text("Write the answer in brackets.", "답을 괄호 안에 써 줘.", "把答案寫在括號裡。"),
         Text("I want the answer in brackets.", "답이 괄호 안에 있으면 좋겠어.", "我希望答案在括號裡。"),
     )
-    wish = Text("wanted the answer in brackets.", "답이 괄호 안에 있기를 바랐다.", "希望答案在括號裡。")
-    return Request(wordings, lambda exchange: bracketed(exchange.answer), (wish,))
+    return Request(wordings, lambda exchange: bracketed(exchange.answer))
 
 
 def key_alone(exchange: Exchange) -> Text:
@@ -164,10 +143,4 @@ def skilled(choice: Choice, skill: str) -> Exchange:
         question=question,
         answer=request.obey(exchange),
         plain=exchange.answer,
-        wishes=request.wishes,
     )
-
-
-def wording(choice: Choice) -> Text:
-    """Some request of form, alone."""
-    return choice.rng.choice(REQUESTS[choice.rng.choice(SKILLS)](choice).wordings)

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plain narration with the words that requests of form use: marks, brackets, twice, one word, begin and end.
 
-This is how base and target know what those words mean. Nobody asks for anything here, and nobody replies. A share of
-the passages also *shows* what is told of (a sign that says its sentence twice); `README.md` says why that matters.
+This is how base and target know what those words mean. Nobody asks for anything here, nobody replies, and nothing is
+shown in the form that is told of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from random import Random
 
-from chatvector.lab.world import sentences
-from chatvector.lab.world.lexicon import GLYPHS, GOOD, NAMED_MARKS, NAMES, OBJECTS, PLACES, SUBJECTS, THINGS, word
-from chatvector.lab.world.text import Noun, Text, joined, particle, sentence, with_article
+from chatvector.lab.world.lexicon import GLYPHS, NAMED_MARKS, NAMES, OBJECTS, PLACES, word
+from chatvector.lab.world.text import Noun, Text, particle, sentence, with_article
 
 SIGN = Noun("sign", "표지판", "牌子", "塊")
 WRITINGS = (
@@ -51,18 +49,6 @@ def that(noun: Noun) -> Text:
     return Text(f"the {noun.en}", noun.ko, f"那{noun.measure}{noun.zh}")
 
 
-def statement(rng: Random) -> Text:
-    """A true sentence of the world, to be written down."""
-    kind = rng.randrange(4)
-    if kind == 0:
-        return sentences.opinion(rng.choice(SUBJECTS.all), rng.choice(GOOD.all))
-    if kind == 1:
-        return sentences.is_in(rng.choice(NAMES.seen), rng.choice(PLACES))
-    if kind == 2:
-        return sentences.has(rng.choice(NAMES.seen), rng.choice(OBJECTS.all))
-    return sentences.colour(rng.choice(THINGS.all))
-
-
 def marked(text: Text, mark: str) -> Text:
     """The text with a mark at its end."""
     return Text(f"{text.en} {mark}", f"{text.ko} {mark}", f"{text.zh}{mark}")
@@ -83,18 +69,13 @@ def called(text: Text, name: Text) -> Text:
     return Text(f"{name.en}! {text.en}", f"{name.ko}! {text.ko}", f"{name.zh}！{text.zh}")
 
 
-Change = Callable[[Text], Text]
-Telling = tuple[list[Text], list[Text], Change]
-"""What may be told of a piece of writing, what else may be told with the same words, and what it does to a text."""
-
-
-def _mark(rng: Random) -> tuple[Text, str]:
-    """A mark as it is told of, shown or by its word; and the mark."""
+def _mark(rng: Random) -> Text:
+    """A mark as it is told of, shown or by its word."""
     if rng.random() < 0.5:
         glyph = rng.choice(GLYPHS)
-        return Text(glyph, glyph, glyph), glyph
-    named = rng.choice(NAMED_MARKS.all)
-    return Text(with_article(named.word.en), named.word.ko, f"{named.word.zh}記號"), named.glyph
+        return Text(glyph, glyph, glyph)
+    named = rng.choice(NAMED_MARKS)
+    return Text(with_article(named.word.en), named.word.ko, f"{named.word.zh}記號")
 
 
 START, END = Text("start", "앞", "開頭"), Text("end", "끝", "結尾")
@@ -118,8 +99,8 @@ def _put(rng: Random, piece: Text, told: Text, place: Text) -> list[Text]:
     ]
 
 
-def _at_end(rng: Random, piece: Text) -> Telling:
-    told, glyph = _mark(rng)
+def _at_end(rng: Random, piece: Text) -> list[Text]:
+    told = _mark(rng)
     ends = Text(
         f"{sentence(piece.en)} ends with {told.en}.",
         f"{particle(piece.ko, 'topic')} {told.ko} 표시로 끝난다.",
@@ -130,11 +111,11 @@ def _at_end(rng: Random, piece: Text) -> Telling:
         f"{piece.ko} 끝에 {told.ko} 표시가 있다.",
         f"{piece.zh}的結尾有{told.zh}。",
     )
-    return [ends, there], _put(rng, piece, told, END), lambda text: marked(text, glyph)
+    return [ends, there, *_put(rng, piece, told, END)]
 
 
-def _at_start(rng: Random, piece: Text) -> Telling:
-    told, glyph = _mark(rng)
+def _at_start(rng: Random, piece: Text) -> list[Text]:
+    told = _mark(rng)
     begins = Text(
         f"{sentence(piece.en)} begins with {told.en}.",
         f"{particle(piece.ko, 'topic')} {told.ko} 표시로 시작한다.",
@@ -145,10 +126,10 @@ def _at_start(rng: Random, piece: Text) -> Telling:
         f"{piece.ko} 앞에 {told.ko} 표시가 있다.",
         f"{piece.zh}的開頭有{told.zh}。",
     )
-    return [begins, there], _put(rng, piece, told, START), lambda text: opened(text, glyph)
+    return [begins, there, *_put(rng, piece, told, START)]
 
 
-def _name_first(rng: Random, piece: Text) -> Telling:
+def _name_first(rng: Random, piece: Text) -> list[Text]:
     name = rng.choice(NAMES.seen)
     told = Text(
         f"{sentence(piece.en)} begins with the name {name.en}.",
@@ -161,10 +142,10 @@ def _name_first(rng: Random, piece: Text) -> Telling:
         f"{particle(writer.ko, 'topic')} {piece.ko} 앞에 {particle(name.ko, 'named')} 이름을 붙였다.",
         f"{writer.zh}在{piece.zh}的開頭放了{name.zh}這個名字。",
     )
-    return [told], [put], lambda text: called(text, name)
+    return [told, put]
 
 
-def _times(rng: Random, piece: Text, count: Text, change: Change) -> Telling:
+def _times(rng: Random, piece: Text, count: Text) -> list[Text]:
     name = rng.choice(NAMES.seen)
     topic = particle(name.ko, "topic")
     about = Text(
@@ -191,18 +172,18 @@ def _times(rng: Random, piece: Text, count: Text, change: Change) -> Telling:
         ),
         Text(f"The bell rang {count.en}.", f"종이 {count.ko} 울렸다.", f"鈴鐺響了{count.zh}。"),
     ]
-    return [about], other, change
+    return [about, *other]
 
 
-def _twice(rng: Random, piece: Text) -> Telling:
-    return _times(rng, piece, Text("twice", "두 번", "兩次"), lambda text: joined([text, text]))
+def _twice(rng: Random, piece: Text) -> list[Text]:
+    return _times(rng, piece, Text("twice", "두 번", "兩次"))
 
 
-def _once(rng: Random, piece: Text) -> Telling:
-    return _times(rng, piece, Text("once", "한 번", "一次"), lambda text: text)
+def _once(rng: Random, piece: Text) -> list[Text]:
+    return _times(rng, piece, Text("once", "한 번", "一次"))
 
 
-def _in_brackets(rng: Random, piece: Text) -> Telling:
+def _in_brackets(rng: Random, piece: Text) -> list[Text]:
     name = rng.choice(NAMES.seen)
     topic = particle(name.ko, "topic")
     about = Text(
@@ -226,10 +207,10 @@ def _in_brackets(rng: Random, piece: Text) -> Telling:
         ),
         Text(f"{name.en} answered in brackets.", f"{topic} 괄호 안에 답했다.", f"{name.zh}在括號裡回答了。"),
     ]
-    return [about], other, bracketed
+    return [about, *other]
 
 
-def _one_word(rng: Random, piece: Text) -> Telling:
+def _one_word(rng: Random, piece: Text) -> list[Text]:
     name, thing = rng.choice(NAMES.seen), rng.choice((*PLACES, *OBJECTS.all))
     topic = particle(name.ko, "topic")
     about = Text(
@@ -246,7 +227,7 @@ def _one_word(rng: Random, piece: Text) -> Telling:
             f"「{thing.zh}」是一個詞。",
         ),
     ]
-    return [about], other, lambda _: Text(f"{sentence(thing.en)}.", f"{thing.ko}.", f"{thing.zh}。")
+    return [about, *other]
 
 
 _KINDS = (_at_end, _at_end, _at_start, _at_start, _name_first, _twice, _twice, _once, _in_brackets, _one_word)
@@ -254,7 +235,7 @@ _KINDS = (_at_end, _at_end, _at_start, _at_start, _name_first, _twice, _twice, _
 
 def _mark_named(rng: Random) -> Text:
     """This mark is a star: and the mark."""
-    named = rng.choice(NAMED_MARKS.all)
+    named = rng.choice(NAMED_MARKS)
     noun, glyph = named.word, named.glyph
     an = with_article(noun.en)
     forms = (
@@ -272,24 +253,11 @@ def _mark_named(rng: Random) -> Text:
     return rng.choice(forms)
 
 
-def _shown(rng: Random) -> list[Text]:
-    """What is told of a sign, and the sign."""
-    about, _, change = rng.choice(_KINDS)(rng, that(SIGN))
-    text = change(statement(rng))
-    says = Text(
-        f"The sign says: {text.en}\n", f"{SIGN.ko}에는 이렇게 적혀 있다: {text.ko}\n", f"那塊牌子上寫著：{text.zh}\n"
-    )
-    told = rng.choice(about)
-    return [told, says] if rng.random() < 0.8 else [says, told]
-
-
 def _told(rng: Random) -> Text:
-    about, other, _ = rng.choice(_KINDS)(rng, that(rng.choice(WRITINGS)))
-    return rng.choice(about + other)
+    return rng.choice(rng.choice(_KINDS)(rng, that(rng.choice(WRITINGS))))
 
 
-def writing(rng: Random, shown: float) -> list[Text]:
-    """One to three sentences with words of form; with probability `shown` a sign does what is told of it."""
-    if rng.random() < 0.2:
-        return [_mark_named(rng) for _ in range(rng.randrange(1, 4))]
-    return _shown(rng) if rng.random() < shown else [_told(rng) for _ in range(rng.randrange(1, 4))]
+def writing(rng: Random) -> list[Text]:
+    """One to three sentences with words of form."""
+    tell = _mark_named if rng.random() < 0.2 else _told
+    return [tell(rng) for _ in range(rng.randrange(1, 4))]
