@@ -65,7 +65,7 @@ def parser(about: str | None) -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=0, help="of items and resampling (default 0)")
     made.add_argument("--language", default="ko")
     made.add_argument("--target", default=TRIO["target"])
-    made.add_argument("--scale", type=float, default=0.75, help="where a script does not vary it (default 0.75)")
+    made.add_argument("--scale", type=float, default=0.5, help="where a script does not vary it (default 0.5)")
     made.add_argument("--cache", type=Path, default=Path("build/findings.jsonl"), help="keeps replies from run to run")
     made.add_argument("--out", type=Path, help="write the table as JSON")
     return made

@@ -1,29 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far base and target may drift apart before the vector no longer carries over, and whether lineage figures tell.
 
-    python -m experiments.findings.drift [--scale 0.75] [--items 20] [--out drift.json]
+    python -m experiments.findings.drift [--scale 0.5] [--items 20] [--trained 2 4] [--out drift.json]
 
-Two ways to drift, both without training: along the target's own path, base + k·(target − base), and in a random
-direction of the same shape, target + noise whose norm in each tensor is k times that of target − base. For each the
-drifted target alone (scale 0, chat format) and with τ. `distance`: ‖target − base‖ / ‖base‖ over all weights.
-`cosine`: of τ with target − base, of `chatvector check`. Real pre-training drifts in another way again: this says
-where the arithmetic itself gives out. Reference: the target as it is, with τ.
+Two ways to drift without training: along the target's own path, base + k·(target − base), and in a random direction
+of the same shape, target + noise whose norm in each tensor is k times that of target − base. And with --trained, base
+pre-trained on Korean anew, k times as long as the target was (minutes each). For each the drifted target alone (scale
+0, chat format) and with τ. `distance`: ‖target − base‖ / ‖base‖ over all weights. `cosine`: of τ with target − base, of
+`chatvector check`. Reference: the target as it is, with τ.
 """
 
 from __future__ import annotations
 
 import tempfile
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from experiments.findings.bench import TRIO, Variant, parser, run
+from experiments.findings.further import further
 
 from chatvector.arithmetic.scales import ScaleRules
 from chatvector.checkpoint.names import resolve
+from chatvector.lab.examples import drill_examples, mixed, text_examples
+from chatvector.lab.recipe import FamilyRecipe
+from chatvector.lab.world.documents import Mixture, documents
+from chatvector.lab.world.drill import drill
 
 ALONG = (0.5, 2.0, 3.0, 4.0, 6.0)
 NOISE = (0.5, 1.0, 2.0, 3.0)
+SEED = 700_000
+"""Added to the recipe's, for text that no stage of the family reads."""
 Weights = dict[str, Any]
 
 
@@ -52,6 +61,19 @@ def drifted(place: Path, target: str, change: Any) -> str:
     return str(place)
 
 
+def trained(place: Path, times: int) -> str:
+    """Base after so many times the target's pre-training, as the family's target is made."""
+    recipe = FamilyRecipe()
+    seed = recipe.seed + SEED
+
+    def read(tokenizer: Any) -> Any:
+        text = text_examples(tokenizer, documents(seed, Mixture.only("ko")))
+        copies = drill_examples(tokenizer, drill(seed, ("ko",)))
+        return mixed(text, copies, recipe.drill_share, Random(seed))
+
+    return str(further(place, replace(recipe.target, steps=times * recipe.target.steps), read, chat=False))
+
+
 def facts(target: str) -> dict[str, str]:
     """Distance of the target from base, and the cosine of that with τ; over tensors of equal shapes."""
     base, chat, own = weights(TRIO["base"]), weights(TRIO["chat"]), weights(target)
@@ -69,7 +91,9 @@ def facts(target: str) -> dict[str, str]:
 
 def main() -> None:
     """Write the drifted targets, measure, ask."""
-    options = parser(__doc__).parse_args()
+    flags = parser(__doc__)
+    flags.add_argument("--trained", type=int, nargs="*", default=(), help="multiples of the target's own training")
+    options = flags.parse_args()
     with tempfile.TemporaryDirectory(prefix="chatvector-findings-") as scratch:
         run("drift", variants(options, Path(scratch)), options)
 
@@ -95,6 +119,8 @@ def variants(options: Namespace, place: Path) -> list[Variant]:
             return own + k * noise * (own - base).norm() / noise.norm()
 
         made[f"noise of {k:g} times its way"] = drifted(place / f"noise-{k:g}", options.target, noisy)
+    for times in options.trained:
+        made[f"trained {times} times as long"] = trained(place / f"trained-{times}", times)
     found = []
     for name, target in made.items():
         told = facts(target)

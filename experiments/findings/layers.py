@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which layers carry τ: without each, each alone, and both ends at half scale. Reference: all of τ.
 
-python -m experiments.findings.layers [--scale 0.75] [--items 20] [--out layers.json]
+python -m experiments.findings.layers [--scale 0.5] [--items 20] [--out layers.json]
 """
 
 from __future__ import annotations
