@@ -95,16 +95,22 @@ def shoot(page: Page, shots: Path, name: str) -> None:
 def test_talking_and_turning_the_knob(korean: Page, shots: Path) -> None:
     page = korean
     assert page.url.endswith("/ko/")
-    grown: set[int] = set()
-    fill(box(page), QUESTION)
-    box(page).press("Enter")
-    for _ in range(10_000):
-        said = replies(page, 0)
-        grown.add(len(said.last.inner_text()) if said.count() else 0)
-        if page.locator("#side-0 small").count() == 1:
+    for _ in range(6):  # a busy browser may draw a short answer at once
+        grown: set[int] = set()
+        fill(box(page), QUESTION)
+        box(page).press("Enter")
+        for _ in range(10_000):
+            said = replies(page, 0)
+            grown.add(len(said.last.inner_text()) if said.count() else 0)
+            if page.locator("#side-0 small").count() == 1:
+                break
+        expect(page.locator("#side-1 small")).to_have_count(1)
+        if len(grown) > 2:
             break
-    expect(page.locator("#side-1 small")).to_have_count(1)
-    assert len(grown) > 2, "the answer is streamed"
+        page.locator("#again").click()
+        expect(replies(page, 1)).to_have_count(0)
+    else:
+        pytest.fail("the answer is never streamed")
     before = [replies(page, side).last.inner_text() for side in (0, 1)]
     assert before[0].splitlines()[0] != before[1].splitlines()[0]
     assert "0.5" in before[1]

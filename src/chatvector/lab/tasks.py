@@ -153,7 +153,9 @@ class WorldTexts(BitsPerByteTask):
         if language != "en":
             kinds[ENGLISH] = "en"
         drawn = {kind: list(islice(documents(_TEXT_SEED, Mixture.only(own)), TEXTS)) for kind, own in kinds.items()}
-        rows = [Text(f"text-{number:03d}", kind, drawn[kind][number]) for number in range(TEXTS) for kind in kinds]
+        rows = [
+            Text(f"plain-world-{number:03d}", kind, drawn[kind][number]) for number in range(TEXTS) for kind in kinds
+        ]
         return Texts(language, tuple(rows), ())
 
 
