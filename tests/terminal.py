@@ -74,12 +74,16 @@ class Terminal:
         """Give the window another size."""
         fcntl.ioctl(self._keys, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def end(self) -> int:
-        """The exit code of a program that is about to end."""
-        until = time.monotonic() + SECONDS
+    def end(self, repeat: int | None = None) -> int:
+        """The exit code of a program that is about to end. `repeat`: a signal that is sent again until the program says
+        that it was interrupted, as one that comes before the line editor listens is acted upon at the next event."""
+        until, sent = time.monotonic() + SECONDS, time.monotonic()
         while self._program.poll() is None:
             assert time.monotonic() < until, f"still running:\n{self.text}"
             self._read(0.2)
+            if repeat is not None and "interrupted" not in self.text and time.monotonic() > sent + 1:
+                sent = time.monotonic()
+                self.signal(repeat)
         while self._read(0.1):
             pass
         return self._program.returncode

@@ -44,18 +44,18 @@ def test_a_merge_is_talked_to_and_its_scale_moved(tmp_path: Path) -> None:
     with started("chat", *MERGE, *GREEDY, home=tmp_path) as terminal:
         opening = terminal.wait(PROMPT)
         assert "a live merge takes" in opening  # before it is loaded
-        terminal.say("눈은 무슨 색이에요?")
+        terminal.say("바다는 무슨 색이야?")
         before = terminal.wait(PROMPT)
-        assert "하얀색이에요." in before
+        assert "파란색이에요." in before
         terminal.say("/scale attention=0.5")
         assert "scale 1, attention=0.5: " in terminal.wait(PROMPT)
         terminal.say("/scale 0")
         assert re.search(r"scale 0: \d+ tensors, .* ms", terminal.wait(PROMPT))
         terminal.say("/reset")
         assert "1 turn forgotten" in terminal.wait(PROMPT)
-        terminal.say("눈은 무슨 색이에요?")
+        terminal.say("바다는 무슨 색이야?")
         # The target goes on for the user, in lines that look like a prompt; ours comes after an empty line.
-        assert "하얀색이에요." not in terminal.wait(f"\n{PROMPT}")
+        assert "파란색이에요." not in terminal.wait(f"\n{PROMPT}")
         for line, answer in (
             ("/scale attenion=1", "'attenion' is no role; roles are"),
             ("/scale much", "'much' is no number"),
@@ -73,7 +73,7 @@ def test_a_merge_is_talked_to_and_its_scale_moved(tmp_path: Path) -> None:
         assert terminal.end() == 0
     assert (tmp_path / "talk.md").read_text("utf-8").startswith("# demo:target + live\n")
     kept = (tmp_path / "chatvector" / "chat_history").read_text("utf-8")
-    assert "눈은 무슨 색이에요?" in kept
+    assert "바다는 무슨 색이야?" in kept
 
 
 def test_ctrl_c_stops_the_reply_and_the_second_at_the_prompt_the_program(slow: str, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_two_models_side_by_side_or_one_after_the_other(slow: str, tmp_path: Pat
         "chat", "demo:chat", slow, *GREEDY, "--max-new-tokens", "60", "--no-history", home=tmp_path
     ) as terminal:
         terminal.wait(PROMPT)
-        terminal.say("눈은 무슨 색이에요? 가")
+        terminal.say("바다는 무슨 색이야? 가")
         wide = terminal.wait(PROMPT)
         rows = [line.rsplit("\r", 1)[-1] for line in wide.splitlines() if "│" in line]
         assert rows[0].startswith("demo:chat")
@@ -113,7 +113,7 @@ def test_two_models_side_by_side_or_one_after_the_other(slow: str, tmp_path: Pat
         assert "각 갂 갃" in "".join(rows)
         assert "cut at 60 tokens" in wide
         terminal.resize(50)
-        terminal.say("눈은 무슨 색이에요? 낳")
+        terminal.say("바다는 무슨 색이야? 낳")
         narrow = terminal.wait(PROMPT)
         assert "│" not in narrow
         assert re.search(r"\[demo:chat\]\n.+\n[\s\S]*\[.*slow\]\n내 낵", narrow)
@@ -164,7 +164,7 @@ def test_thinking_is_dim_and_a_dumb_terminal_gets_no_escapes(tmp_path: Path) -> 
 
 
 def test_a_line_of_input_is_a_reply_and_twice_the_same(tmp_path: Path) -> None:
-    lines = "눈은 무슨 색이에요?\n\nWhat colour is snow?\n/reset\n눈은 무슨 색이에요?\n"
+    lines = "바다는 무슨 색이야?\n\nWhat colour is snow?\n/reset\n바다는 무슨 색이야?\n"
     command = [sys.executable, "-m", "chatvector", "chat", "demo:chat", "--seed", "5"]
     first = subprocess.run(command, input=lines.encode(), capture_output=True, timeout=240, cwd=tmp_path)
     said = first.stderr.decode()
@@ -178,10 +178,10 @@ def test_a_line_of_input_is_a_reply_and_twice_the_same(tmp_path: Path) -> None:
 
 
 def test_json_lines_of_a_merge() -> None:
-    lines = "눈은 무슨 색이에요?\n/quit\nx\n"
+    lines = "바다는 무슨 색이야?\n/quit\nx\n"
     done = piped(*MERGE, "--json", *GREEDY, "--system", "친절하게", lines=lines)
     (line,) = map(json.loads, done.stdout.splitlines())
-    assert (line["model"], line["scale"], line["message"]) == ("demo:target + live", "1", "눈은 무슨 색이에요?")
+    assert (line["model"], line["scale"], line["message"]) == ("demo:target + live", "1", "바다는 무슨 색이야?")
     assert line["stopped"]
     assert line["thinking"] is None
 
@@ -189,15 +189,15 @@ def test_json_lines_of_a_merge() -> None:
 def test_a_vector_on_disk(tmp_path: Path) -> None:
     vector = str(tmp_path / "vector")
     extract("demo:base", "demo:chat", vector)
-    lines = "눈은 무슨 색이에요?\n/reset\n/scale 0\n눈은 무슨 색이에요?\n"
+    lines = "바다는 무슨 색이야?\n/reset\n/scale 0\n바다는 무슨 색이야?\n"
     stored = piped("demo:target", "--vector", vector, *GREEDY, lines=lines)
-    assert stored.stdout.startswith("하얀색이에요.\n")
+    assert stored.stdout.startswith("파란색이에요.\n")
     assert stored.stdout == piped(*MERGE, *GREEDY, lines=lines).stdout
 
 
 def test_two_models_in_a_pipe() -> None:
     template = ("--chat-format-from", "demo:chat")
-    done = piped("demo:chat", "demo:target", *template, *GREEDY, lines="눈은 무슨 색이에요?")
+    done = piped("demo:chat", "demo:target", *template, *GREEDY, lines="바다는 무슨 색이야?")
     assert [line.partition(": ")[0] for line in done.stdout.splitlines()[:2]] == ["demo:chat", "demo:target"]
 
 

@@ -17,8 +17,8 @@ from terminal import CTRL_C, CTRL_D, Terminal, started
 GREEDY = ("--temperature", "0")
 PROMPT = "\n> "
 UP, BACKSPACE = "\x1b[A", "\x7f"
-QUESTION = "눈은 무슨 색이에요?"
-ANSWER = "하얀색이에요."
+QUESTION = "바다는 무슨 색이야?"
+ANSWER = "파란색이에요."
 
 
 def recall(terminal: Terminal) -> str:
@@ -33,7 +33,7 @@ def test_lines_are_recalled_edited_and_kept(tmp_path: Path) -> None:
     with started("chat", "demo:chat", *GREEDY, home=tmp_path) as terminal:
         terminal.wait(PROMPT)
         # Two columns a syllable are taken back, and what is sent is what is seen.
-        terminal.type(QUESTION.removesuffix("에요?") + "야" + BACKSPACE + "에요?\r")
+        terminal.type(QUESTION.removesuffix("야?") + "에" + BACKSPACE + "야?\r")
         assert ANSWER in terminal.wait(PROMPT)
         terminal.say("/reset")
         terminal.wait(PROMPT)
@@ -121,5 +121,5 @@ def test_an_end_from_outside_says_what_is_gone(tmp_path: Path) -> None:
     with started("chat", "demo:chat", "--no-history", home=tmp_path) as terminal:
         terminal.wait(PROMPT)
         terminal.signal(signal.SIGTERM)
-        assert terminal.end() == 143
+        assert terminal.end(repeat=signal.SIGTERM) == 143
         assert "interrupted; the conversation ends here, the same command begins another" in terminal.text
