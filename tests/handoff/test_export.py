@@ -163,6 +163,7 @@ def test_where_nothing_can_be_linked_the_weights_are_copied(tmp_path: Path, monk
     monkeypatch.setattr("chatvector.handoff.folder.free_bytes", lambda _place: 1000)
     with pytest.raises(NotEnoughSpace, match=r"a copy needs 0\.00 GB where 0\.00 GB are free"):
         hand_over("demo:chat", str(tmp_path / "other"), lambda _line: None)
+    assert [one.name for one in tmp_path.iterdir()] == ["out"], "it begins anew, so nothing is left to go on from"
 
 
 def test_a_full_disk_says_so(small_disk: Callable[[int], Path]) -> None:
@@ -170,3 +171,4 @@ def test_a_full_disk_says_so(small_disk: Callable[[int], Path]) -> None:
     disk = small_disk(1)
     with pytest.raises(NotEnoughSpace, match="cannot be linked there"):
         hand_over("demo:chat", str(disk / "out"), lambda _line: None)
+    assert not list(disk.iterdir())

@@ -85,12 +85,16 @@ def hand_over(name: str, output: str, say: Callable[[str], None]) -> Handoff:
         weights: tuple[str, ...] = (*model.model_files.shards, *index)
         digest = hashlib.sha256(f"{source.resolve()}\0{model.model_files.shards}".encode()).hexdigest()[:12]
         with open_staging(place, digest, restart=True, on_resume=say) as staging:
-            for side in model.files:
-                if side not in files.files:
-                    staging.write_file(side, model.read_file(side))
-            for side, content in {**files.files, MODELFILE: ollama.text.encode()}.items():
-                staging.write_file(side, content)
-            linked = tuple(one for one in weights if _bring(source / one, staging.path / one, place))
+            try:
+                for side in model.files:
+                    if side not in files.files:
+                        staging.write_file(side, model.read_file(side))
+                for side, content in {**files.files, MODELFILE: ollama.text.encode()}.items():
+                    staging.write_file(side, content)
+                linked = tuple(one for one in weights if _bring(source / one, staging.path / one, place))
+            except BaseException:
+                staging.discard()  # begun anew the next time: what is there serves nothing
+                raise
             staging.publish()
     copied = tuple(one for one in weights if one not in linked)
     return Handoff(place, files, ollama, linked, copied, rows, len(set(files.tokens.ids.values())))
