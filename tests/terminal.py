@@ -46,12 +46,6 @@ class Terminal:
         """Press keys; a line ends with `\\r`."""
         os.write(self._keys, keys.encode())
 
-    def interrupt(self) -> None:
-        """Press Ctrl-C at a prompt. Python's line editor listens a moment after it has drawn its prompt; a signal in
-        between waits for the next key."""
-        time.sleep(0.5)
-        self.type(CTRL_C)
-
     def say(self, line: str) -> None:
         """Type a line and press return."""
         self.type(line + "\r")
@@ -74,16 +68,12 @@ class Terminal:
         """Give the window another size."""
         fcntl.ioctl(self._keys, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def end(self, repeat: int | None = None) -> int:
-        """The exit code of a program that is about to end. `repeat`: a signal that is sent again until the program says
-        that it was interrupted, as one that comes before the line editor listens is acted upon at the next event."""
-        until, sent = time.monotonic() + SECONDS, time.monotonic()
+    def end(self) -> int:
+        """The exit code of a program that is about to end."""
+        until = time.monotonic() + SECONDS
         while self._program.poll() is None:
             assert time.monotonic() < until, f"still running:\n{self.text}"
             self._read(0.2)
-            if repeat is not None and "interrupted" not in self.text and time.monotonic() > sent + 1:
-                sent = time.monotonic()
-                self.signal(repeat)
         while self._read(0.1):
             pass
         return self._program.returncode
@@ -103,12 +93,19 @@ class Terminal:
 @contextmanager
 def started(*arguments: str, columns: int = 80, home: Path, term: str = "xterm") -> Iterator[Terminal]:
     """`chatvector ARGUMENTS` on a terminal of its own; killed at the end if it still runs."""
+    with python("-m", "chatvector", *arguments, columns=columns, home=home, term=term) as terminal:
+        yield terminal
+
+
+@contextmanager
+def python(*arguments: str, columns: int = 80, home: Path, term: str = "xterm") -> Iterator[Terminal]:
+    """`python ARGUMENTS` on a terminal of its own; killed at the end if it still runs."""
     keys, screen = pty.openpty()
     own = {"TERM": term, "HOME": str(home), "XDG_STATE_HOME": str(home), "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}
     environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")} | own
     # A session's first terminal to be opened is the one whose Ctrl-C it gets.
     on_terminal = ["sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(screen)]
-    command = [*on_terminal, sys.executable, "-m", "chatvector", *arguments]
+    command = [*on_terminal, sys.executable, *arguments]
     with subprocess.Popen(command, env=environment, start_new_session=True, pass_fds=()) as program:
         terminal = Terminal(program, keys)
         terminal.resize(columns)

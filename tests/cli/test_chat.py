@@ -89,13 +89,13 @@ def test_ctrl_c_stops_the_reply_and_the_second_at_the_prompt_the_program(slow: s
         terminal.wait("내 낵")
         terminal.type(CTRL_C)
         terminal.wait(PROMPT)
-        terminal.interrupt()
+        terminal.type(CTRL_C)
         assert "Ctrl-C again ends" in terminal.wait(PROMPT)
         terminal.say("/scale")  # something between the two: the next is a first one again
         terminal.wait(PROMPT)
-        terminal.interrupt()
+        terminal.type(CTRL_C)
         terminal.wait(PROMPT)
-        terminal.interrupt()
+        terminal.type(CTRL_C)
         assert terminal.end() == 130
 
 

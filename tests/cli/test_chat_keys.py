@@ -121,5 +121,5 @@ def test_an_end_from_outside_says_what_is_gone(tmp_path: Path) -> None:
     with started("chat", "demo:chat", "--no-history", home=tmp_path) as terminal:
         terminal.wait(PROMPT)
         terminal.signal(signal.SIGTERM)
-        assert terminal.end(repeat=signal.SIGTERM) == 143
+        assert terminal.end() == 143
         assert "interrupted; the conversation ends here, the same command begins another" in terminal.text

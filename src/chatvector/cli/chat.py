@@ -75,6 +75,7 @@ def chat(
     On a terminal replies appear as they are written. Without one every line of input is a message or a command.
     """
     from chatvector.cli.chat_screen import Pipe, Screen, line_editing
+    from chatvector.cli.listening import listening
     from chatvector.cli.pairs import template_arguments
     from chatvector.cli.talking import Loading, loaded, merged
     from chatvector.errors import UsageError
@@ -115,6 +116,7 @@ def chat(
             code = Pipe(session, console).run()
         else:
             stack.enter_context(line_editing(not no_history, console.warn))
+            stack.enter_context(listening())
             console.say("/help lists the commands; Ctrl-C stops a reply, Ctrl-D ends")
             code = Screen(session, folded=thinking is Thinking.folded).run()
     if code:
