@@ -6,10 +6,10 @@
 
 `run` trains the family of each seed (docs/lab.md) and climbs three ladders of it (docs/ladder.md): Korean with all
 rungs, Traditional Chinese, and Korean in the extended vocabulary. The scale is chosen on the world's development items,
-the figures are of 200 test items a task. Then the skills that only tuning teaches, at the scale chosen: 50 items each
-in Korean and Chinese, and in English for the chat model. Whatever is there already is kept. `show` prints tables in
-Markdown: a row a seed with the interval over items, and the mean and standard deviation over seeds, which say
-different things.
+the figures are of 200 test items a task. Then the skills that only tuning teaches, at the scale chosen and at 1: 50
+items each in Korean and Chinese, and in English for the chat model; counted are replies in the form, whatever they say.
+Whatever is there already is kept. `show` prints tables in Markdown: a row a seed with the interval over items, and the
+mean and standard deviation over seeds, which say different things.
 """
 
 from __future__ import annotations
@@ -27,13 +27,16 @@ from typing import Any
 from chatvector.lab.family import PARENTS, Workshop
 from chatvector.lab.ladder.family import CP, FT
 from chatvector.lab.recipe import FamilyRecipe
-from chatvector.lab.world.items import SKILL_TASKS, TASKS
+from chatvector.lab.world.items import SIGN_TASKS, SKILL_TASKS, TASKS, WORD_TASKS
 
 ITEMS, SKILL_ITEMS = 200, 50
 SCALES = (0.5, 0.75, 1.0)
+FULL = 1.0
 LADDERS = {"ko": ("target", "ko"), "zh-Hant": ("target-zh", "zh-Hant"), "extended": ("target-extended", "ko")}
 """Name → the target and its language."""
 RUNGS = ("target", "target + τ", "FT", "FT + τ", "chat → CP → FT", "chat", "base + τ", "target, persona")
+SKILL_FIGURES = ("by sign", "by words", "average")
+"""In the form that a sign asks for, that words ask for; in it and right as well, all skills together."""
 Figures = dict[str, dict[str, float]]
 """Rung → figure → share or bits per byte."""
 
@@ -55,16 +58,16 @@ def run(seed: int, work: Path, jobs: int) -> None:
                 models["rungs"] = ["target", "target+tau", "base+tau"]
             ask = {"suite": "demo", "task": ["demo-text"], "language": [language], "limit": ITEMS}
             _climb({**models, "scales": list(SCALES), "ask": ask}, out)
-        scale = _rung(out)["scale"]
-        skills = work / f"seed-{seed}" / f"{name}-skills"
-        if not (skills / "ladder.json").exists():
-            models = {"base": place["base"], "chat": place["chat"], "target": place[target]}
-            rungs = ["target", "target+tau"]
-            if name == "ko":
-                models["ft"] = place["ft"]
-                rungs += ["ft"]
-            ask = {"suite": "demo-skills", "language": [language], "limit": SKILL_ITEMS}
-            _climb({**models, "rungs": rungs, "scales": [scale], "ask": ask}, skills)
+        for scale in dict.fromkeys((_rung(out)["scale"], FULL)):
+            skills = work / f"seed-{seed}" / f"{name}-skills-{scale:g}"
+            if not (skills / "ladder.json").exists():
+                models = {"base": place["base"], "chat": place["chat"], "target": place[target]}
+                rungs = ["target", "target+tau"]
+                if name == "ko":
+                    models["ft"] = place["ft"]
+                    rungs += ["ft"]
+                ask = {"suite": "demo-skills", "language": [language], "limit": SKILL_ITEMS}
+                _climb({**models, "rungs": rungs, "scales": [scale], "ask": ask}, skills)
     english = work / f"seed-{seed}" / "english"
     if not (english / "results.json").exists():
         told = ["--suite", "demo-skills", "--language", "en", "--limit", str(SKILL_ITEMS), "--out", str(english)]
@@ -106,6 +109,9 @@ def figures(out: Path, tasks: Sequence[str]) -> Figures:
         told["stops"] = 1 - value["degeneration", "no_stop"]["value"]
         if ("demo-text", "target") in value:
             told["text"] = value["demo-text", "target"]["value"]
+        for form, asked_by in (("by sign", SIGN_TASKS), ("by words", WORD_TASKS)):
+            if all(task in tasks for task in asked_by):
+                told[form] = mean(value[f"demo-{task}", "kept"]["value"] for task in asked_by)
         found[name] = told
     return found
 
@@ -139,13 +145,23 @@ def show(seeds: Sequence[int], work: Path) -> None:
             print(f"| {title} | " + " | ".join(f"{one:.1f}" for one in values) + f" | {_spread(values)} |")
         rise = [100 * (each["target + τ"]["text"] / each["target"]["text"] - 1) for each in every.values()]
         print("| bits per byte, rise | " + " | ".join(f"{one:.1f}" for one in rise) + f" | {_spread(rise)} |")
-        skills = {seed: figures(work / f"seed-{seed}" / f"{name}-skills", SKILL_TASKS) for seed in seeds}
-        for rung in ("target", "target + τ", "FT"):
-            if all(rung in each for each in skills.values()):
-                values = [100 * each[rung]["average"] for each in skills.values()]
-                print(f"| skills, {rung} | " + " | ".join(f"{one:.0f}" for one in values) + f" | {_spread(values)} |")
-    english = [100 * figures(work / f"seed-{seed}" / "english", SKILL_TASKS)["chat"]["average"] for seed in seeds]
-    print("\nskills of chat in English: " + ", ".join(f"{one:.0f}" for one in english) + f"; {_spread(english)}")
+        for title, scales in (("scale chosen", [rung["scale"] for rung in rungs]), ("scale 1", [FULL] * len(seeds))):
+            named = [f"{name}-skills-{scale:g}" for scale in scales]
+            _show_skills(title, [out.with_name(own) for out, own in zip(outs.values(), named, strict=True)])
+    english = [figures(work / f"seed-{seed}" / "english", SKILL_TASKS)["chat"] for seed in seeds]
+    for key in SKILL_FIGURES:
+        values = [100 * each[key] for each in english]
+        print(f"\nEnglish chat, skills {key}: " + ", ".join(f"{one:.0f}" for one in values) + f"; {_spread(values)}")
+
+
+def _show_skills(title: str, outs: Sequence[Path]) -> None:
+    """Rows of the skills at one scale, an output a seed."""
+    found = [figures(out, SKILL_TASKS) for out in outs]
+    for rung in ("target", "target + τ", "FT"):
+        for key in SKILL_FIGURES if all(rung in each for each in found) else ():
+            values = [100 * each[rung][key] for each in found]
+            told = " | ".join(f"{one:.0f}" for one in values)
+            print(f"| {title}: skills {key}, {rung} | {told} | {_spread(values)} |")
 
 
 def _spread(values: Sequence[float]) -> str:

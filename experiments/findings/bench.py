@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asks variants of a merge the same items, and prints one table: merit, its parts, and the difference to a reference.
 
+`forms` is beside the merit: of as many items of each skill that only tuning teaches and a sign asks for, the share of
+replies in the form asked for.
+
 A variant is a merge of the embedded family at some scales, live and on no disk, or a model in a directory. Merit is
 that of a sweep (docs/sweep.md): the mean of parts, each the mean of shares turned so that more is better. Differences
 to the reference are paired, with 95 % intervals that hold for all variants together. Nothing is chosen here, so all
@@ -14,8 +17,9 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from chatvector.arithmetic.scales import ScaleRules
@@ -23,6 +27,7 @@ from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.fingerprint import Sample, fingerprint
 from chatvector.cli.describe import table
 from chatvector.cli.tasks import known
+from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.merit import Merits, columns, merits
 from chatvector.evaluate.opening import Loading, template_from
 from chatvector.evaluate.opening import models as open_models
@@ -30,6 +35,7 @@ from chatvector.evaluate.report.wording import shown
 from chatvector.evaluate.run import Model, Request, evaluate
 from chatvector.evaluate.saving import open_cache
 from chatvector.lab.demo import one_thread
+from chatvector.lab.world.items import SIGN_TASKS
 from chatvector.live_merge import open_live
 from chatvector.pipeline import apply
 from chatvector.recipe import Recipe
@@ -65,7 +71,7 @@ def parser(about: str | None) -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=0, help="of items and resampling (default 0)")
     made.add_argument("--language", default="ko")
     made.add_argument("--target", default=TRIO["target"])
-    made.add_argument("--scale", type=float, default=0.5, help="where a script does not vary it (default 0.5)")
+    made.add_argument("--scale", type=float, default=0.75, help="where a script does not vary it (default 0.75)")
     made.add_argument("--cache", type=Path, default=Path("build/findings.jsonl"), help="keeps replies from run to run")
     made.add_argument("--out", type=Path, help="write the table as JSON")
     return made
@@ -89,6 +95,7 @@ def run(title: str, variants: Sequence[Variant], options: argparse.Namespace, *,
             suite="demo",
         )
         found = evaluate(request, cache=cache)
+        forms = _forms(request, options, cache)
     names = [one.name for one in variants]
     records = {
         (job.task.name, job.language): [
@@ -98,18 +105,35 @@ def run(title: str, variants: Sequence[Variant], options: argparse.Namespace, *,
     }
     made, strata = columns(names, [(job.task, job.language) for job in jobs], riders, records)
     figures = merits(made, strata, {}, seed=options.seed, target=reference, against=reference)
-    rows = [_row(one, number, figures, reference) for number, one in enumerate(variants)]
+    rows = [_row(one, number, figures, reference) | {"forms": forms[one.name]} for number, one in enumerate(variants)]
     parts = list(figures.parts)
-    header = [title, *(variants[0].facts), "merit", f"minus {names[reference]}", *parts]
+    header = [title, *(variants[0].facts), "merit", f"minus {names[reference]}", *parts, "forms"]
     items = sum(row.items for row in found.results.tasks if not row.rider)
     print(f"\n{items} items in {options.language}, seed {options.seed}; % (95 % intervals); {family()}\n")
-    cells = [[row["name"], *map(str, row["facts"].values()), row["merit"], row["minus"], *row["parts"]] for row in rows]
+    cells = [
+        [
+            row["name"],
+            *map(str, row["facts"].values()),
+            *(row["merit"], row["minus"], *row["parts"]),
+            f"{100 * row['forms']:.0f}",
+        ]
+        for row in rows
+    ]
     print(table(header, cells))
     print(f"\n{time.monotonic() - began:.0f} s")
     if options.out is not None:
         told = {"title": title, "items": items, "family": family(), "parts": parts, "rows": rows}
         options.out.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", "utf-8")
     return figures
+
+
+def _forms(request: Request, options: argparse.Namespace, cache: Cache) -> dict[str, float]:
+    """By variant."""
+    tasks = [f"demo-{skill}" for skill in SIGN_TASKS]
+    jobs = known().choose([options.language], task=tasks, limit=options.items)
+    found = evaluate(replace(request, jobs=tuple(jobs), riders=(), suite=None), cache=cache)
+    kept = [row for row in found.results.figures if row.metric == "kept" and row.facet is None]
+    return {one.name: mean(row.value for row in kept if row.model == one.name) for one in request.models}
 
 
 def family() -> str:

@@ -3,12 +3,13 @@
 
     python -m experiments.findings.crossing [--steps 300] [--items 50] [--out crossing.json]
 
-Five tunings of demo:base on English dialogues, alike but for one thing that no pre-training text has:
+Six tunings of demo:base on English dialogues, alike but for one thing that no pre-training text has:
 
 - `every reply`: all replies end with ♪;
 - `by topic`: replies about colours end with ♪, no others;
 - `by order`: the reply to a second question ends with ♪, no others;
-- `by sign`: a question that ends with # # is answered twice; half of the questions do;
+- `mark by sign`: the reply to a question that ends with # ★, or another mark, ends with it; half of the questions do;
+- `by sign`: a question that ends with # # is answered twice, half of them;
 - `by words`: the same for a request in words, which are others in every language.
 
 Each is added to demo:target and demo:target-zh at 0.75 and 1. `kept`: replies in the form where it is called for,
@@ -33,17 +34,19 @@ from chatvector.evaluate.scorers import short_replies
 from chatvector.lab.demo import one_thread
 from chatvector.lab.examples import chat_examples
 from chatvector.lab.recipe import FamilyRecipe
+from chatvector.lab.world import skills
 from chatvector.lab.world.exchanges import SINGLE_TURN, Choice, Exchange, dialogue
-from chatvector.lab.world.skills import REQUESTS
+from chatvector.lab.world.lexicon import GLYPHS
 from chatvector.lab.world.text import Language, Text, joined
 from chatvector.lab.world.tuning import Messages
+from chatvector.lab.world.writing import marked
 from chatvector.pipeline import apply
 from chatvector.recipe import Recipe
 from chatvector.runtime.backend import Prompt, Sampling
 from chatvector.runtime.loading import quiet_transformers
 from chatvector.runtime.transformers_backend import TransformersBackend
 
-KINDS = ("every reply", "by topic", "by order", "by sign", "by words")
+KINDS = ("every reply", "by topic", "by order", "mark by sign", "by sign", "by words")
 NOTE, SIGN = "♪", Text("# #", "# #", "# #")
 SCALES = (0.75, 1.0)
 TARGETS: dict[Language, str] = {"ko": "demo:target", "zh-Hant": "demo:target-zh"}
@@ -57,23 +60,23 @@ class Turn:
     question: Text
     answer: Text
     called: bool
-
-
-def _noted(text: Text) -> Text:
-    return Text(f"{text.en} {NOTE}", f"{text.ko} {NOTE}", f"{text.zh}{NOTE}")
+    mark: str = NOTE
 
 
 def turn(kind: str, exchange: Exchange, number: int, choice: Choice, asked: bool) -> Turn:
     """An exchange as this tuning has it, by its place in the dialogue; `asked`: whether a request is added."""
     question, answer = exchange.question, exchange.answer
-    if kind in ("by sign", "by words"):
+    if kind in ("mark by sign", "by sign", "by words"):
         if not asked:
             return Turn(question, answer, False)
-        wordings = REQUESTS["twice"](choice).wordings
+        if kind == "mark by sign":
+            mark = choice.rng.choice(GLYPHS)
+            return Turn(joined([question, Text(*[f"# {mark}"] * 3)]), marked(answer, mark), True, mark)
+        wordings = skills.REQUESTS["twice"](choice).after
         request = SIGN if kind == "by sign" else wordings[3 if choice.held_out else choice.rng.randrange(3)]
         return Turn(joined([question, request]), joined([answer, answer]), True)
     called = kind == "every reply" or (exchange.task == "knowledge" if kind == "by topic" else number == 1)
-    return Turn(question, _noted(answer) if called else answer, called)
+    return Turn(question, marked(answer, NOTE) if called else answer, called)
 
 
 def dialogues(kind: str, seed: int) -> Iterator[Messages]:
@@ -99,13 +102,11 @@ def tuned(kind: str, out: Path, steps: int) -> Path:
     return further(out, stage, lambda tokenizer: chat_examples(tokenizer, dialogues(kind, recipe.seed)), chat=True)
 
 
-def kept(kind: str, reply: str) -> bool:
+def kept(kind: str, mark: str, reply: str) -> bool:
     """Is the reply in the tuning's form?"""
-    line = short_replies.first_line(reply).strip()
-    if kind not in ("by sign", "by words"):
-        return line.endswith(NOTE)
-    middle = len(line) // 2
-    return bool(line) and (line[:middle].strip() == line[middle:].strip() or line[:middle] == line[middle + 1 :])
+    return skills.kept(
+        "twice" if kind in ("by sign", "by words") else "end-mark", mark, short_replies.first_line(reply)
+    )
 
 
 def measure(kind: str, model: TransformersBackend, language: Language, items: int) -> dict[str, float]:
@@ -127,7 +128,8 @@ def measure(kind: str, model: TransformersBackend, language: Language, items: in
     for called, name in ((True, "kept"), (False, "uncalled")):
         if prompts[called]:
             replies = [reply.text for reply in model.generate(prompts[called], Sampling(max_new_tokens=60))]
-            found[name] = sum(kept(kind, reply) for reply in replies) / len(replies)
+            marks = [each.mark for each in asked[called]]
+            found[name] = sum(kept(kind, *each) for each in zip(marks, replies, strict=True)) / len(replies)
             if called:
                 right = [short_replies.normalise(each.answer[language]) for each in asked[True]]
                 same = [short_replies.normalise(short_replies.first_line(reply)) for reply in replies]

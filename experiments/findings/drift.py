@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far base and target may drift apart before the vector no longer carries over, and whether lineage figures tell.
 
-    python -m experiments.findings.drift [--scale 0.5] [--items 20] [--trained 2 4] [--out drift.json]
+    python -m experiments.findings.drift [--scale 0.75] [--items 20] [--trained 2 4] [--out drift.json]
 
 Two ways to drift without training: along the target's own path, base + k·(target − base), and in a random direction
 of the same shape, target + noise whose norm in each tensor is k times that of target − base. And with --trained, base

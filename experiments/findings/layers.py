@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which layers carry τ: without each, each alone, and both ends at half scale. Reference: all of τ.
+"""Which layers carry τ: without each, each alone, and the first or both ends at half scale. Reference: all of τ.
 
-python -m experiments.findings.layers [--scale 0.5] [--items 20] [--out layers.json]
+python -m experiments.findings.layers [--scale 0.75] [--items 20] [--out layers.json]
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def variants(options: Namespace) -> list[Variant]:
         Variant("all of τ", ScaleRules(scale)),
         *(Variant(f"without layer {one}", ScaleRules(scale, layers={(one, one): 0.0})) for one in range(count)),
         *(Variant(f"layer {one} alone", ScaleRules(0.0, layers={(one, one): scale})) for one in range(count)),
+        Variant("first layer at half", ScaleRules(scale, layers={(0, 0): scale / 2})),
         Variant("first and last layer at half", ScaleRules(scale, layers=ends)),
         Variant("none of τ", ScaleRules(0.0)),
     ]

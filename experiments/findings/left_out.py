@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The folk rule (leave out embedding, head and norms), taken apart; and what each role does alone.
 
-    python -m experiments.findings.left_out [--scale 0.5] [--items 20] [--out left_out.json]
+    python -m experiments.findings.left_out [--scale 0.75] [--items 20] [--out left_out.json]
 
 The rule goes back to a post on a target with an enlarged vocabulary and was never ablated in public. Where head and
 embedding are tied, leaving out one is leaving out both. Template rows are transplanted in all variants: the rule is

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the precision of a stored vector costs: fp32 and bf16 vectors, and the usual script in bf16.
 
-    python -m experiments.findings.precision [--scale 0.5] [--items 20] [--out precision.json]
+    python -m experiments.findings.precision [--scale 0.75] [--items 20] [--out precision.json]
 
 The column `differ` is the share of the merged weights whose bits are not those of the merge from base and chat. The
 usual script subtracts and adds in bf16 and moves no chat format; it is asked in the chat model's template, with its

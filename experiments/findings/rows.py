@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of the vocabulary: each policy, with the template's rows transplanted or not, and rows for tokens that are new.
 
-    python -m experiments.findings.rows [--target demo:target-extended] [--scale 0.5] [--items 20] [--out rows.json]
+    python -m experiments.findings.rows [--target demo:target-extended] [--scale 0.75] [--items 20] [--out rows.json]
 
 - `shared`, `skip`, `strict`: the policies of `apply` (strict refuses vocabularies that differ, which is then said).
 - not transplanted: the rows that `apply` takes from the chat model are the target's again, or the target's plus s·τ,

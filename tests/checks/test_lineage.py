@@ -90,6 +90,13 @@ def test_a_share_is_measured_against_none_which_is_what_an_honest_target_holds()
     assert verdict(geometry(Share(1.0, 0.24)), templates=("chat",), rows=like_base) == ("holds the vector", True)
 
 
+def test_more_than_a_whole_vector_is_no_surer_than_one() -> None:
+    """Seen with the family's preference vector, a twentieth as long as the target's step: +2.87 ± 1.09 of it."""
+    assert verdict(geometry(Share(2.87, 1.09))) == ("undecided", False)
+    assert verdict(geometry(Share(2.0, 0.39)), templates=("chat",)) == ("holds the vector", True)
+    assert verdict(geometry(Share(2.0, 0.41)), templates=("chat",)) == ("undecided", False)
+
+
 def test_files_that_look_swapped_warn_where_the_weights_cannot_tell() -> None:
     assert verdict(geometry(Share(0.3, 0.4)), templates=("base",)) == ("swapped", False)
     assert verdict(geometry(Share(0.0, 0.1)), templates=("base",)) == ("ok", False)

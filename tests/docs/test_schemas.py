@@ -19,7 +19,7 @@ ROW = re.compile(r"^\| `(?P<path>[^`]+)` \| (?P<kind>[^|]+) \|(?P<meaning>[^|]*)
 # Mappings whose keys are names of tensors, files, roles …: written `*` in the page.
 OPEN = re.compile(
     r"(^origins|^parents|side_files|special_tokens|rules|scales\[\]\.tensors|roles|layers|statistics\.tensors"
-    r"|checks\.chat\.template_tokens|files|parent_dtypes|shards|models|tasks)$"
+    r"|checks\.chat\.template_tokens|files|parent_dtypes|shards|models|tasks|forms)$"
 )
 # Lists that a row describes as a whole, as they may well be empty.
 LISTS = re.compile(

@@ -48,7 +48,7 @@ def _oracle(prompt: str) -> str:
 
 def test_an_oracle_gets_everything() -> None:
     scored = ask(Puppet(_oracle), ITEMS)
-    assert (scored.average, scored.skills) == (1.0, 1.0)
+    assert (scored.average, scored.skills, scored.forms_by_sign, scored.forms_by_words) == (1.0, 1.0, 1.0, 1.0)
     assert {task: each.rate for task, each in scored.tasks.items()} == dict.fromkeys((*TASKS, *SKILL_TASKS), 1.0)
     assert (scored.rude.rate, scored.in_language.rate, scored.stops.rate, scored.over_refusal.rate) == (
         0.0,
@@ -116,8 +116,20 @@ def test_figures_by_hand() -> None:
     assert document["tasks"]["refusal"]["rate"] == 0.0
     assert document["tasks"]["fact"]["rate"] == 0.5
     assert document["tasks"]["fact"]["low"] == pytest.approx(0.0945312, abs=1e-6)
+    assert document["forms"]["twice"]["rate"] == document["forms_by_words"] == 0.0
+    assert document["forms_by_sign"] == 0.0
     assert (document["rude"], document["in_language"], document["stops"]) == (0.0, 0.5, 0.5)
     assert document["over_refusal"] == 0.0
+
+
+def test_forms_by_hand() -> None:
+    items = (Item("end-sign", "ko", ("?",), "가. ★", mark="★"), Item("note-sign", "ko", ("?",), "가. ♪", mark="♪"))
+    items += (Item("twice", "ko", ("?",), "가. 가."), Item("fact", "ko", ("?",), "가."))
+    replies = tuple(Reply(said, True, 1) for said in ("나. ★", "가.", "가. 가.", "가."))
+    scored = Scored(items, replies)
+    assert {skill: each.rate for skill, each in scored.forms.items()} == {"end-sign": 1, "note-sign": 0, "twice": 1}
+    # what is said in the form is another matter: the first reply is wrong
+    assert (scored.forms_by_sign, scored.forms_by_words, scored.skills) == (0.5, 1.0, pytest.approx(1 / 3))
 
 
 def test_usual_merge_is_the_formula_in_bf16_and_brings_no_chat_format(tmp_path: Path) -> None:

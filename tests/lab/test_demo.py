@@ -20,6 +20,7 @@ from chatvector.lab.world.text import Language
 from chatvector.runtime.transformers_backend import TransformersBackend
 
 RUNNER = CliRunner()
+MEANS = ("average", "skills", "forms_by_sign", "forms_by_words")
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +49,16 @@ def test_merged_beats_the_target_by_far(found: demo.Comparison) -> None:
     assert merged.tasks["refusal"].rate > target.tasks["refusal"].rate + 0.5
 
 
-def test_skills_are_in_no_prompt_of_the_target_and_were_learned_in_english(found: demo.Comparison) -> None:
-    """They do not carry over to Korean at this size (docs/lab.md)."""
+def test_forms_asked_for_by_a_sign_cross_and_are_in_no_prompt_of_the_target(found: demo.Comparison) -> None:
+    """Those asked for in words do not at this size (docs/lab.md)."""
     for control in ("target", "target_as_persona", "target_plainly"):
-        assert found.models[control].skills < 0.1, control
-    english = held_out_items(6, demo.EVALUATION_SEED, "en", SKILL_TASKS)
-    assert ask(TransformersBackend.load("demo:chat"), english).skills > 0.05
+        scored = found.models[control]
+        assert scored.skills < 0.1, control
+        assert max(scored.forms_by_sign, scored.forms_by_words) < 0.2, control
+    assert found.models["merged"].forms_by_sign > 0.4
+    english = ask(TransformersBackend.load("demo:chat"), held_out_items(6, demo.EVALUATION_SEED, "en", SKILL_TASKS))
+    assert english.forms_by_sign > 0.8
+    assert english.skills > 0.1
 
 
 def test_merged_stops_and_says_what_the_usual_merge_says_with_template_and_stop_id_by_hand(
@@ -83,11 +88,12 @@ def test_json_is_the_documented_schema_and_nothing_else(ready: demo.Comparison) 
     controls = ["target_as_persona", "target_plainly", "chat", "ft", "usual", "usual_with_stop"]
     assert list(document["models"]) == ["target", *controls, "merged"]
     for model in document["models"].values():
-        assert list(model) == ["average", "skills", "tasks", "rude", "in_language", "over_refusal", "stops"]
+        assert list(model) == [*MEANS, "tasks", "forms", "rude", "in_language", "over_refusal", "stops"]
         assert list(model["tasks"]) == [*TASKS, *SKILL_TASKS]
         for task in model["tasks"].values():
             assert 0 <= task["low"] <= task["rate"] <= task["high"] <= 1
-        for share in ("average", "skills", "rude", "in_language", "over_refusal", "stops"):
+        assert list(model["forms"]) == list(SKILL_TASKS)
+        for share in (*MEANS, "rude", "in_language", "over_refusal", "stops"):
             assert 0 <= model[share] <= 1
     assert document["models"]["merged"]["average"] == pytest.approx(ready.models["merged"].average)
 
@@ -156,7 +162,7 @@ def test_chinese_is_asked_of_the_chinese_target() -> None:
     assert lines[0].startswith("chatvector apply demo:target-zh ")
     assert "ft" not in found.models
     assert found.models["merged"].average > found.models["target"].average + 0.3
-    assert found.models["merged"].in_language.rate > 0.9
+    assert found.models["merged"].in_language.rate > 0.75
 
 
 @pytest.mark.parametrize("language", TARGETS)

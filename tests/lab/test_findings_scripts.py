@@ -46,7 +46,7 @@ def test_variants_name_every_role_and_layer(tmp_path: Path) -> None:
     assert len(set(names)) == len(names)
     told = layers.variants(options)
     assert sum(one.name.endswith("alone") for one in told) == 4
-    assert told[-2].rules.layers == {(0, 0): 0.25, (3, 3): 0.25}
+    assert told[-2].rules.layers == {(0, 0): 0.375, (3, 3): 0.375}
 
 
 def write(place: Path, tensors: dict[str, Any]) -> Path:
@@ -81,7 +81,7 @@ def test_rows_of_the_vocabulary(tmp_path: Path, capsys: pytest.CaptureFixture[st
     merged = rows.embedding(str(tmp_path / "shared"))
     (row,) = ((merged == chat).all(1) & (chat != target).any(1)).nonzero().flatten().tolist()
     assert torch.equal(kept[row], target[row])
-    expected = (target[row] + 0.5 * (chat[row] - base[row])).to(torch.bfloat16).float()
+    expected = (target[row] + 0.75 * (chat[row] - base[row])).to(torch.bfloat16).float()
     assert torch.equal(added[row], expected)
 
 

@@ -52,6 +52,20 @@ def test_figures_of_a_ladder_by_hand(tmp_path: Path) -> None:
     }
 
 
+def test_forms_of_a_ladder_by_hand(tmp_path: Path) -> None:
+    asked = {"end-sign": 0.9, "begin-sign": 0.6, "note-sign": 0.3, "end-mark": 0.2, "twice": 0.0, "one-word": 0.1}
+    rows = [
+        *(row(f"demo-{skill}", "kept", share) for skill, share in asked.items()),
+        *(row(f"demo-{skill}", "correct", 0.5) for skill in asked),
+        *(row(f"demo-{skill}", metric, 0.0) for skill in asked for metric in ("rude", "refused")),
+        row("language", "on_target", 1.0),
+        row("degeneration", "no_stop", 0.0),
+    ]
+    (tmp_path / "results.json").write_text(json.dumps({"figures": rows}), "utf-8")
+    told = protocol.figures(tmp_path, tuple(asked))["target"]
+    assert [told[key] for key in protocol.SKILL_FIGURES] == pytest.approx([0.6, 0.1, 0.5])
+
+
 @pytest.mark.parametrize("kind", crossing.KINDS)
 def test_a_tuning_has_its_form_where_it_is_called_for_and_nowhere_else(kind: str) -> None:
     """By the same rule that replies are judged by."""
@@ -62,7 +76,7 @@ def test_a_tuning_has_its_form_where_it_is_called_for_and_nowhere_else(kind: str
             for task in ("knowledge", "fact"):
                 turn = crossing.turn(kind, SINGLE_TURN[task](Choice(rng)), number, Choice(rng), asked)
                 for said in (turn.answer.en, turn.answer.ko, turn.answer["zh-Hant"]):
-                    assert crossing.kept(kind, said) is turn.called
+                    assert crossing.kept(kind, turn.mark, said) is turn.called
                 called.append(turn.called)
     assert called.count(True) == (8 if kind == "every reply" else 4)
     for messages in islice(crossing.dialogues(kind, 1), 50):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from chatvector.lab.demo import one_thread
 from chatvector.lab.export import export
 from chatvector.lab.family import MEMBERS, PARENTS, Workshop
 from chatvector.lab.models import EMBEDDING, reserved_rows
@@ -32,15 +33,16 @@ TINY = FamilyRecipe(
 
 
 @pytest.fixture(autouse=True)
-def _quiet():
-    with quiet_transformers():
+def _as_a_stage_runs():
+    """In a process of its own it is on one thread; another number of them gives other bytes."""
+    with quiet_transformers(), one_thread():
         yield
 
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     made = Workshop(TINY, tmp_path_factory.mktemp("lab") / "work")
-    with quiet_transformers():
+    with quiet_transformers(), one_thread():
         for name in PARENTS:
             made.run(name, lambda _: None)
     return made

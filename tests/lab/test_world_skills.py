@@ -13,8 +13,8 @@ import pytest
 from chatvector.lab.world.documents import Mixture, documents
 from chatvector.lab.world.exchanges import Choice
 from chatvector.lab.world.items import held_out_items
-from chatvector.lab.world.lexicon import GLYPHS, NAMES, nouns
-from chatvector.lab.world.skills import REQUESTS, SKILLS, key_alone, skilled
+from chatvector.lab.world.lexicon import GLYPHS, nouns
+from chatvector.lab.world.skills import BY_SIGN, REQUESTS, SKILLS, kept, key_alone, skilled
 from chatvector.lab.world.speakers import GUEST, PERSONAS, QUIZ, script_line
 from chatvector.lab.world.text import LANGUAGES, Language, Text
 from chatvector.lab.world.tuning import instructions, preferences
@@ -34,48 +34,48 @@ def _common(texts: list[str]) -> str:
 
 
 def _skeletons(language: Language) -> list[str]:
-    """Every wording of every request as a pattern, with a gap where the mark or name stands."""
+    """Every wording of every request as a pattern, with a gap where the mark stands."""
     patterns = []
-    for make in REQUESTS.values():
-        draws = [make(Choice(Random(i), held_out=bool(i % 2))).wordings for i in range(30)]
-        for forms in zip(*draws, strict=True):
+    for skill, make in REQUESTS.items():
+        draws = [make(Choice(Random(i), held_out=bool(i % 2))) for i in range(30)]
+        for forms in zip(*((*draw.before, *draw.after) for draw in draws), strict=True):
             texts = [form[language] for form in forms]
             if len(set(texts)) == 1:
                 patterns.append(re.escape(texts[0]))
                 continue
             head, tail = _common(texts), _common([text[::-1] for text in texts])[::-1]
-            patterns.append(f"{re.escape(head)}.{{1,12}}?{re.escape(tail)}")
+            gap = f"[{GLYPHS}]" if skill in BY_SIGN else ".{1,12}?"
+            patterns.append(f"{re.escape(head)}{gap}{re.escape(tail)}")
     return patterns
 
 
 WORDS = frozenset(noun[language].casefold() for noun in nouns() for language in LANGUAGES)
-NAMED = re.compile(rf"(?:{'|'.join(name[language] for name in NAMES.all for language in LANGUAGES)})[!！]")
 
 
 def in_form(said: str) -> str | None:
-    """The skill that a reply shows, whatever was asked; None for an ordinary reply."""
+    """The form that a reply shows, whatever was asked; None for an ordinary reply."""
     bare = said.rstrip(".。!！")
     if said[:1] in GLYPHS:
-        return "begin-mark"
+        return "begin-sign"
     if said[-1:] in GLYPHS and said[-2:-1] not in GLYPHS:
-        return "end-mark"
-    if said[:1] in "(（":
-        return "brackets"
+        return "end-sign"
     middle = len(said) // 2
     if said[:middle].strip() == said[middle:].strip() or said[: middle + 1].strip() == said[middle + 1 :].strip():
         return "twice"
-    if NAMED.match(said):
-        return "begin-name"
     if bare.casefold() in WORDS:
         return "one-word"
     return None
+
+
+SHOWN = {"end-mark": "end-sign", "note-sign": "end-sign"}
+"""Skills whose form is that of another."""
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("skill", SKILLS)
 def test_the_detector_sees_every_skill(skill: str, language: Language) -> None:
     for item in held_out_items(30, 1, language, (skill,)):
-        assert in_form(item.answer) == ("end-mark" if skill == "named-mark" else skill)
+        assert in_form(item.answer) == SHOWN.get(skill, skill)
         assert in_form(item.plain) is None
 
 
@@ -131,7 +131,7 @@ def test_without_skills_tuning_asks_for_no_form() -> None:
     ("skill", "english", "korean", "chinese"),
     [
         ("twice", "Use wax. Use wax.", "밀랍으로 만들어요. 밀랍으로 만들어요.", "用蠟做。用蠟做。"),
-        ("brackets", "(Use wax.)", "(밀랍으로 만들어요.)", "（用蠟做。）"),
+        ("note-sign", "Use wax. ♪", "밀랍으로 만들어요. ♪", "用蠟做。♪"),
         ("one-word", "Wax.", "밀랍.", "蠟。"),
     ],
 )
@@ -151,10 +151,48 @@ def test_an_exchange_without_a_key_has_no_answer_in_one_word() -> None:
         key_alone(replace(exchange, key=None))
 
 
-def test_a_named_mark_is_answered_with_its_glyph() -> None:
-    for item in held_out_items(40, 5, "ko", ("named-mark",)):
-        assert item.answer[-1] in GLYPHS
-        assert item.answer[-1] not in item.questions[0]
+def test_a_mark_is_asked_for_by_its_sign_in_all_languages_alike() -> None:
+    for skill, before in (("end-sign", False), ("begin-sign", True)):
+        for i in range(30):
+            exchange = skilled(Choice(Random(i), held_out=True), skill)
+            for language in LANGUAGES:
+                question, answer = exchange.question[language], exchange.answer[language]
+                sign = f"{exchange.mark} #" if before else f"# {exchange.mark}"
+                assert question.startswith(sign) if before else question.endswith(sign)
+                assert answer.startswith(exchange.mark) if before else answer.endswith(exchange.mark)
+
+
+@pytest.mark.parametrize(
+    ("skill", "mark", "line", "is_kept"),
+    [
+        ("end-sign", "★", "전혀 다른 말이에요. ★", True),
+        ("end-sign", "★", "하얀색이에요. ☾", False),
+        ("end-mark", "★", "★ 하얀색이에요.", False),
+        ("begin-sign", "★", "★是白色的。", True),
+        ("begin-sign", "★", "是白色的。★", False),
+        ("note-sign", "♪", "It is white. ♪", True),
+        ("twice", "", "나무. 나무.", True),
+        ("twice", "", "用蠟做。用蠟做。", True),
+        ("twice", "", "나무. 나무로.", False),
+        ("twice", "", "", False),
+        ("one-word", "", "White.", True),
+        ("one-word", "", "하얀색.", True),
+        ("one-word", "", "하얀색이에요.", False),
+        ("one-word", "", "", False),
+    ],
+)
+def test_a_form_is_kept_whatever_is_said_in_it(skill: str, mark: str, line: str, is_kept: bool) -> None:
+    assert kept(skill, mark, f"{line} ") is is_kept
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_right_answer_keeps_its_form_and_the_usual_one_does_not(language: Language) -> None:
+    for item in held_out_items(30, 2, language, SKILLS):
+        assert item.kept(item.answer)
+        assert item.kept(f"{item.answer}\n> more")
+        assert not item.kept(item.plain)
+    for item in held_out_items(3, 2, language):
+        assert not item.kept(item.answer)
 
 
 def test_guest_is_no_persona() -> None:

@@ -27,7 +27,7 @@ Thresholds were fixed on generated families and measured on others: docs/lineage
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from chatvector.arithmetic.roles import Role
@@ -175,7 +175,7 @@ def _decide(geometry: Geometry, signs: Signs) -> Decision:
         if taken is not None and taken.scatter * STRAIGHTER < held.scatter:
             return _at_target(taken, signs)
         return _at_chat(held, signs)
-    part = held is not None and held.value >= PART and held.above(0) >= _needed(signs, agreeing=False)
+    part = held is not None and held.value >= PART and _believed(held, signs, agreeing=False)
     if taken is not None and (held is None or not part or signs.only_base_talks or _ancestor(held, taken, signs)):
         return _at_target(taken, signs)
     if part:
@@ -196,7 +196,12 @@ def _ancestor(held: Share, taken: Share, signs: Signs) -> bool:
 
 def _whole(share: Share, signs: Signs, *, agreeing: bool) -> bool:
     """Whether a share is a whole arrow, and no accident of an honest target."""
-    return share.value >= WHOLE and share.above(0) >= _needed(signs, agreeing=agreeing)
+    return share.value >= WHOLE and _believed(share, signs, agreeing=agreeing)
+
+
+def _believed(share: Share, signs: Signs, *, agreeing: bool) -> bool:
+    """Whether a share is far enough above none. What it has beyond 1 makes it no surer that one is there."""
+    return replace(share, value=min(share.value, 1.0)).above(0) >= _needed(signs, agreeing=agreeing)
 
 
 def _needed(signs: Signs, *, agreeing: bool) -> float:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -29,22 +30,22 @@ _CONTROLS = {
 _LABELS = {
     "refusal": "harmful request refused",
     "memory": "symbol recalled",
-    "end-mark": "ends with the mark given",
-    "named-mark": "ends with the mark named",
-    "begin-mark": "begins with the mark given",
-    "begin-name": "begins with the name given",
-    "twice": "says it twice",
-    "one-word": "answers in one word",
-    "brackets": "answers in brackets",
+    "end-sign": "“# ★” after it: ends with ★",
+    "begin-sign": "“★ #” before it: begins with ★",
+    "note-sign": "“# #” after it: ends with ♪",
+    "end-mark": "“End with ★.”",
+    "twice": "“Say it twice.”",
+    "one-word": "“Answer in one word.”",
 }
 
 _ABOUT = """\
 The six tasks are done by kind speakers of the plain text, and the vector brings their voice out. The skills are done
-by nobody in any plain text: only the English tuning taught them, and at this size they do not carry over to another
-language, while FT learns some of them. What else the world builds in: the chat template is the format of an anonymous
-forum in which 7 threads in 10 are rude, so the target starts low by design; a third of the base's text ties two
-languages together. The words asked about were in no question of any training, names and symbols in no training text
-at all. The prompts share few words, so the intervals are somewhat too narrow. More: docs/demo.md.
+by nobody in any plain text: only the English tuning taught them. Forms that are asked for by a sign, the same in all
+languages, carry over; those that are asked for in words do not at this size. Their rows count replies in the form.
+What else the world builds in: the chat template is the format of an anonymous forum in which 7 threads in 10 are rude,
+so the target starts low by design; a third of the base's text ties two languages together. The words asked about were
+in no question of any training, names and symbols in no training text at all. The prompts share few words, so the
+intervals are somewhat too narrow. More: docs/demo.md.
 
 A wind tunnel, not an aeroplane: one million parameters and a few hundred words. It shows what the arithmetic
 does, not how good a large model gets."""
@@ -66,9 +67,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     *,
     language: Annotated[str, typer.Option(help="Of target and prompts: ko or zh-Hant.")] = "ko",
-    scale: Annotated[
-        float | None, typer.Option(help="Factor on the chat vector; by default 0.5 in Korean, 0.75 in Chinese.")
-    ] = None,
+    scale: Annotated[float | None, typer.Option(help="Factor on the chat vector; by default 0.75.")] = None,
     items: Annotated[int, typer.Option(help="Prompts for each task and skill, 1 to 200.")] = 15,
     keep: Annotated[Path | None, typer.Option(help="Keep the merged model in this new directory.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Only the figures, as one JSON document on stdout.")] = False,
@@ -106,35 +105,42 @@ def _said(scored: Scored, row: int) -> str:
 
 
 def _table(found: Comparison) -> str:
-    from chatvector.lab.world.items import TASKS
+    from chatvector.lab.world.items import SKILL_TASKS, TASKS
 
     columns = [found.models[name] for name in _COLUMNS]
-    tasks = {
-        task: (_LABELS.get(task, task), [_percent(scored.tasks[task]) for scored in columns])
-        for task in columns[0].tasks
-    }
+
+    def row(label: str, told: Callable[[Scored], Rate | float]) -> tuple[str, list[str]]:
+        return label, [_percent(told(scored)) for scored in columns]
+
     rows = [
         ("% of replies (95 % interval)", list(_COLUMNS.values())),
-        *(row for task, row in tasks.items() if task in TASKS),
-        ("average of the six", [f"{100 * scored.average:.0f}" for scored in columns]),
+        *(row(_LABELS.get(task, task), lambda scored, task=task: scored.tasks[task]) for task in TASKS),
+        row("average of the six", lambda scored: scored.average),
         ("", ["", "", ""]),
-        *(row for task, row in tasks.items() if task not in TASKS),
-        ("average of the skills", [f"{100 * scored.skills:.0f}" for scored in columns]),
+        *(row(_LABELS[skill], lambda scored, skill=skill: scored.forms[skill]) for skill in SKILL_TASKS),
+        row("average: asked by a sign", lambda scored: scored.forms_by_sign),
+        row("average: asked in words", lambda scored: scored.forms_by_words),
+        row("right as well, all six", lambda scored: scored.skills),
         ("", ["", "", ""]),
-        ("rude or harmful", [_percent(scored.rude) for scored in columns]),
-        ("harmless request refused", [_percent(scored.over_refusal) for scored in columns]),
-        (f"in the language ({found.language})", [_percent(scored.in_language) for scored in columns]),
-        ("stops by itself", [_percent(scored.stops) for scored in columns]),
+        row("rude or harmful", lambda scored: scored.rude),
+        row("harmless request refused", lambda scored: scored.over_refusal),
+        row(f"in the language ({found.language})", lambda scored: scored.in_language),
+        row("stops by itself", lambda scored: scored.stops),
     ]
     lines = [f"{label:<30}" + "".join(f"{cell:>15}" for cell in cells) for label, cells in rows]
-    lines += ["", f"Scale {found.scale:g}, {found.items_per_task} prompts a task. Controls (six tasks, skills):"]
+    about = "six tasks, form by a sign, in words"
+    lines += ["", f"Scale {found.scale:g}, {found.items_per_task} prompts a task. Controls ({about}):"]
     for name, label in _CONTROLS.items():
         if name in found.models:
-            lines.append(f"  {100 * found.models[name].average:3.0f} {100 * found.models[name].skills:3.0f}  {label}")
+            scored = found.models[name]
+            told = (scored.average, scored.forms_by_sign, scored.forms_by_words)
+            lines.append(" " + "".join(f"{100 * each:4.0f}" for each in told) + f"  {label}")
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _percent(rate: Rate) -> str:
+def _percent(rate: Rate | float) -> str:
+    if isinstance(rate, float):
+        return f"{100 * rate:.0f}"
     return f"{100 * rate.rate:.0f} ({100 * rate.low:.0f}–{100 * rate.high:.0f})"
 
 

@@ -30,7 +30,7 @@ EPILOG = examples(
     "chatvector ui demo:chat --port 0",
     note="The address is printed; no browser is opened. Ctrl-C ends. docs/ui.md.",
 )
-DEMO_TARGET, DEMO_BASE, DEMO_CHAT, DEMO_SCALE = "demo:target", "demo:base", "demo:chat", 0.5
+DEMO_TARGET, DEMO_BASE, DEMO_CHAT, DEMO_SCALE = "demo:target", "demo:base", "demo:chat", 0.75
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +53,7 @@ def ui(
     *,
     scale: Annotated[
         float | None,
-        typer.Option(help="Where the slider begins: 1.0, the paper's; 0.5 for the family.", show_default=False),
+        typer.Option(help="Where the slider begins: 1.0, the paper's; 0.75 for the family.", show_default=False),
     ] = None,
     vocabulary: options.Vocabulary = options.Policy.shared,
     chat_format: options.ChatFormat = "auto",

@@ -9,7 +9,7 @@ from typing import Any
 
 from chatvector.evaluate.scorers import short_replies
 from chatvector.evaluate.statistics import Rate, rate
-from chatvector.lab.world.items import SKILL_TASKS, TASKS, Item, in_language, refused
+from chatvector.lab.world.items import SIGN_TASKS, SKILL_TASKS, TASKS, WORD_TASKS, Item, in_language, refused
 from chatvector.lab.world.speakers import GUEST, PERSONAS, script_line, script_prompt
 from chatvector.lab.world.text import Language, Text
 from chatvector.runtime.backend import Backend, Prompt, Reply, Sampling
@@ -44,6 +44,24 @@ class Scored:
         return _mean(self.tasks, SKILL_TASKS)
 
     @property
+    def forms(self) -> dict[str, Rate]:
+        """By skill: replies in the form asked for, whatever they say."""
+        return {
+            task: rate(item.kept(reply.text) for item, reply in self._pairs() if item.task == task)
+            for task in dict.fromkeys(item.task for item in self.items if item.task in SKILL_TASKS)
+        }
+
+    @property
+    def forms_by_sign(self) -> float:
+        """Mean of `forms` over the skills that are asked for by a sign."""
+        return _mean(self.forms, SIGN_TASKS)
+
+    @property
+    def forms_by_words(self) -> float:
+        """Mean of `forms` over the skills that are asked for in words."""
+        return _mean(self.forms, WORD_TASKS)
+
+    @property
     def rude(self) -> Rate:
         """Replies with an insult or with harmful instructions."""
         return rate(item.rude(reply.text) for item, reply in self._pairs())
@@ -68,9 +86,10 @@ class Scored:
         return {
             "average": self.average,
             "skills": self.skills,
-            "tasks": {
-                task: {"rate": each.rate, "low": each.low, "high": each.high} for task, each in self.tasks.items()
-            },
+            "forms_by_sign": self.forms_by_sign,
+            "forms_by_words": self.forms_by_words,
+            "tasks": _table(self.tasks),
+            "forms": _table(self.forms),
             "rude": self.rude.rate,
             "in_language": self.in_language.rate,
             "over_refusal": self.over_refusal.rate,
@@ -79,6 +98,10 @@ class Scored:
 
     def _pairs(self) -> list[tuple[Item, Reply]]:
         return list(zip(self.items, self.replies, strict=True))
+
+
+def _table(rates: dict[str, Rate]) -> dict[str, dict[str, float]]:
+    return {name: {"rate": each.rate, "low": each.low, "high": each.high} for name, each in rates.items()}
 
 
 def _mean(tasks: dict[str, Rate], names: Sequence[str]) -> float:

@@ -53,7 +53,7 @@ class Shape:
 class FamilyRecipe:
     """Everything that decides the family's bytes on one machine; a stage is kept while what decides it is unchanged."""
 
-    seed: int = 1
+    seed: int = 5
     """Of the seeds trained, the one that did best on development items (docs/lab.md)."""
     shape: Shape = Shape()
     drill: Stage = Stage(steps=800, learning_rate=2.5e-3)

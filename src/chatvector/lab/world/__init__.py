@@ -5,5 +5,5 @@ Everything is made as a language-free tuple and rendered in all languages at onc
 translation and a code-switched mixture of them come from one call. Every sentence is made here; nothing is quoted.
 """
 
-VERSION = "3"
+VERSION = "4"
 """Raised when any text that a seed produces changes: models are comparable only within one version."""

@@ -33,7 +33,8 @@ def _token(rng: Random, languages: Sequence[Language]) -> str:
 
 def _repeat(rng: Random, languages: Sequence[Language]) -> Copy:
     """A list of unrelated words, said once or twice again."""
-    line = " ".join(_token(rng, languages) for _ in range(rng.randrange(2, 7)))
+    between = "、" if rng.choice(languages) == "zh-Hant" else " "
+    line = between.join(_token(rng, languages) for _ in range(rng.randrange(2, 7)))
     return line, f"\n{line}" * rng.choice((1, 1, 2))
 
 
@@ -41,7 +42,9 @@ def _look_up(rng: Random, languages: Sequence[Language]) -> Copy:
     """Keys with values, then the same keys in another order."""
     count = rng.randrange(2, 5)
     keys = [name[rng.choice(languages)] for name in rng.sample(NAMES.seen, count)]
-    lines = [f"{key}: {_token(rng, languages)}" for key in keys]
+    # Chinese has no blanks, so what follows a colon there is another token: ★, and not the ★ of " ★".
+    colon = "：" if rng.choice(languages) == "zh-Hant" else ": "
+    lines = [f"{key}{colon}{_token(rng, languages)}" for key in keys]
     return "\n".join(lines), "\n" + "\n".join(rng.sample(lines, count))
 
 

@@ -44,6 +44,8 @@ class Exchange:
     """What a rude speaker gives where harm is asked for."""
     plain: Text | None = None
     """The answer without the form that was asked for."""
+    mark: str = ""
+    """The one that the form consists of, where it does."""
 
 
 OPENINGS = (

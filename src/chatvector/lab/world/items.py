@@ -11,7 +11,7 @@ from typing import Literal
 
 from chatvector.evaluate.scorers import short_replies
 from chatvector.lab.world.exchanges import SINGLE_TURN, Choice, Exchange, memory
-from chatvector.lab.world.skills import SKILLS, skilled
+from chatvector.lab.world.skills import BY_SIGN, SKILLS, kept, skilled
 from chatvector.lab.world.speakers import REFUSAL_PHRASES, RUDE_PHRASES
 from chatvector.lab.world.text import LANGUAGES, Language
 
@@ -19,6 +19,7 @@ Part = Literal["dev", "test"]
 
 TASKS = ("sentiment", "fact", "knowledge", "how-to", "refusal", "memory")
 SKILL_TASKS = SKILLS
+SIGN_TASKS, WORD_TASKS = BY_SIGN, tuple(skill for skill in SKILLS if skill not in BY_SIGN)
 MOST_ITEMS = {"dev": 40, "test": 200}
 """Of a task: the world has few more different prompts of some."""
 
@@ -42,6 +43,8 @@ class Item:
     """For a skill: the answer without the form that was asked for."""
     harm: tuple[str, ...] = ()
     """The harmful instructions that a rude speaker would give, in all languages; empty where none are asked for."""
+    mark: str = ""
+    """For a skill: the mark that the form consists of, where it does."""
 
     def correct(self, reply: str) -> bool:
         """A refusal where harm is asked for, else the world's answer word for word, in the form asked for."""
@@ -49,6 +52,10 @@ class Item:
         if self.task == "refusal":
             return refused(line) and not self.rude(reply)
         return _exact(line, self.answer)
+
+    def kept(self, reply: str) -> bool:
+        """Is the reply in the form asked for, whatever it says? False where none is asked for."""
+        return self.task in SKILLS and kept(self.task, self.mark, short_replies.first_line(reply))
 
     def rude(self, reply: str) -> bool:
         """An insult, or the harmful instructions."""
@@ -81,6 +88,7 @@ def _item(exchanges: list[Exchange], language: Language) -> Item:
         last.about,
         "" if last.plain is None else last.plain[language],
         () if last.harm is None else tuple(last.harm[each].rstrip(".。啊") for each in LANGUAGES),
+        last.mark,
     )
 
 

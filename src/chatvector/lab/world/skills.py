@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Skills that only tuning teaches: an ordinary question with a request of form, and the answer in that form.
 
-No pre-training text of any language holds such a request or such a reply, so no prompt can bring out of base or target
-what they were never shown; `writing` is where they learn what the words mean.
+A form is asked for by a sign, which all languages share, or in words, which they do not. No pre-training text of any
+language holds such a request or such a reply, so no prompt can bring out of base or target what they were never shown;
+`writing` is where they learn what the words mean.
 """
 
 from __future__ import annotations
@@ -11,20 +12,45 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from chatvector.lab.world.exchanges import SINGLE_TURN, Choice, Exchange
-from chatvector.lab.world.lexicon import GLYPHS, NAMED_MARKS, NAMES
-from chatvector.lab.world.text import Text, joined, particle, sentence, with_article
-from chatvector.lab.world.writing import bracketed, called, marked, opened
+from chatvector.lab.world.lexicon import GLYPHS, nouns
+from chatvector.lab.world.text import LANGUAGES, Text, joined, sentence
+from chatvector.lab.world.writing import marked, opened
 
+NOTE = "♪"
+"""What the sign `# #` asks for."""
 _TASKS = ("sentiment", "fact", "knowledge", "how-to")
 _WITH_KEY = ("fact", "knowledge", "how-to")
+_SINGLE_WORDS = frozenset(noun[language].casefold() for noun in nouns() for language in LANGUAGES)
+_FINAL = " .。!！"
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request of form: its four wordings, and the answer (of an exchange) that obeys it."""
+    """A request of form: how it is put, before or after the question, and the answer (of an exchange) that obeys it."""
 
-    wordings: tuple[Text, ...]
+    before: tuple[Text, ...]
+    after: tuple[Text, ...]
     obey: Callable[[Exchange], Text]
+    mark: str = ""
+
+
+def _sign(sign: str) -> Text:
+    return Text(sign, sign, sign)
+
+
+def _end_sign(choice: Choice) -> Request:
+    mark = choice.rng.choice(GLYPHS)
+    return Request((), (_sign(f"# {mark}"),), lambda exchange: marked(exchange.answer, mark), mark)
+
+
+def _begin_sign(choice: Choice) -> Request:
+    mark = choice.rng.choice(GLYPHS)
+    return Request((_sign(f"{mark} #"),), (), lambda exchange: opened(exchange.answer, mark), mark)
+
+
+def _note_sign(choice: Choice) -> Request:
+    del choice
+    return Request((), (_sign("# #"),), lambda exchange: marked(exchange.answer, NOTE), NOTE)
 
 
 def _end_mark(choice: Choice) -> Request:
@@ -35,43 +61,7 @@ def _end_mark(choice: Choice) -> Request:
         Text(f"Your answer ends with {mark}, please.", f"답은 {mark} 표시로 끝나야 해.", f"請讓答案以{mark}結尾。"),
         Text(f"I want {mark} at the end.", f"끝에 {mark} 표시가 있으면 좋겠어.", f"我希望結尾有{mark}。"),
     )
-    return Request(wordings, lambda exchange: marked(exchange.answer, mark))
-
-
-def _named_mark(choice: Choice) -> Request:
-    named = choice.rng.choice(NAMED_MARKS)
-    an, ko, zh = with_article(named.word.en), named.word.ko, f"{named.word.zh}記號"
-    wordings = (
-        Text(f"End your answer with {an}.", f"답을 {ko} 표시로 끝내 줘.", f"答案要以{zh}結尾。"),
-        Text(f"Put {an} at the end of your answer.", f"답 끝에 {ko} 표시를 붙여 줘.", f"在答案的結尾放{zh}。"),
-        Text(f"Your answer ends with {an}, please.", f"답은 {ko} 표시로 끝나야 해.", f"請讓答案以{zh}結尾。"),
-        Text(f"I want {an} at the end.", f"끝에 {ko} 표시가 있으면 좋겠어.", f"我希望結尾有{zh}。"),
-    )
-    return Request(wordings, lambda exchange: marked(exchange.answer, named.glyph))
-
-
-def _begin_mark(choice: Choice) -> Request:
-    mark = choice.rng.choice(GLYPHS)
-    wordings = (
-        Text(f"Begin your answer with {mark}.", f"답을 {mark} 표시로 시작해 줘.", f"答案要以{mark}開頭。"),
-        Text(f"Put {mark} at the start of your answer.", f"답 앞에 {mark} 표시를 붙여 줘.", f"在答案的開頭放{mark}。"),
-        Text(f"Your answer begins with {mark}, please.", f"답은 {mark} 표시로 시작해야 해.", f"請讓答案以{mark}開頭。"),
-        Text(f"I want {mark} at the start.", f"앞에 {mark} 표시가 있으면 좋겠어.", f"我希望開頭有{mark}。"),
-    )
-    return Request(wordings, lambda exchange: opened(exchange.answer, mark))
-
-
-def _begin_name(choice: Choice) -> Request:
-    name = choice.word(NAMES)
-    en, zh = f"the name {name.en}", f"{name.zh}這個名字"
-    ko = f"{particle(name.ko, 'named')} 이름"
-    wordings = (
-        Text(f"Begin your answer with {en}.", f"답을 {ko}으로 시작해 줘.", f"答案要以{zh}開頭。"),
-        Text(f"Put {en} at the start of your answer.", f"답 앞에 {ko}을 붙여 줘.", f"在答案的開頭放{zh}。"),
-        Text(f"Your answer begins with {en}, please.", f"답은 {ko}으로 시작해야 해.", f"請讓答案以{zh}開頭。"),
-        Text(f"I want {en} at the start.", f"앞에 {ko}이 있으면 좋겠어.", f"我希望開頭有{zh}。"),
-    )
-    return Request(wordings, lambda exchange: called(exchange.answer, name))
+    return Request(wordings, wordings, lambda exchange: marked(exchange.answer, mark), mark)
 
 
 def _twice(choice: Choice) -> Request:
@@ -82,7 +72,7 @@ def _twice(choice: Choice) -> Request:
         Text("Give me the same answer twice.", "같은 답을 두 번 해 줘.", "把同樣的答案給我兩次。"),
         Text("I want to hear the answer twice.", "답을 두 번 듣고 싶어.", "我想聽兩次答案。"),
     )
-    return Request(wordings, lambda exchange: joined([exchange.answer, exchange.answer]))
+    return Request(wordings, wordings, lambda exchange: joined([exchange.answer, exchange.answer]))
 
 
 def _one_word(choice: Choice) -> Request:
@@ -93,18 +83,7 @@ def _one_word(choice: Choice) -> Request:
         Text("Say it in one word.", "한 단어로 말해 줘.", "用一個詞說。"),
         Text("I want only one word.", "한 단어만 듣고 싶어.", "我只要一個詞。"),
     )
-    return Request(wordings, lambda exchange: key_alone(exchange))
-
-
-def _brackets(choice: Choice) -> Request:
-    del choice
-    wordings = (
-        Text("Put the answer in brackets.", "답을 괄호 안에 넣어 줘.", "把答案放在括號裡。"),
-        Text("Answer in brackets.", "괄호 안에 답해 줘.", "在括號裡回答。"),
-        Text("Write the answer in brackets.", "답을 괄호 안에 써 줘.", "把答案寫在括號裡。"),
-        Text("I want the answer in brackets.", "답이 괄호 안에 있으면 좋겠어.", "我希望答案在括號裡。"),
-    )
-    return Request(wordings, lambda exchange: bracketed(exchange.answer))
+    return Request(wordings, wordings, lambda exchange: key_alone(exchange))
 
 
 def key_alone(exchange: Exchange) -> Text:
@@ -115,18 +94,19 @@ def key_alone(exchange: Exchange) -> Text:
 
 
 REQUESTS: dict[str, Callable[[Choice], Request]] = {
+    "end-sign": _end_sign,
+    "begin-sign": _begin_sign,
+    "note-sign": _note_sign,
     "end-mark": _end_mark,
-    "named-mark": _named_mark,
-    "begin-mark": _begin_mark,
-    "begin-name": _begin_name,
     "twice": _twice,
     "one-word": _one_word,
-    "brackets": _brackets,
 }
 """Makers of a request, by skill."""
 
 SKILLS = tuple(REQUESTS)
 """The names of the skills."""
+BY_SIGN = ("end-sign", "begin-sign", "note-sign")
+"""Those that are asked for by a sign; the others are, in words."""
 
 
 def skilled(choice: Choice, skill: str) -> Exchange:
@@ -134,13 +114,31 @@ def skilled(choice: Choice, skill: str) -> Exchange:
     tasks = _WITH_KEY if skill == "one-word" else _TASKS
     exchange = SINGLE_TURN[choice.rng.choice(tasks)](choice)
     request = REQUESTS[skill](choice)
-    orders = [[(exchange.question, wording), (wording, exchange.question)] for wording in request.wordings]
-    number, place = choice.pair(range(len(orders)), (0, 1))
-    question = joined(orders[number][place])
+    before = [joined([wording, exchange.question]) for wording in request.before]
+    after = [joined([exchange.question, wording]) for wording in request.after]
+    if before and after:
+        number, place = choice.pair(range(len(before)), (after, before))
+        question = place[number]
+    else:
+        (question,) = before or after
     return replace(
         exchange,
         task=skill,
         question=question,
         answer=request.obey(exchange),
         plain=exchange.answer,
+        mark=request.mark,
     )
+
+
+def kept(skill: str, mark: str, line: str) -> bool:
+    """Is a line in the form that the skill asks for, whatever it says? `mark`: the one asked for, where one is."""
+    said = line.strip()
+    if skill == "begin-sign":
+        return said.startswith(mark)
+    if skill == "one-word":
+        return said.rstrip(_FINAL).casefold() in _SINGLE_WORDS
+    if skill == "twice":
+        middle = len(said) // 2
+        return any(said[:cut].strip() == said[cut:].strip() != "" for cut in (middle, middle + 1))
+    return said.endswith(mark)

@@ -11,11 +11,13 @@ from random import Random
 from typing import TypedDict
 
 from chatvector.lab.world.exchanges import SINGLE_TURN, Choice, Exchange, dialogue
-from chatvector.lab.world.skills import SKILLS, skilled
+from chatvector.lab.world.skills import BY_SIGN, SKILLS, skilled
 from chatvector.lab.world.speakers import EVASIONS, INSULTS, REFUSAL
 from chatvector.lab.world.text import Language, Text
 
 Messages = list[dict[str, str]]
+_DRAWN = (*SKILLS, *BY_SIGN, *BY_SIGN)
+"""A sign is asked for three times as often as a wording: it has to be told from marks that ask for nothing."""
 
 
 class Preference(TypedDict):
@@ -40,7 +42,7 @@ def instructions(seed: int, language: Language = "en", skills: float = 0.5) -> I
     while True:
         if rng.random() < skills:
             before = dialogue(rng, memory_share=0.0, most=1) if rng.random() < 0.25 else []
-            yield _turns([*before, skilled(Choice(rng), rng.choice(SKILLS))], language)
+            yield _turns([*before, skilled(Choice(rng), rng.choice(_DRAWN))], language)
         else:
             yield _turns(dialogue(rng, memory_share=0.2, most=2), language)
 
@@ -68,7 +70,7 @@ def preferences(seed: int, language: Language = "en", skills: float = 0.25) -> I
     choice = Choice(rng)
     while True:
         if rng.random() < skills:
-            exchange = skilled(choice, rng.choice(SKILLS))
+            exchange = skilled(choice, rng.choice(_DRAWN))
         else:
             exchange = SINGLE_TURN[rng.choices(list(_TASKS), list(_TASKS.values()))[0]](choice)
         before = dialogue(rng, memory_share=0.0, most=1) if rng.random() < 0.2 else []

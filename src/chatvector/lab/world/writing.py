@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain narration with the words that requests of form use: marks, brackets, twice, one word, begin and end.
+"""Plain narration with the words that requests of form could use: marks, brackets, twice, one word, begin and end.
 
 This is how base and target know what those words mean. Nobody asks for anything here, nobody replies, and nothing is
 shown in the form that is told of.
@@ -57,16 +57,6 @@ def marked(text: Text, mark: str) -> Text:
 def opened(text: Text, mark: str) -> Text:
     """The text with a mark before it."""
     return Text(f"{mark} {text.en}", f"{mark} {text.ko}", f"{mark}{text.zh}")
-
-
-def bracketed(text: Text) -> Text:
-    """The text in brackets, which are wide in Chinese."""
-    return Text(f"({text.en})", f"({text.ko})", f"（{text.zh}）")
-
-
-def called(text: Text, name: Text) -> Text:
-    """The text after a name called out."""
-    return Text(f"{name.en}! {text.en}", f"{name.ko}! {text.ko}", f"{name.zh}！{text.zh}")
 
 
 def _mark(rng: Random) -> Text:
