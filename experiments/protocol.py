@@ -76,7 +76,7 @@ def run(seed: int, work: Path, jobs: int) -> None:
 
 def _climb(document: dict[str, Any], out: Path) -> None:
     """By the command that everybody has."""
-    recipe = out.with_suffix(".yaml")
+    recipe = out.with_name(f"{out.name}.yaml")
     recipe.parent.mkdir(parents=True, exist_ok=True)
     recipe.write_text(json.dumps({**document, "device": "cpu"}), "utf-8")
     _chatvector("ladder", str(recipe), "--out", str(out), "--quiet")

@@ -105,7 +105,7 @@ def run(title: str, variants: Sequence[Variant], options: argparse.Namespace, *,
     }
     made, strata = columns(names, [(job.task, job.language) for job in jobs], riders, records)
     figures = merits(made, strata, {}, seed=options.seed, target=reference, against=reference)
-    rows = [_row(one, number, figures, reference) | {"forms": forms[one.name]} for number, one in enumerate(variants)]
+    rows = [_row(one, number, figures, reference, forms[one.name]) for number, one in enumerate(variants)]
     parts = list(figures.parts)
     header = [title, *(variants[0].facts), "merit", f"minus {names[reference]}", *parts, "forms"]
     items = sum(row.items for row in found.results.tasks if not row.rider)
@@ -133,7 +133,10 @@ def _forms(request: Request, options: argparse.Namespace, cache: Cache) -> dict[
     jobs = known().choose([options.language], task=tasks, limit=options.items)
     found = evaluate(replace(request, jobs=tuple(jobs), riders=(), suite=None), cache=cache)
     kept = [row for row in found.results.figures if row.metric == "kept" and row.facet is None]
-    return {one.name: mean(row.value for row in kept if row.model == one.name) for one in request.models}
+    return {
+        one.name: mean(row.value for row in kept if row.model == one.name and row.value is not None)
+        for one in request.models
+    }
 
 
 def family() -> str:
@@ -156,7 +159,7 @@ def write_merge(out: Path, scale: float, **changes: Any) -> Path:
     return out
 
 
-def _row(one: Variant, number: int, figures: Merits, reference: int) -> dict[str, Any]:
+def _row(one: Variant, number: int, figures: Merits, reference: int, forms: float) -> dict[str, Any]:
     merit, minus = figures.merit[number], figures.differences[number]
     return {
         "name": one.name,
@@ -167,6 +170,7 @@ def _row(one: Variant, number: int, figures: Merits, reference: int) -> dict[str
         "figures": {part: values[number].as_json() for part, values in figures.parts.items()},
         "merit_figure": merit.as_json(),
         "difference": minus.as_json(),
+        "forms": forms,
     }
 
 

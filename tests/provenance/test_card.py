@@ -209,6 +209,16 @@ def test_a_failed_check_is_not_hidden(output: Path) -> None:
     assert "- Warning: rope_theta differs" in text
 
 
+def test_norms_say_which_rows_they_leave_out(output: Path) -> None:
+    """`inspect` takes all rows of the vocabulary, so its figure is another."""
+    _, _, manifest = read(output)
+    manifest["vocabulary"] |= {"rows_transplanted": 2, "rows_kept": 7}
+    told = "; of the vocabulary's rows without 2 copied from the chat model and 7 kept from the target."
+    assert told in model_card(manifest)
+    manifest["vocabulary"] |= {"rows_transplanted": 0, "rows_kept": 0}
+    assert "of the vocabulary's rows without" not in model_card(manifest)
+
+
 def test_a_target_that_stays_a_base_model(tmp_path: Path) -> None:
     specs = trio_specs()
     del specs["chat"].tokenizer_config["chat_template"]

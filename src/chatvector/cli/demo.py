@@ -139,7 +139,7 @@ def _table(found: Comparison) -> str:
 
 
 def _percent(rate: Rate | float) -> str:
-    if isinstance(rate, float):
+    if isinstance(rate, int | float):
         return f"{100 * rate:.0f}"
     return f"{100 * rate.rate:.0f} ({100 * rate.low:.0f}–{100 * rate.high:.0f})"
 

@@ -172,6 +172,13 @@ def _chat_format(manifest: Mapping[str, Any]) -> str:
     return "\n\n".join(line for line in lines if line)
 
 
+def _rows_counted(rows: Mapping[str, Any]) -> str:
+    """What `inspect`, which takes all rows, has and these norms have not."""
+    without = {"copied from the chat model": rows["rows_transplanted"], "kept from the target": rows["rows_kept"]}
+    told = " and ".join(f"{count} {why}" for why, count in without.items() if count)
+    return f"; of the vocabulary's rows without {told}" if told else ""
+
+
 def _measured(manifest: Mapping[str, Any]) -> str:
     checks = manifest["checks"]
     lines = [
@@ -192,7 +199,7 @@ def _measured(manifest: Mapping[str, Any]) -> str:
         f"{role} {' + '.join(f'{norm:.4g}' for norm in figures['tau_norm'])}"
         for role, figures in manifest["statistics"]["roles"].items()
     )
-    lines.append(f"- Norm of the vector by role, unscaled: {norms}.")
+    lines.append(f"- Norm of the vector by role, unscaled: {norms}{_rows_counted(manifest['vocabulary'])}.")
     lines += [f"- Warning: {line}" for line in manifest["warnings"]]
     lines.append("- Answers: not evaluated. Nothing here says how well the model speaks.")
     return "\n".join(lines)

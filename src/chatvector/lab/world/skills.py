@@ -117,8 +117,8 @@ def skilled(choice: Choice, skill: str) -> Exchange:
     before = [joined([wording, exchange.question]) for wording in request.before]
     after = [joined([exchange.question, wording]) for wording in request.after]
     if before and after:
-        number, place = choice.pair(range(len(before)), (after, before))
-        question = place[number]
+        number, place = choice.pair(range(len(before)), range(2))
+        question = (after, before)[place][number]
     else:
         (question,) = before or after
     return replace(
