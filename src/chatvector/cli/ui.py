@@ -161,9 +161,9 @@ def _prompts(found: Models, tag: str) -> Sequence[str]:
     from chatvector.web.samples import SAMPLES
 
     if found.demo:
-        from chatvector.lab.world.items import held_out_items
+        from chatvector.lab.world.items import SIGN_TASKS, TASKS, held_out_items
 
-        return [item.questions[0] for item in held_out_items(1, 0)]
+        return [item.questions[0] for item in held_out_items(1, 0, tasks=(*TASKS, SIGN_TASKS[0]))]
     return SAMPLES.get(found.language or tag, SAMPLES["en"])
 
 
