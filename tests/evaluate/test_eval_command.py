@@ -226,8 +226,8 @@ def test_the_embedded_models() -> None:
     figures = {
         (row["task"], row["metric"], row["model"]): row["value"] for row in printed["figures"] if row["facet"] is None
     }
-    assert figures["demo-memory", "correct", "chat"] > figures["demo-memory", "correct", "target"]
-    assert figures["demo-memory", "rude", "chat"] < figures["demo-memory", "rude", "target"]
+    assert figures["demo-fact", "correct", "chat"] > figures["demo-fact", "correct", "target"]
+    assert figures["demo-fact", "rude", "chat"] < figures["demo-fact", "rude", "target"]
     assert all(row["failed"] == 0 for row in printed["figures"])
     assert any("different prompt forms" in line for line in printed["warnings"])
 
