@@ -113,13 +113,13 @@ def test_talking_and_turning_the_knob(korean: Page, shots: Path) -> None:
         pytest.fail("the answer is never streamed")
     before = [replies(page, side).last.inner_text() for side in (0, 1)]
     assert before[0].splitlines()[0] != before[1].splitlines()[0]
-    assert "0.5" in before[1]
+    assert "0.75" in before[1]
     expect(replies(page, 0).locator("blockquote, ul, h1")).to_have_count(0)  # a target's > and - are its words
     shoot(page, shots, "chat-ko")
     slider = page.locator("#scale input[type=range]")
     slider.focus()
     slider.press("ArrowLeft")
-    expect(page.locator("#scale-status")).to_contain_text("0.4")
+    expect(page.locator("#scale-status")).to_contain_text("0.7")
     slider.press("Home")
     expect(page.locator("#scale-status")).to_contain_text("-0.5")
     expect(page.locator("#scale-status")).to_contain_text("ms")
@@ -144,7 +144,7 @@ def test_scales_by_role_and_as_text(korean: Page, shots: Path) -> None:
         fill(line, text)
         line.press("Enter")
         expect(page.locator("#scale-status .problem")).to_contain_text(answer)
-        expect(line).to_have_value("0.5")
+        expect(line).to_have_value("0.75")
     fill(line, "0.5 attention=0 0-1=1")
     line.press("Enter")
     expect(page.locator("#scale-status")).to_contain_text("0.5, attention=0, 0-1=1")
@@ -183,7 +183,7 @@ def test_measuring(korean: Page, shots: Path) -> None:
     page.locator("#items input").press("Tab")
     page.locator("#run-suite").click()
     report = page.frame_locator("#report iframe")
-    expect(report.locator("h1")).to_contain_text("demo:target + 0.5·τ")
+    expect(report.locator("h1")).to_contain_text("demo:target + 0.75·τ")
     shoot(page, shots, "evaluate-ko")
     fill(page.locator("#scales input, #scales textarea"), "0.75")
     page.locator("#run-sweep").click()
@@ -275,11 +275,11 @@ def test_two_people_do_not_disturb_each_other(browser: Browser, url: str) -> Non
         line.press("Enter")
         expect(other.locator("#scale-status")).to_contain_text("0")
         mine, theirs = ask(one, QUESTION), ask(other, QUESTION)
-        assert "0.5" in mine[1]
+        assert "0.75" in mine[1]
         assert mine[1] != theirs[1]
-        expect(one.locator("#scale input[type=number]")).to_have_value("0.5")
+        expect(one.locator("#scale input[type=number]")).to_have_value("0.75")
         again = ask(one, "하나 더. 이건 좋은 거야, 나쁜 거야? 여행은 신났다.", 2)
-        assert "0.5" in again[1]
+        assert "0.75" in again[1]
         expect(replies(other, 1)).to_have_count(1)
 
 
