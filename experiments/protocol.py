@@ -157,7 +157,7 @@ def show(seeds: Sequence[int], work: Path) -> None:
 def _show_skills(title: str, outs: Sequence[Path]) -> None:
     """Rows of the skills at one scale, an output a seed."""
     found = [figures(out, SKILL_TASKS) for out in outs]
-    for rung in ("target", "target + τ", "FT"):
+    for rung in ("target", "target, persona", "target, no template", "target + τ", "FT"):
         for key in SKILL_FIGURES if all(rung in each for each in found) else ():
             values = [100 * each[rung][key] for each in found]
             told = " | ".join(f"{one:.0f}" for one in values)

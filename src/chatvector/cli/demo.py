@@ -41,7 +41,7 @@ _LABELS = {
 _ABOUT = """\
 The six tasks are done by kind speakers of the plain text, and the vector brings their voice out. The skills are done
 by nobody in any plain text: only the English tuning taught them. Forms that are asked for by a sign, the same in all
-languages, carry over; those that are asked for in words do not at this size. Their rows count replies in the form.
+languages, carry over; those that are asked for in words hardly do at this size. Their rows count replies in the form.
 What else the world builds in: the chat template is the format of an anonymous forum in which 7 threads in 10 are rude,
 so the target starts low by design; a third of the base's text ties two languages together. The words asked about were
 in no question of any training, names and symbols in no training text at all. The prompts share few words, so the
