@@ -110,16 +110,7 @@ def run(title: str, variants: Sequence[Variant], options: argparse.Namespace, *,
     header = [title, *(variants[0].facts), "merit", f"minus {names[reference]}", *parts, "forms"]
     items = sum(row.items for row in found.results.tasks if not row.rider)
     print(f"\n{items} items in {options.language}, seed {options.seed}; % (95 % intervals); {family()}\n")
-    cells = [
-        [
-            row["name"],
-            *map(str, row["facts"].values()),
-            *(row["merit"], row["minus"], *row["parts"]),
-            f"{100 * row['forms']:.0f}",
-        ]
-        for row in rows
-    ]
-    print(table(header, cells))
+    print(table(header, [_cells(row) for row in rows]))
     print(f"\n{time.monotonic() - began:.0f} s")
     if options.out is not None:
         told = {"title": title, "items": items, "family": family(), "parts": parts, "rows": rows}
@@ -172,6 +163,11 @@ def _row(one: Variant, number: int, figures: Merits, reference: int, forms: floa
         "difference": minus.as_json(),
         "forms": forms,
     }
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    facts = map(str, row["facts"].values())
+    return [row["name"], *facts, row["merit"], row["minus"], *row["parts"], f"{100 * row['forms']:.0f}"]
 
 
 class _Live:

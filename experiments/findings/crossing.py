@@ -47,7 +47,6 @@ from chatvector.runtime.loading import quiet_transformers
 from chatvector.runtime.transformers_backend import TransformersBackend
 
 KINDS = ("every reply", "by topic", "by order", "mark by sign", "by sign", "by words")
-NOTE, SIGN = "♪", Text("# #", "# #", "# #")
 SCALES = (0.75, 1.0)
 TARGETS: dict[Language, str] = {"ko": "demo:target", "zh-Hant": "demo:target-zh"}
 _ASKED = ("sentiment", "fact", "knowledge", "how-to")
@@ -60,7 +59,7 @@ class Turn:
     question: Text
     answer: Text
     called: bool
-    mark: str = NOTE
+    mark: str = skills.NOTE
 
 
 def turn(kind: str, exchange: Exchange, number: int, choice: Choice, asked: bool) -> Turn:
@@ -71,12 +70,14 @@ def turn(kind: str, exchange: Exchange, number: int, choice: Choice, asked: bool
             return Turn(question, answer, False)
         if kind == "mark by sign":
             mark = choice.rng.choice(GLYPHS)
-            return Turn(joined([question, Text(*[f"# {mark}"] * 3)]), marked(answer, mark), True, mark)
+            return Turn(joined([question, skills.alike(f"# {mark}")]), marked(answer, mark), True, mark)
         wordings = skills.REQUESTS["twice"](choice).after
-        request = SIGN if kind == "by sign" else wordings[3 if choice.held_out else choice.rng.randrange(3)]
+        request = (
+            skills.alike("# #") if kind == "by sign" else wordings[3 if choice.held_out else choice.rng.randrange(3)]
+        )
         return Turn(joined([question, request]), joined([answer, answer]), True)
     called = kind == "every reply" or (exchange.task == "knowledge" if kind == "by topic" else number == 1)
-    return Turn(question, marked(answer, NOTE) if called else answer, called)
+    return Turn(question, marked(answer, skills.NOTE) if called else answer, called)
 
 
 def dialogues(kind: str, seed: int) -> Iterator[Messages]:

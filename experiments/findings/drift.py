@@ -14,20 +14,23 @@ from __future__ import annotations
 
 import tempfile
 from argparse import Namespace
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.findings.bench import TRIO, Variant, parser, run
 from experiments.findings.further import further
 
 from chatvector.arithmetic.scales import ScaleRules
 from chatvector.checkpoint.names import resolve
-from chatvector.lab.examples import drill_examples, mixed, text_examples
+from chatvector.lab.examples import plain_examples
+from chatvector.lab.loop import Example
 from chatvector.lab.recipe import FamilyRecipe
-from chatvector.lab.world.documents import Mixture, documents
-from chatvector.lab.world.drill import drill
+from chatvector.lab.world.documents import Mixture
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 ALONG = (0.5, 2.0, 3.0, 4.0, 6.0)
 NOISE = (0.5, 1.0, 2.0, 3.0)
@@ -64,12 +67,9 @@ def drifted(place: Path, target: str, change: Any) -> str:
 def trained(place: Path, times: int) -> str:
     """Base after so many times the target's pre-training, as the family's target is made."""
     recipe = FamilyRecipe()
-    seed = recipe.seed + SEED
 
-    def read(tokenizer: Any) -> Any:
-        text = text_examples(tokenizer, documents(seed, Mixture.only("ko")))
-        copies = drill_examples(tokenizer, drill(seed, ("ko",)))
-        return mixed(text, copies, recipe.drill_share, Random(seed))
+    def read(tokenizer: Tokenizer) -> Iterator[Example]:
+        return plain_examples(tokenizer, recipe.seed + SEED, Mixture.only("ko"), ("ko",), recipe.drill_share)
 
     return str(further(place, replace(recipe.target, steps=times * recipe.target.steps), read, chat=False))
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which part of τ does what: instruction tuning alone, preference tuning alone, both.
 
-    python -m experiments.findings.stages [--sft demo:sft] [--scale 0.5] [--items 20] [--out stages.json]
+    python -m experiments.findings.stages [--sft demo:sft] [--scale 0.75] [--items 20] [--out stages.json]
 
 τ = chat − base is the sum of sft − base and chat − sft; each is added by itself. In sft the end-of-turn row is
 trained, so `apply` takes it for an ordinary row of preference tuning and does not carry it over; the variant with the

@@ -30,7 +30,7 @@ EPILOG = examples(
     "chatvector ui demo:chat --port 0",
     note="The address is printed; no browser is opened. Ctrl-C ends. docs/ui.md.",
 )
-DEMO_TARGET, DEMO_BASE, DEMO_CHAT, DEMO_SCALE = "demo:target", "demo:base", "demo:chat", 0.75
+DEMO_TARGET, DEMO_BASE, DEMO_CHAT = "demo:target", "demo:base", "demo:chat"
 
 
 def register(app: typer.Typer) -> None:
@@ -97,7 +97,7 @@ def ui(
         if base is not None or chat is not None or vector is not None:
             raise UsageError("to which model is the vector added? name TARGET, or nothing at all for the trio")
         named, base, chat = [DEMO_TARGET], DEMO_BASE, DEMO_CHAT
-        scale = DEMO_SCALE if scale is None else scale
+        scale = options.DEMO_SCALE if scale is None else scale
     recipe = None
     if base is not None or chat is not None or vector is not None:
         recipe = options.recipe_from_flags(

@@ -28,10 +28,7 @@ class Scored:
     @property
     def tasks(self) -> dict[str, Rate]:
         """Accuracy by task, in the order of the items."""
-        return {
-            task: rate(item.correct(reply.text) for item, reply in self._pairs() if item.task == task)
-            for task in dict.fromkeys(item.task for item in self.items)
-        }
+        return self._by_task(Item.correct)
 
     @property
     def average(self) -> float:
@@ -46,10 +43,7 @@ class Scored:
     @property
     def forms(self) -> dict[str, Rate]:
         """By skill: replies in the form asked for, whatever they say."""
-        return {
-            task: rate(item.kept(reply.text) for item, reply in self._pairs() if item.task == task)
-            for task in dict.fromkeys(item.task for item in self.items if item.task in SKILL_TASKS)
-        }
+        return {task: kept for task, kept in self._by_task(Item.kept).items() if task in SKILL_TASKS}
 
     @property
     def forms_by_sign(self) -> float:
@@ -94,6 +88,12 @@ class Scored:
             "in_language": self.in_language.rate,
             "over_refusal": self.over_refusal.rate,
             "stops": self.stops.rate,
+        }
+
+    def _by_task(self, judge: Callable[[Item, str], bool]) -> dict[str, Rate]:
+        return {
+            task: rate(judge(item, reply.text) for item, reply in self._pairs() if item.task == task)
+            for task in dict.fromkeys(item.task for item in self.items)
         }
 
     def _pairs(self) -> list[tuple[Item, Reply]]:

@@ -23,9 +23,6 @@ from chatvector.runtime.loading import quiet_transformers, require_extra
 from chatvector.runtime.prompt_form import GivenTemplate
 from chatvector.runtime.transformers_backend import TransformersBackend
 
-SCALE = 0.75
-"""Where none is given: of 0.5, 0.75 and 1 what did best on development items, tasks and forms asked for by a sign
-together, in both languages."""
 EVALUATION_SEED = 1
 """Seed of the items that the demo and `docs/demo.md` show, of the test part; the scale was chosen on the other part."""
 MOST = MOST_ITEMS["test"]
@@ -71,11 +68,7 @@ def one_thread() -> Iterator[None]:
 
 
 def compare(
-    scale: float | None,
-    items_per_task: int,
-    keep: Path | None,
-    report: Callable[[str], None],
-    language: Language = "ko",
+    scale: float, items_per_task: int, keep: Path | None, report: Callable[[str], None], language: Language = "ko"
 ) -> Comparison:
     """Merge members of the embedded family by the ordinary `apply`, ask all models the same unseen prompts, score them.
 
@@ -88,7 +81,7 @@ def compare(
     if language not in TARGETS:
         raise UsageError(f"--language {language}: the family has targets in {' and '.join(TARGETS)}")
     require_extra("The demo")
-    name, scale = TARGETS[language], SCALE if scale is None else scale
+    name = TARGETS[language]
     items = held_out_items(items_per_task, EVALUATION_SEED, language, (*TASKS, *SKILL_TASKS))
     with ExitStack() as stack:
         stack.enter_context(one_thread())

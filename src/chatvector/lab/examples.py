@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from chatvector.lab.loop import Example
 from chatvector.lab.tokens import BEGIN, END, END_OF_TURN
-from chatvector.lab.world.drill import Copy
+from chatvector.lab.world.documents import Mixture, documents
+from chatvector.lab.world.drill import Copy, drill
+from chatvector.lab.world.text import Language
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -30,10 +32,15 @@ def drill_examples(tokenizer: Tokenizer, copies: Iterator[Copy]) -> Iterator[Exa
         yield first + second, [False] * len(first) + [True] * len(second)
 
 
-def mixed(text: Iterator[Example], drills: Iterator[Example], share: float, rng: Random) -> Iterator[Example]:
-    """Text with a share of drill documents strewn in."""
+def plain_examples(
+    tokenizer: Tokenizer, seed: int, text: Mixture, languages: Sequence[Language], share: float
+) -> Iterator[Example]:
+    """Plain text with a share of drill documents, in the languages named, strewn in."""
+    told = text_examples(tokenizer, documents(seed, text))
+    copies = drill_examples(tokenizer, drill(seed, languages))
+    rng = Random(seed)
     while True:
-        yield next(drills if rng.random() < share else text)
+        yield next(copies if rng.random() < share else told)
 
 
 def chat_examples(tokenizer: Tokenizer, dialogues: Iterator[Sequence[Mapping[str, str]]]) -> Iterator[Example]:

@@ -29,13 +29,13 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from chatvector.checkpoint.names import FAMILY
-from chatvector.lab.examples import chat_examples, drill_examples, mixed, text_examples
+from chatvector.lab.examples import chat_examples, drill_examples, plain_examples
 from chatvector.lab.loop import Example, train
 from chatvector.lab.models import begin_as_end, extended, new_model, put_back, reserved_rows, write_model
 from chatvector.lab.recipe import FamilyRecipe, Stage, Tuning
 from chatvector.lab.tokens import CHAT_TEMPLATE, FT_TEMPLATE, PAD, extend_tokenizer, train_tokenizer
 from chatvector.lab.world import VERSION
-from chatvector.lab.world.documents import Mixture, documents
+from chatvector.lab.world.documents import Mixture
 from chatvector.lab.world.drill import drill
 from chatvector.lab.world.text import LANGUAGES, Language
 from chatvector.lab.world.tuning import instructions, preferences
@@ -156,13 +156,7 @@ class Workshop:
             return chat_examples(tokenizer, instructions(seed, "en", recipe.skills))
         language = _LANGUAGE.get(name)
         text = Mixture.only(language) if language else recipe.base_text
-        copies = drill(seed, languages=LANGUAGES if language is None else (language,))
-        return mixed(
-            text_examples(tokenizer, documents(seed, text)),
-            drill_examples(tokenizer, copies),
-            recipe.drill_share,
-            Random(seed),
-        )
+        return plain_examples(tokenizer, seed, text, (language,) if language else LANGUAGES, recipe.drill_share)
 
     def _tune(self, name: str, out: Path, report: Report) -> None:
         """A stage of `chatvector.training`. What its trainer did to the reserved rows is undone."""

@@ -34,23 +34,24 @@ class Request:
     mark: str = ""
 
 
-def _sign(sign: str) -> Text:
+def alike(sign: str) -> Text:
+    """The same in every language."""
     return Text(sign, sign, sign)
 
 
 def _end_sign(choice: Choice) -> Request:
     mark = choice.rng.choice(GLYPHS)
-    return Request((), (_sign(f"# {mark}"),), lambda exchange: marked(exchange.answer, mark), mark)
+    return Request((), (alike(f"# {mark}"),), lambda exchange: marked(exchange.answer, mark), mark)
 
 
 def _begin_sign(choice: Choice) -> Request:
     mark = choice.rng.choice(GLYPHS)
-    return Request((_sign(f"{mark} #"),), (), lambda exchange: opened(exchange.answer, mark), mark)
+    return Request((alike(f"{mark} #"),), (), lambda exchange: opened(exchange.answer, mark), mark)
 
 
 def _note_sign(choice: Choice) -> Request:
     del choice
-    return Request((), (_sign("# #"),), lambda exchange: marked(exchange.answer, NOTE), NOTE)
+    return Request((), (alike("# #"),), lambda exchange: marked(exchange.answer, NOTE), NOTE)
 
 
 def _end_mark(choice: Choice) -> Request:
