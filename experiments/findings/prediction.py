@@ -28,16 +28,17 @@ from statistics import mean, median
 
 import numpy as np
 from experiments.findings.drift import Weights, weights
+from experiments.findings.stages import length
 
 from chatvector.arithmetic.scales import ScaleRules
 from chatvector.cli.describe import table
+from chatvector.lab.comparison import ask
 from chatvector.lab.demo import one_thread
 from chatvector.lab.world.documents import Mixture, documents
 from chatvector.lab.world.items import TASKS, held_out_items
 from chatvector.lab.world.text import Language
 from chatvector.live_merge import open_live
 from chatvector.recipe import Recipe
-from chatvector.runtime.backend import Prompt, Sampling
 from chatvector.runtime.live import LiveBackend
 from chatvector.runtime.loading import quiet_transformers
 from chatvector.runtime.loss import bits, document_passages, nbytes
@@ -88,13 +89,9 @@ class Case:
         return max(self.merit) - float(np.interp(scale, SCALES, self.merit))
 
 
-def _length(part: Weights) -> float:
-    return float(sum((one.double() ** 2).sum() for one in part.values())) ** 0.5
-
-
 def _ratio(after: Weights, before: Weights) -> float:
     same = [name for name in before if "embed" not in name]
-    return _length({name: after[name] - before[name] for name in same}) / _length({name: before[name] for name in same})
+    return length({name: after[name] - before[name] for name in same}) / length({name: before[name] for name in same})
 
 
 def measured(family: Path, target: str, items: int) -> Case:
@@ -121,25 +118,8 @@ def measured(family: Path, target: str, items: int) -> Case:
 
 
 def _merit(model: LiveBackend, language: Language, items: int) -> float:
-    asked = held_out_items(items, ITEMS_SEED, language, TASKS, "dev")
-    heard: list[list[str]] = [[] for _ in asked]
-    stopped = [False for _ in asked]
-    for turn in range(max(len(item.questions) for item in asked)):
-        rows = [row for row, item in enumerate(asked) if turn < len(item.questions)]
-        prompts = []
-        for row in rows:
-            told = zip(asked[row].questions, heard[row], strict=False)
-            said = [(role, text) for each in told for role, text in zip(("user", "assistant"), each, strict=True)]
-            prompts.append(Prompt(messages=(*said, ("user", asked[row].questions[turn]))))
-        for row, reply in zip(rows, model.generate(prompts, Sampling(max_new_tokens=40)), strict=True):
-            heard[row].append(reply.text)
-            stopped[row] = reply.stopped
-    last = [said[-1] for said in heard]
-    right = [
-        mean(item.correct(said) for item, said in zip(asked, last, strict=True) if item.task == task) for task in TASKS
-    ]
-    kind = mean(not item.rude(said) for item, said in zip(asked, last, strict=True))
-    return mean([*right, kind, mean(stopped)])
+    told = ask(model, held_out_items(items, ITEMS_SEED, language, TASKS, "dev"))
+    return mean([*(each.rate for each in told.tasks.values()), 1 - told.rude.rate, told.stops.rate])
 
 
 def rules(design: Sequence[Case]) -> tuple[dict[str, Callable[[Case], float]], dict[str, Callable[[Case], float]]]:
