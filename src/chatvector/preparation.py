@@ -20,7 +20,7 @@ from chatvector.arithmetic.sources import EmbeddingRows, PairVector, VectorSourc
 from chatvector.arithmetic.stored import StoredVector
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.files import safetensors_name
-from chatvector.checkpoint.fingerprint import Fingerprint, Sample, fingerprint
+from chatvector.checkpoint.fingerprint import Fingerprint, fingerprint, read_samples
 from chatvector.checkpoint.names import resolve
 from chatvector.checkpoint.quantised import refuse_quantised
 from chatvector.checkpoint.remote import Transfer
@@ -220,7 +220,9 @@ def _sample(
     tokens: TokenTables,
     warnings: list[str],
 ) -> tuple[tuple[Lineage | None, ...], dict[str, Fingerprint | Mapping[str, Any]]]:
-    own = Sample(target)
+    pairs = [vector for vector in vectors if isinstance(vector, PairVector)]
+    own, *parents = read_samples([target, *(model for pair in pairs for model in (pair.base, pair.chat))])
+    of_pairs = dict(zip(pairs, zip(parents[::2], parents[1::2], strict=True), strict=True))
     fingerprints: dict[str, Fingerprint | Mapping[str, Any]] = {"target": fingerprint(target, own)}
     verdicts: list[Lineage | None] = []
     for number, vector in enumerate(vectors):
@@ -228,7 +230,7 @@ def _sample(
             fingerprints[f"vectors.{number}"] = vector.fingerprint()
             verdicts.append(None)
             continue
-        base_sample, chat_sample = Sample(vector.base), Sample(vector.chat)
+        base_sample, chat_sample = of_pairs[vector]
         fingerprints[f"vectors.{number}.base"] = fingerprint(vector.base, base_sample)
         fingerprints[f"vectors.{number}.chat"] = fingerprint(vector.chat, chat_sample)
         samples = {"target": own, "base": base_sample, "chat": chat_sample}

@@ -21,7 +21,7 @@ from chatvector import pipeline
 from chatvector.checkpoint import hub as hub_module
 from chatvector.checkpoint import remote_http
 from chatvector.checkpoint.checkpoint import Checkpoint
-from chatvector.checkpoint.remote_http import ClientTransport, DirectTransport, Transports
+from chatvector.checkpoint.http_transport import ClientTransport, DirectTransport, Transports
 from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.cli.main import app
 from chatvector.errors import HubError, IncompatibleParents, InputError, NotEnoughSpace
@@ -330,8 +330,10 @@ def test_a_connection_serves_whichever_thread_asks_next(hub: HubServer) -> None:
         for _ in range(3):
             if barrier is not None:
                 barrier.wait(60)
-            answer = transport.get(url, {"Range": f"bytes={start}-{start + 9}"}, memoryview(bytearray(10)))
-            assert answer.received == 10
+            request = transport.ask(url, {"Range": f"bytes={start}-{start + 9}"})
+            assert request.answer().status == 206
+            request.read_into(memoryview(bytearray(10)))
+            request.close()
 
     try:
         for number in range(3):

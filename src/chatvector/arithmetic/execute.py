@@ -18,6 +18,7 @@ import numpy as np
 from chatvector.arithmetic.native import NativeKernel, engine
 from chatvector.arithmetic.nonfinite import explain_non_finite
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Unit
+from chatvector.arithmetic.read_ahead import Block, ReadAhead, reads_from_afar
 from chatvector.arithmetic.reading import Buffer, read_slice
 from chatvector.arithmetic.statistics import BASIC_SUMS, Sums, add_up
 from chatvector.arithmetic.worker import NonFiniteFound, Worker
@@ -149,7 +150,7 @@ class _Run:
         self._earlier = earlier
         self._progress = progress
         self._full = full
-        self._units: Iterator[Unit] = iter(plan.units)
+        self._units = ReadAhead(plan.units, self._blocks, self._nbytes, far=reads_from_afar(plan))
         self._lock = threading.Lock()
         self._sums: dict[int, Sums] = {}
         self._reused = 0
@@ -157,16 +158,14 @@ class _Run:
 
     def work(self, hands: _Hands) -> None:
         """Take units until none is left or another thread failed."""
-        while not self.stop.is_set():
-            with self._lock:
-                unit = next(self._units, None)
-            if unit is None:
-                return
-            try:
+        try:
+            for unit in self._units:
+                if self.stop.is_set():
+                    return
                 self._do(hands, unit)
-            except BaseException:
-                self.stop.set()
-                raise
+        except BaseException:
+            self.stop.set()
+            raise
 
     def end(self) -> None:
         """Tell all threads to finish what is in their hands and stop."""
@@ -189,11 +188,19 @@ class _Run:
                 parts.setdefault(self._plan.tensors[unit.tensor].name, []).append(self._sums[unit.number])
         return Outcome({name: add_up(sums) for name, sums in parts.items()}, self._reused, threads, kernels)
 
+    def _blocks(self, unit: Unit) -> Iterator[Block]:
+        """What will be read for a unit: nothing where an earlier run made it."""
+        if unit.number not in self._earlier:
+            yield from ((part, unit.start, unit.stop) for part in self._plan.tensors[unit.tensor].slices())
+
+    def _nbytes(self, unit: Unit) -> int:
+        """Bytes that a unit makes."""
+        return (unit.stop - unit.start) * self._plan.tensors[unit.tensor].dtype.bits // 8
+
     def _do(self, hands: _Hands, unit: Unit) -> None:
         tensor = self._plan.tensors[unit.tensor]
-        item = tensor.dtype.bits // 8
-        nbytes = (unit.stop - unit.start) * item
-        place = self._plan.offsets[unit.tensor] + unit.start * item
+        nbytes = self._nbytes(unit)
+        place = self._plan.offsets[unit.tensor] + unit.start * tensor.dtype.bits // 8
         if self._is_kept(unit, tensor, place, nbytes):
             self._reused += nbytes
         else:

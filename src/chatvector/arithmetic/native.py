@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -21,7 +19,6 @@ from chatvector.arithmetic.held import HeldTensors
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Unit
 from chatvector.arithmetic.reading import Buffers, read_slice
 from chatvector.arithmetic.statistics import Sums
-from chatvector.checkpoint.remote import Loan, RemoteFile
 from chatvector.checkpoint.staging import finish_checksum
 from chatvector.checkpoint.storage import LocalFile
 from chatvector.checkpoint.tensor_files import TensorFiles
@@ -125,7 +122,6 @@ class NativeKernel:
         self._library = loaded
         self._plan = plan
         self._scratch, self._buffers = scratch, buffers
-        self._loans: list[Loan] = []
         self._squares = (ctypes.c_double * MOST_TERMS)()
         self._result = NativeResult()
         self._terms = (NativeTerm * MOST_TERMS)()
@@ -138,12 +134,11 @@ class NativeKernel:
         the numpy kernels have to do it: formats and row maps that this one does not know, non-finite values, errors of
         the system."""
         tensor = self._plan.tensors[unit.tensor]
-        with self._ended_loans():
-            if not self._describe(tensor, unit):
-                return None
-            _set(self._unit.output, descriptor, tensor.dtype.code, place, address)
-            if self._library.merge_unit(*self._places, self._scratch_place, len(self._scratch)) != DONE:
-                return None
+        if not self._describe(tensor, unit):
+            return None
+        _set(self._unit.output, descriptor, tensor.dtype.code, place, address)
+        if self._library.merge_unit(*self._places, self._scratch_place, len(self._scratch)) != DONE:
+            return None
         nbytes = (unit.stop - unit.start) * tensor.dtype.bits // 8
         digest = finish_checksum(self._result.sum, self._result.mixed, nbytes)
         return digest, {f"tau²/{term.vector}": self._squares[place] for place, term in enumerate(tensor.terms)}
@@ -152,19 +147,9 @@ class NativeKernel:
         """Whether the elements of the unit in `written` are what its sources make, computed another way than `merge`
         does. False also where this cannot tell: look then."""
         tensor = self._plan.tensors[unit.tensor]
-        with self._ended_loans():
-            if not self._describe(tensor, unit) or not self._place(self._unit.output, written, unit, 0):
-                return False
-            return self._library.compare_unit(self._places[0], self._scratch_place, len(self._scratch)) == SAME
-
-    @contextmanager
-    def _ended_loans(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            for loan in self._loans:
-                loan.end()
-            self._loans.clear()
+        if not self._describe(tensor, unit) or not self._place(self._unit.output, written, unit, 0):
+            return False
+        return self._library.compare_unit(self._places[0], self._scratch_place, len(self._scratch)) == SAME
 
     def _describe(self, tensor: TensorPlan, unit: Unit) -> bool:
         if tensor.dtype.code not in DTYPE_NUMBERS or len(tensor.terms) > MOST_TERMS:
@@ -189,8 +174,7 @@ class NativeKernel:
 
     def _place(self, native: Source, part: Slice, unit: Unit, buffer: int) -> bool:
         """Point `native` at the bytes that `part` has for the unit: in a local file where they are one run there, else
-        in memory: in a block that was fetched ahead, or after reading them. False for formats that are not float, and
-        where a row is missing."""
+        in memory, after reading them. False for formats that are not float, and where a row is missing."""
         if part.ref.dtype.code not in DTYPE_NUMBERS or not isinstance(part.reader, TensorFiles | HeldTensors):
             return False
         start = unit.start
@@ -208,14 +192,6 @@ class NativeKernel:
             first_byte = part.ref.offset + start * item
             if isinstance(source, LocalFile):
                 _set(native, source.descriptor, part.ref.dtype.code, first_byte)
-                return True
-            loan = (
-                source.borrow(first_byte, (unit.stop - unit.start) * item) if isinstance(source, RemoteFile) else None
-            )
-            if loan is not None:
-                self._loans.append(loan)
-                address = np.frombuffer(loan.data, np.uint8).ctypes.data
-                _set(native, NOWHERE, part.ref.dtype.code, 0, address)
                 return True
         values = read_slice(part, unit.start, unit.stop, self._buffers.at(buffer))
         _set(native, NOWHERE, part.ref.dtype.code, 0, values.ctypes.data)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chatvector.arithmetic.plan import Slice
+
+ABSENT = -1
 
 
 class Buffer:
@@ -45,20 +48,27 @@ def read_slice(part: Slice, start: int, stop: int, buffer: Buffer) -> NDArray[An
     """
     dtype = part.ref.dtype.numpy
     raw = buffer.take((stop - start) * dtype.itemsize)
-    view = raw.data
+    for place, first, nbytes in pieces_of(part, start, stop):
+        piece = raw[place : place + nbytes]
+        if first == ABSENT:
+            piece[:] = 0
+        else:
+            part.reader.read_into(part.ref, first, piece.data)
+    return raw.view(dtype)
+
+
+def pieces_of(part: Slice, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+    """The runs of bytes that elements `start` to `stop` are made of: place in the result, first byte in the tensor
+    (ABSENT where `part` has none), how many."""
+    item = part.ref.dtype.bits // 8
     if part.rows is None:
-        part.reader.read_into(part.ref, start * dtype.itemsize, view)
-        return raw.view(dtype)
+        yield 0, start * item, (stop - start) * item
+        return
     width = part.ref.row_elements
-    row_bytes = width * dtype.itemsize
     rows = part.rows[start // width : stop // width]
     for first, last in runs(rows):
-        piece = view[first * row_bytes : last * row_bytes]
-        if rows[first] < 0:
-            raw[first * row_bytes : last * row_bytes] = 0
-        else:
-            part.reader.read_into(part.ref, int(rows[first]) * row_bytes, piece)
-    return raw.view(dtype)
+        place = ABSENT if rows[first] < 0 else int(rows[first]) * width * item
+        yield first * width * item, place, (last - first) * width * item
 
 
 def runs(rows: NDArray[np.int64]) -> list[tuple[int, int]]:

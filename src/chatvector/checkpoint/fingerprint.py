@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
@@ -108,6 +109,14 @@ class Sample:
             digest.update(f"{name}\0{len(values)}\0".encode())
             digest.update(values.view(np.uint8).data)
         return (THIN_MARK if self.grid == THIN else "") + digest.hexdigest()
+
+
+def read_samples(checkpoints: Sequence[TensorFiles]) -> list[Sample]:
+    """The samples of several checkpoints, in order; where some lie far away side by side, as they mostly wait."""
+    if not any(checkpoint.is_remote for checkpoint in checkpoints):
+        return [Sample(checkpoint) for checkpoint in checkpoints]
+    with ThreadPoolExecutor(len(checkpoints), "chatvector-sample") as pool:
+        return list(pool.map(Sample, checkpoints))
 
 
 def fingerprint_like(checkpoint: Checkpoint, expected: Mapping[str, Any]) -> Fingerprint:

@@ -13,13 +13,14 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chatvector.checkpoint.files import choose_files
-from chatvector.checkpoint.remote import BLOCK_BYTES, RemoteFile, RemoteStorage, Transfer
+from chatvector.checkpoint.remote import RemoteFile, RemoteStorage, Transfer
 from chatvector.errors import ChatVectorError, DamagedFile, HubError, MissingExtra, MissingInput, NotEnoughSpace
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+ASKING_THREADS = 32
+"""Answers of one store that are waited for at a time: obstore knows no request that is only sent."""
+COPIED_BYTES = 1 << 20
+"""What is held of an object while it is copied."""
 ATTEMPTS = 7
 FIRST_WAIT = 1.0
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -92,6 +97,7 @@ class ObjectStorage(RemoteStorage):
         """List the objects. Raises MissingExtra, MissingInput, HubError."""
         self._store = open_store(url)
         self._etags: dict[str, str | None] = {}
+        self._asking = ThreadPoolExecutor(ASKING_THREADS, "chatvector-ask")
         listing: dict[str, int] = {}
         for entry in _again(lambda: list_objects(self._store, url)):
             listing[entry["path"]] = entry["size"]
@@ -105,7 +111,13 @@ class ObjectStorage(RemoteStorage):
         if name not in self._listing:
             raise MissingInput(f"{self.location}/{name}: no such object")
         label = f"{self.location}/{name}"
-        return RemoteFile(label, self._listing[name], _Object(self._store, name, self._etags[name], label), self._ahead)
+        content = _Object(self._store, name, self._etags[name], label, self._asking)
+        return RemoteFile(label, self._listing[name], content, self._hands)
+
+    def close(self) -> None:
+        """Stop the threads, drop what was kept."""
+        super().close()
+        self._asking.shutdown(wait=True, cancel_futures=True)
 
     def transfer(self) -> Transfer:
         """What reading the whole model costs."""
@@ -128,47 +140,80 @@ class ObjectStorage(RemoteStorage):
         return folder
 
     def _copy(self, name: str, path: Path) -> None:
-        """An object to a file, in blocks that are fetched ahead."""
+        """An object to a file, piece by piece."""
         if ".." in PurePosixPath(name).parts:
             raise DamagedFile(f"{self.location}: the object {name!r} would lie outside of the model's directory")
         path.parent.mkdir(parents=True, exist_ok=True)
-        source, buffer = self.open(name), memoryview(bytearray(BLOCK_BYTES))
+        source, buffer = self.open(name), memoryview(bytearray(COPIED_BYTES))
         with path.open("wb") as file:
-            for start in range(0, source.size, BLOCK_BYTES):
-                part = buffer[: min(BLOCK_BYTES, source.size - start)]
+            for start in range(0, source.size, COPIED_BYTES):
+                part = buffer[: min(COPIED_BYTES, source.size - start)]
                 source.read_into(start, part)
                 file.write(part)
 
 
 class _Object:
-    """One object, as `RangeFetcher`."""
+    """One object, as `RangeOpener`."""
 
-    def __init__(self, store: ObjectStore, path: str, etag: str | None, label: str) -> None:
-        self._store = store
-        self._path = path
-        self._etag = etag
-        self._label = label
+    def __init__(self, store: ObjectStore, path: str, etag: str | None, label: str, asking: Executor) -> None:
+        self._store, self._path, self._etag, self._asking = store, path, etag, asking
+        self.label = label
 
-    def fetch(self, start: int, buffer: memoryview) -> None:
-        """Fill `buffer` from byte `start`. Raises HubError, MissingInput."""
+    def open(self, start: int, length: int) -> _ObjectRange:
+        """Ask for `length` bytes from byte `start`, and do not wait for them."""
+        return _ObjectRange(self, start, length)
 
-        def once() -> None:
-            with one_line(self._label):
-                answer = obstore.get(self._store, self._path, options=options)
-                at = 0
-                for piece in answer.stream(min_chunk_size=1 << 20):
-                    view = memoryview(piece)
-                    buffer[at : at + len(view)] = view
-                    at += len(view)
-                if at != len(buffer):
-                    raise HubError(f"{self._label}: the store gave {at} of {len(buffer)} bytes")
-
+    def ask(self, start: int, stop: int) -> Future[Iterator[Any]]:
+        """The pieces of bytes `start` to `stop`, asked for on a thread of its own."""
         import obstore
 
-        options: Any = {"range": (start, start + len(buffer))}
+        options: Any = {"range": (start, stop)}
         if self._etag is not None:
             options["if_match"] = self._etag
-        _again(once)
+        return self._asking.submit(
+            lambda: iter(obstore.get(self._store, self._path, options=options).stream(min_chunk_size=1 << 20))
+        )
+
+
+class _ObjectRange:
+    """Some bytes of an object, read in order."""
+
+    def __init__(self, content: _Object, start: int, length: int) -> None:
+        self._content = content
+        self._at, self._stop = start, start + length
+        self._pieces: Future[Iterator[Any]] | None = content.ask(self._at, self._stop)
+        self._piece = memoryview(b"")
+
+    def read_into(self, buffer: memoryview) -> None:
+        """Fill all of `buffer` with the next bytes. Raises HubError, MissingInput."""
+        done = 0
+
+        def rest() -> None:
+            nonlocal done
+            while done < len(buffer):
+                piece = self._next()
+                count = min(len(buffer) - done, len(piece))
+                buffer[done : done + count], self._piece = piece[:count], piece[count:]
+                done += count
+                self._at += count
+
+        _again(rest)
+
+    def close(self) -> None:
+        """Give up what was not read."""
+        self._pieces = None
+
+    def _next(self) -> memoryview:
+        """Bytes that come next, at least one."""
+        if self._piece:
+            return self._piece
+        pieces, self._pieces = self._pieces or self._content.ask(self._at, self._stop), None
+        with one_line(self._content.label):
+            piece = next(pieces.result(), None)
+            if piece is None:
+                raise HubError(f"{self._content.label}: the store's answer ended {self._stop - self._at} bytes early")
+        self._pieces = pieces  # it goes on
+        return memoryview(piece)
 
 
 def list_objects(store: ObjectStore, url: str) -> list[Any]:

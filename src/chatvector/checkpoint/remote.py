@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are far away, read by byte range: blocks fetched ahead of the reader, in bounded memory.
+"""Files that are far away, read by byte range: what will be read next is on its way before it is wanted.
 
-The executor reads units of 256 KiB in order, from several threads. Over a network each read would wait for a round
-trip, so larger aligned blocks are fetched by threads of their own, the next ones before they are asked for. A read
-that belongs to no such front (rows of an embedding, a sample) is fetched exactly, without a block.
-
-Memory: `BLOCK_BYTES · BLOCKS` for each model that is read this way, 32 MiB, beside the budget of `--memory`.
+Bytes go from the connection straight into the reader's own buffer. Who reads many pieces in order says so before
+(`expect`, the executor, a stretch of its units ahead), so that one request brings them all and no round trip is waited
+for; whoever reads on where it stopped is taken to go on. Any other read is fetched exactly. What waits lies in the
+system's buffers of a connection, none of it here.
 """
 
 from __future__ import annotations
@@ -13,11 +12,10 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -27,15 +25,13 @@ from chatvector.errors import DamagedFile
 T = TypeVar("T")
 R = TypeVar("R")
 
-BLOCK_BYTES = 4 << 20
-"""Large enough that a round trip of 50 ms costs little at 100 MB/s, small enough that eight of them are no memory."""
-BLOCKS = 8
-AHEAD = 4
-"""Blocks asked for before the reader gets there."""
 THREADS = 8
-"""Connections of one model at a time."""
+"""Connections of one model for many places at a time."""
+STREAM_BYTES = 16 << 20
+"""What is asked for at once of bytes that are read in order: a request costs a round trip, and half a millisecond of
+processor time."""
 FRONT_BYTES = 128 << 10
-"""A read of at least so much is taken for one of many in order."""
+"""A read of at least so much that goes on where the last one ended is taken for one of many in order."""
 GAP_BYTES = 64 << 10
 """Wanted ranges no further apart than this are fetched as one."""
 HEAD_BYTES = 128 << 10
@@ -64,212 +60,211 @@ class Transfer:
         return self.nbytes - self.nbytes_cached
 
 
-class RangeFetcher(Protocol):
-    """One remote file. Safe to use from several threads."""
+class Range(Protocol):
+    """Some bytes of a remote file, on their way; read in order, by one thread at a time."""
 
-    def fetch(self, start: int, buffer: memoryview) -> None:
-        """Fill all of `buffer` from byte `start`, trying again where that helps. Raises HubError."""
+    def read_into(self, buffer: memoryview) -> None:
+        """Fill all of `buffer` with the next bytes, trying again where that helps. Raises HubError."""
+        ...
+
+    def close(self) -> None:
+        """Give up what was not read."""
         ...
 
 
-@dataclass(frozen=True)
-class Loan:
-    """Bytes of a block that stay as they are until `end` is called, once."""
+class RangeOpener(Protocol):
+    """One remote file. Safe to use from several threads."""
 
-    data: memoryview
-    end: Callable[[], None]
-
-
-@dataclass(eq=False)
-class _Block:
-    """A fetched piece of a file, or one on its way; its bytes are used again when nobody reads it any more."""
-
-    data: bytearray
-    arrived: Future[None] = field(default_factory=Future)
-    readers: int = 0
+    def open(self, start: int, length: int) -> Range:
+        """Ask for `length` bytes from byte `start`, and do not wait for them."""
+        ...
 
 
-class ReadAhead:
-    """The blocks and the threads of one model. Safe to use from several threads."""
+class _Stream:
+    """A range that one thread reads in order, and where in the file it is."""
 
-    def __init__(self, *, block_bytes: int = BLOCK_BYTES, blocks: int = BLOCKS, ahead: int = AHEAD) -> None:
-        self.block_bytes = block_bytes
-        self._most = blocks
-        self._ahead = ahead
-        self._lock = threading.Lock()
-        self._blocks: OrderedDict[tuple[RemoteFile, int], _Block] = OrderedDict()
-        self._free: list[bytearray] = []
-        self._fronts: dict[RemoteFile, int] = {}  # the last block asked for by readers in order
-        self._reached: dict[RemoteFile, int] = {}  # the last block that one of them has come to
-        self._pool = ThreadPoolExecutor(THREADS, "chatvector-fetch")
+    def __init__(self, source: Range, start: int, length: int) -> None:
+        self._source = source
+        self.at, self.stop = start, start + length
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the blocks occupy now."""
-        with self._lock:
-            return self.block_bytes * (len(self._blocks) + len(self._free))
+    def holds(self, offset: int, length: int) -> bool:
+        """Whether these bytes come next, or soon."""
+        return self.at <= offset <= self.at + GAP_BYTES and offset + length <= self.stop
 
-    def read(self, file: RemoteFile, offset: int, buffer: memoryview) -> None:
-        """Fill `buffer` from byte `offset` of `file`."""
-        done = 0
-        while done < len(buffer):
-            number, at = divmod(offset + done, self.block_bytes)
-            part = buffer[done : done + self.block_bytes - at]
-            block = self._enter(file, number, in_order=len(buffer) >= FRONT_BYTES)
-            if block is None:
-                file.fetch(offset + done, part)
-            else:
-                try:
-                    block.arrived.result()
-                    part[:] = memoryview(block.data)[at : at + len(part)]
-                finally:
-                    self._leave(block)
-            done += len(part)
-
-    def borrow(self, file: RemoteFile, offset: int, length: int) -> Loan | None:
-        """The bytes where they lie, without a copy, until the loan is ended; None unless they lie in one block."""
-        number, at = divmod(offset, self.block_bytes)
-        if at + length > self.block_bytes:
-            return None
-        block = self._enter(file, number, in_order=length >= FRONT_BYTES)
-        if block is None:
-            return None
-        try:
-            block.arrived.result()
-        except BaseException:
-            self._leave(block)
-            raise
-        return Loan(memoryview(block.data)[at : at + length], lambda: self._leave(block))
-
-    def each(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """`work` on every item, side by side; results in order. The first error is raised."""
-        return list(self._pool.map(work, items))
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill `buffer` from byte `offset` of the file; what lies before is passed over."""
+        while self.at < offset:
+            self._take(memoryview(bytearray(offset - self.at)))
+        self._take(buffer)
 
     def close(self) -> None:
-        """Stop the threads and drop the blocks."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        with self._lock:
-            self._blocks.clear()
-            self._free.clear()
+        """Give up what was not read."""
+        self._source.close()
 
-    def _enter(self, file: RemoteFile, number: int, *, in_order: bool) -> _Block | None:
-        """The block, held for a reader; None where the read stands alone, or comes late behind the others."""
-        with self._lock:
-            in_order = in_order or (file, number - 1) in self._blocks
-            block = self._blocks.get((file, number))
-            front = self._fronts.get(file, -1)
-            late = front - self._most <= number <= front
-            if block is None:
-                if late or not in_order or (block := self._request(file, number, unread_too=True)) is None:
-                    return None
-                front = number
-            self._blocks.move_to_end((file, number))
-            block.readers += 1
-            if in_order:
-                self._reached[file] = max(number, self._reached.get(file, -1))
-                # What others have passed already is not asked for again.
-                for following in range(max(number, front) + 1, min(number + 1 + self._ahead, file.blocks)):
-                    if (file, following) not in self._blocks and self._request(file, following) is None:
-                        break
-                    front = following
-                self._fronts[file] = front
-            return block
+    def _take(self, buffer: memoryview) -> None:
+        self._source.read_into(buffer)
+        self.at += len(buffer)
 
-    def _leave(self, block: _Block) -> None:
-        with self._lock:
-            block.readers -= 1
 
-    def _request(self, file: RemoteFile, number: int, *, unread_too: bool = False) -> _Block | None:
-        """Ask for a block; None when all places are taken by blocks that are read, under way, or not come to yet.
+class _OfThread(threading.local):
+    """What one thread reads of one file: its streams, the one of them that nobody announced, and where its last large
+    read ended."""
 
-        `unread_too`: a reader waits for it, so that a block which nobody has come to yet may make room.
-        """
-        if len(self._blocks) >= self._most:
-            idle = [key for key, one in self._blocks.items() if not one.readers and one.arrived.done()]
-            passed = [key for key in idle if key[1] <= self._reached.get(key[0], -1)]
-            leaving = next(iter(passed or (idle if unread_too else ())), None)
-            if leaving is None:
-                return None
-            self._free.append(self._blocks.pop(leaving).data)
-        block = _Block(self._free.pop() if self._free else bytearray(self.block_bytes))
-        self._blocks[file, number] = block
-        self._pool.submit(self._fill, file, number, block)
-        return block
-
-    def _fill(self, file: RemoteFile, number: int, block: _Block) -> None:
-        start = number * self.block_bytes
-        try:
-            file.fetch(start, memoryview(block.data)[: min(self.block_bytes, file.size - start)])
-        except BaseException as error:
-            with self._lock:
-                self._blocks.pop((file, number), None)  # the next reader asks again
-            block.arrived.set_exception(error)
-        else:
-            block.arrived.set_result(None)
+    def __init__(self) -> None:
+        self.streams: list[_Stream] = []
+        self.following: _Stream | None = None
+        self.last = -1
 
 
 class RemoteFile:
     """A remote file as a `ByteSource`."""
 
-    def __init__(self, name: str, size: int, fetcher: RangeFetcher, ahead: ReadAhead) -> None:
+    def __init__(self, name: str, size: int, opener: RangeOpener, hands: Hands) -> None:
         self.name = name
         self.size = size
-        self.blocks = -(-size // ahead.block_bytes)
-        self._fetcher = fetcher
-        self._ahead = ahead
-        self._head = b""
+        self._opener = opener
+        self._hands = hands
+        self._kept: list[tuple[int, bytes]] = []
+        self._mine = _OfThread()
+        self._open: set[_Stream] = set()
+        self._lock = threading.Lock()
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill all of `buffer` from byte `offset`. Raises DamagedFile beyond the end, HubError."""
-        self._check(offset, len(buffer))
-        if offset + len(buffer) <= len(self._head):
-            buffer[:] = self._head[offset : offset + len(buffer)]
-        else:
-            self._ahead.read(self, offset, buffer)
-
-    def borrow(self, offset: int, length: int) -> Loan | None:
-        """The bytes from `offset` on without a copy, where that can be. Raises DamagedFile beyond the end, HubError."""
+        """Fill all of `buffer` from byte `offset`: from what is on its way to this thread, from what was kept, else at
+        once. Raises DamagedFile beyond the end, HubError."""
+        length, mine = len(buffer), self._mine
         self._check(offset, length)
-        return self._ahead.borrow(self, offset, length)
+        stream = next((one for one in mine.streams if one.holds(offset, length)), None)
+        if stream is None and self._read_kept(offset, buffer):
+            return
+        if stream is None and length >= FRONT_BYTES and offset == mine.last:
+            stream = self._follow(offset, max(length, min(STREAM_BYTES, self.size - offset)))
+        if stream is None:
+            self.fetch(offset, buffer)
+        else:
+            self._read_stream(stream, offset, buffer)
+        if length >= FRONT_BYTES:
+            mine.last = offset + length
+
+    def expect(self, spans: Sequence[tuple[int, int]]) -> Callable[[], None]:
+        """Ask for each (offset, length) now, as this thread will read them next by `read_into`, each in order.
+
+        Returns what gives up those that were not read, to be called in the same thread.
+        """
+        for offset, length in spans:
+            self._check(offset, length)
+        streams = [self._begin(*span) for span in spans]
+
+        def give_up() -> None:
+            for stream in streams:
+                if stream in self._mine.streams:
+                    self._end(stream)
+
+        return give_up
 
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """The bytes of many (offset, length), close ones fetched together, side by side, past the blocks."""
-        for offset, length in ranges:
-            self._check(offset, length)
-        return gather(ranges, lambda spans: self._ahead.each(self.fetch_bytes, spans))
+        """The bytes of many (offset, length), close ones fetched together, side by side."""
+        return gather(ranges, self._fetch_spans)
 
-    def read_head(self) -> None:
-        """Fetch and keep the first bytes, where the header is."""
-        self._head = self.fetch_bytes((0, min(HEAD_BYTES, self.size)))
+    def keep(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Fetch many (offset, length) as `read_ranges` does, for `read_into` to find them; in place of those before."""
+        spans = spans_of(ranges)
+        self._kept = [(start, data) for (start, _), data in zip(spans, self._fetch_spans(spans), strict=True)]
+
+    def keep_head(self) -> None:
+        """Keep the first bytes, where the header is."""
+        self._kept = [(0, self._fetch_bytes((0, min(HEAD_BYTES, self.size))))]
 
     def fetch(self, start: int, buffer: memoryview) -> None:
         """Fill `buffer` over the network, at once."""
         if len(buffer):
-            self._fetcher.fetch(start, buffer)
+            with closing(self._opener.open(start, len(buffer))) as source:
+                source.read_into(buffer)
 
-    def fetch_bytes(self, span: tuple[int, int]) -> bytes:
-        """The bytes of one (offset, length), at once."""
+    def close(self) -> None:
+        """Drop the kept bytes and all that is on its way."""
+        self._kept = []
+        with self._lock:
+            for stream in self._open:
+                stream.close()
+            self._open.clear()
+
+    def _begin(self, offset: int, length: int) -> _Stream:
+        stream = _Stream(self._opener.open(offset, length), offset, length)
+        self._mine.streams.append(stream)
+        with self._lock:
+            self._open.add(stream)
+        return stream
+
+    def _follow(self, offset: int, length: int) -> _Stream:
+        if self._mine.following in self._mine.streams:
+            self._end(self._mine.following)
+        self._mine.following = self._begin(offset, length)
+        return self._mine.following
+
+    def _end(self, stream: _Stream) -> None:
+        self._mine.streams.remove(stream)
+        with self._lock:
+            self._open.discard(stream)
+        stream.close()
+
+    def _read_stream(self, stream: _Stream, offset: int, buffer: memoryview) -> None:
+        try:
+            stream.read_into(offset, buffer)
+        except BaseException:
+            self._end(stream)  # nobody knows how far it came
+            raise
+        if stream.at == stream.stop:
+            self._end(stream)
+
+    def _read_kept(self, offset: int, buffer: memoryview) -> bool:
+        place = bisect_right(self._kept, offset, key=_start) - 1
+        if place < 0:
+            return False
+        start, kept = self._kept[place]
+        if offset + len(buffer) > start + len(kept):
+            return False
+        buffer[:] = kept[offset - start : offset - start + len(buffer)]
+        return True
+
+    def _fetch_spans(self, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        for offset, length in spans:
+            self._check(offset, length)
+        return self._hands.each(self._fetch_bytes, spans)
+
+    def _fetch_bytes(self, span: tuple[int, int]) -> bytes:
         data = bytearray(span[1])
         self.fetch(span[0], memoryview(data))
         return bytes(data)
-
-    def close(self) -> None:
-        """Drop the kept bytes; the threads belong to the storage."""
-        self._head = b""
 
     def _check(self, offset: int, length: int) -> None:
         if offset + length > self.size:
             raise DamagedFile(f"{self.name}: truncated, it has {self.size} bytes where {offset + length} are needed")
 
 
+class Hands:
+    """The threads that fetch what one model needs of many places, side by side."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(THREADS, "chatvector-fetch")
+
+    def each(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """`work` on every item, side by side; results in order. The first error is raised."""
+        return list(self._pool.map(work, items))
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
 class RemoteStorage(ABC):
-    """What storages over a network share: a listing, small files kept once read, one `ReadAhead`."""
+    """What storages over a network share: a listing, small files kept once read, threads."""
 
     def __init__(self, location: str, listing: dict[str, int]) -> None:
         self.location = location
         self._listing = listing
         self._small: dict[str, bytes] = {}
-        self._ahead = ReadAhead()
+        self._hands = Hands()
 
     def listing(self) -> dict[str, int]:
         """Relative names of all files, with sizes in bytes."""
@@ -306,14 +301,14 @@ class RemoteStorage(ABC):
     def prefetch(self, side_files: Iterable[str], shards: Iterable[str]) -> dict[str, ByteSource]:
         """Fetch side files and the first bytes of shards side by side; returns the opened shards."""
         opened = {shard: self.open(shard) for shard in shards}
-        heads = [source.read_head for source in opened.values() if isinstance(source, RemoteFile)]
+        heads = [source.keep_head for source in opened.values() if isinstance(source, RemoteFile)]
         small = [lambda name=name: self.read(name) for name in side_files]
-        self._ahead.each(lambda work: work(), [*heads, *small])
+        self._hands.each(lambda work: work(), [*heads, *small])
         return opened
 
     def close(self) -> None:
         """Stop the threads, drop what was kept."""
-        self._ahead.close()
+        self._hands.close()
         self._small.clear()
 
 
@@ -331,21 +326,27 @@ def read_ranges(source: ByteSource, ranges: Sequence[tuple[int, int]]) -> list[b
 
 def gather(ranges: Sequence[tuple[int, int]], fetch: Callable[[list[tuple[int, int]]], list[bytes]]) -> list[bytes]:
     """Read (offset, length) ranges through fewer, larger spans; `fetch` gets the spans, in order and apart."""
-    spans: list[tuple[int, int]] = []
-    for offset, length in sorted(ranges):
-        if spans and offset <= spans[-1][0] + spans[-1][1] + GAP_BYTES and offset + length - spans[-1][0] < BLOCK_BYTES:
-            first, before = spans[-1]
-            spans[-1] = first, max(before, offset + length - first)
-        else:
-            spans.append((offset, length))
-    pieces = dict(zip(spans, fetch(spans), strict=True))
+    spans = spans_of(ranges)
+    pieces = fetch(spans)
     found: list[bytes] = []
-    starts = [first for first, _ in spans]
     for offset, length in ranges:
-        span = spans[_at_or_before(starts, offset)]
-        found.append(pieces[span][offset - span[0] : offset - span[0] + length])
+        place = bisect_right(spans, offset, key=_start) - 1
+        at = offset - spans[place][0]
+        found.append(pieces[place][at : at + length])
     return found
 
 
-def _at_or_before(starts: list[int], offset: int) -> int:
-    return bisect_right(starts, offset) - 1
+def spans_of(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Fewer, larger (offset, length) that hold all of `ranges`, in order and apart."""
+    spans: list[tuple[int, int]] = []
+    for offset, length in sorted(ranges):
+        first, before = spans[-1] if spans else (0, 0)
+        if spans and offset <= first + before + GAP_BYTES and offset + length - first < STREAM_BYTES:
+            spans[-1] = first, max(before, offset + length - first)
+        else:
+            spans.append((offset, length))
+    return spans
+
+
+def _start(span: tuple[int, object]) -> int:
+    return span[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from chatvector.checkpoint.files import choose_files
+from chatvector.checkpoint.http_transport import Transports
 from chatvector.checkpoint.hub import (
     Progress,
     called,
@@ -25,7 +26,7 @@ from chatvector.checkpoint.hub import (
     snapshot_place,
 )
 from chatvector.checkpoint.remote import RemoteFile, RemoteStorage, Transfer
-from chatvector.checkpoint.remote_http import Address, HttpFile, Transports
+from chatvector.checkpoint.remote_http import Address, HttpFile
 from chatvector.checkpoint.storage import ByteSource, LocalDirectory, LocalFile
 from chatvector.errors import MissingInput
 
@@ -51,7 +52,7 @@ class HubStorage(RemoteStorage):
         fetcher = HttpFile(
             label, self._listing[name], self.commit, lambda: self._locate(name), self._transports, self._say
         )
-        return RemoteFile(label, self._listing[name], fetcher, self._ahead)
+        return RemoteFile(label, self._listing[name], fetcher, self._hands)
 
     def close(self) -> None:
         """Stop the threads and close the connections."""

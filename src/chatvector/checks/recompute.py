@@ -9,7 +9,7 @@ for the common case of BF16 throughout in float64 by `compare.c` where it is com
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from chatvector.arithmetic.execute import available_cores
 from chatvector.arithmetic.native import NativeKernel, engine
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Unit
+from chatvector.arithmetic.read_ahead import Block, ReadAhead, have_at_hand, reads_from_afar
 from chatvector.arithmetic.reading import Buffer, Buffers, read_slice
 from chatvector.checkpoint.tensor_files import TensorFiles
-from chatvector.checks.selfcheck import REMOTE_READS, reads_from_afar, recompute
+from chatvector.checks.selfcheck import recompute
 
 # The default sample: so many blocks of every tensor, evenly spread, of about so many elements, in whole rows where rows
-# are mapped, and every transplanted row. Over a network each block is four requests: fewer, of many at a time.
+# are mapped, and every transplanted row. Over a network fewer, fetched together before the comparison.
 SAMPLE_BLOCKS, SAMPLE_ELEMENTS = 8, 4096
 SAMPLE_BLOCKS_FROM_AFAR = 2
 # Elements of one step in scratch: three arrays of 256 KiB stay in the second-level cache.
@@ -38,6 +39,8 @@ NATIVE_BYTES = 1 << 20
 THREADS_PER_CORE, MOST_THREADS = 2, 8
 
 Advance = Callable[[int], None]
+Piece = tuple[int, int, int]
+"""Number of a tensor in the plan, and which elements of it."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +92,17 @@ def compare(
     skipped = {difference.tensor for difference in wrong}
     far = written.is_remote or reads_from_afar(plan)
     blocks = SAMPLE_BLOCKS_FROM_AFAR if far else SAMPLE_BLOCKS
-    pieces = (
+    pieces: Iterable[Piece] = (
         (index, start, stop)
         for index, tensor in enumerate(plan.tensors)
         if tensor.name not in skipped
         for start, stop in (_whole(plan, tensor) if full else _sample(tensor, blocks))
     )
-    run = _Run(plan, written, pieces, advance)
+    if far and not full:
+        pieces = list(pieces)
+        have_at_hand(block for piece in pieces for block in _blocks(plan, written, piece))
+    run = _Run(plan, written, pieces, advance, far=far and full)
     count = max(1, min(threads or THREADS_PER_CORE * available_cores(), MOST_THREADS))
-    if far and not full and threads is None:
-        count = REMOTE_READS
     with ThreadPoolExecutor(count, "verify") as pool:
         pending = {pool.submit(run.work) for _ in range(count)}
         try:
@@ -112,6 +116,14 @@ def compare(
     wrong += run.differences()
     total = sum(tensor.elements for tensor in plan.tensors)
     return Comparison(len(plan.tensors), run.elements, total, tuple(wrong))
+
+
+def _blocks(plan: Plan, written: TensorFiles, piece: Piece) -> Iterator[Block]:
+    """What is read to compare a piece."""
+    index, start, stop = piece
+    tensor = plan.tensors[index]
+    yield Slice(written, written.tensors[tensor.name]), start, stop
+    yield from ((part, start, stop) for part in tensor.slices())
 
 
 def _by_header(plan: Plan, written: TensorFiles) -> Iterator[Difference]:
@@ -157,13 +169,14 @@ class _Run:
     """What the threads of one comparison share."""
 
     def __init__(
-        self, plan: Plan, written: TensorFiles, pieces: Iterator[tuple[int, int, int]], advance: Advance
+        self, plan: Plan, written: TensorFiles, pieces: Iterable[Piece], advance: Advance, *, far: bool
     ) -> None:
+        """`far`: whether threads take many pieces at a time, and ask for their bytes before."""
         self.stop = threading.Event()
         self.elements = 0
         self._plan = plan
         self._written = written
-        self._pieces = pieces
+        self._pieces = ReadAhead(pieces, self._blocks, self._nbytes, far=far)
         self._advance = advance
         self._lock = threading.Lock()
         self._wrong: dict[int, tuple[int, int]] = {}
@@ -174,12 +187,9 @@ class _Run:
         native = None
         if engine() == "native":
             native = NativeKernel(self._plan, np.empty(NATIVE_BYTES, np.uint8), Buffers())
-        while not self.stop.is_set():
-            with self._lock:
-                piece = next(self._pieces, None)
-            if piece is None:
+        for index, start, stop in self._pieces:
+            if self.stop.is_set():
                 return
-            index, start, stop = piece
             tensor = self._plan.tensors[index]
             written = Slice(self._written, self._written.tensors[tensor.name])
             if native is not None and native.same(Unit(0, index, start, stop), written):
@@ -191,7 +201,14 @@ class _Run:
                 if count:
                     known, place = self._wrong.get(index, (0, tensor.elements))
                     self._wrong[index] = known + count, min(place, start + first)
-            self._advance((stop - start) * tensor.dtype.bits // 8)
+            self._advance(self._nbytes((index, start, stop)))
+
+    def _blocks(self, piece: Piece) -> Iterator[Block]:
+        return _blocks(self._plan, self._written, piece)
+
+    def _nbytes(self, piece: Piece) -> int:
+        index, start, stop = piece
+        return (stop - start) * self._plan.tensors[index].dtype.bits // 8
 
     def differences(self) -> Iterator[Difference]:
         """One for each tensor with a differing element, in the plan's order."""

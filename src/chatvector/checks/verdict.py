@@ -12,7 +12,7 @@ from typing import Any
 
 from chatvector.arithmetic.roles import assign_roles
 from chatvector.checkpoint.checkpoint import Checkpoint
-from chatvector.checkpoint.fingerprint import Sample
+from chatvector.checkpoint.fingerprint import read_samples
 from chatvector.checks.compatibility import Compatibility, compare_configs, compare_tensors
 from chatvector.checks.evidence import lineage_of
 from chatvector.checks.lineage import Lineage
@@ -87,6 +87,7 @@ def check_models(base: Checkpoint, chat: Checkpoint, target: Checkpoint) -> Chec
     fit = Compatibility(tuple(refusals), fit.warnings)
     if refusals:
         return Check(names, fit, None)
-    samples = {"base": Sample(base), "chat": Sample(chat), "target": Sample(target)}
+    models = {"base": base, "chat": chat, "target": target}
+    samples = dict(zip(models, read_samples(list(models.values())), strict=True))
     roles = assign_roles(target.tensors, target.config)
     return Check(names, fit, lineage_of(target, base, chat, roles, samples, tokens=tokens.read))

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Telling sources that are far away what will be read of them, so that nobody waits for a round trip each time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+from chatvector.arithmetic.plan import Plan, Slice
+from chatvector.arithmetic.reading import ABSENT, pieces_of
+from chatvector.checkpoint.remote import GAP_BYTES, STREAM_BYTES, RemoteFile
+from chatvector.checkpoint.tensor_files import TensorFiles
+
+MOST_SPANS = 4
+"""Requests that one thread has under way for one file and stretch."""
+
+T = TypeVar("T")
+Block = tuple[Slice, int, int]
+"""Elements that `read_slice` will read: of what, from which to which."""
+
+
+class ReadAhead(Generic[T]):
+    """Items that threads take in turn, each of its own by iterating.
+
+    Where sources are far away a thread takes a stretch of items, so that one request brings the bytes of all of them,
+    and asks for its next stretch before it begins with one.
+    """
+
+    def __init__(
+        self, items: Iterable[T], blocks: Callable[[T], Iterable[Block]], nbytes: Callable[[T], int], *, far: bool
+    ) -> None:
+        """`blocks` says what is read for an item, in order; `nbytes` how much that is of each source, about."""
+        self._stretches = _stretches(items, nbytes, STREAM_BYTES if far else 0)
+        self._blocks = blocks
+        self._far = far
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[T]:
+        coming, give_up = self._take()
+        while coming:
+            items, end = coming, give_up
+            coming, give_up = self._take()
+            yield from items
+            end()
+
+    def _take(self) -> tuple[list[T], Callable[[], None]]:
+        """The next items, asked for, and what gives up those of their bytes that were not read."""
+        with self._lock:
+            items = next(self._stretches, [])
+        if not self._far:
+            return items, lambda: None
+        return items, expect(block for item in items for block in self._blocks(item))
+
+
+def _stretches(items: Iterable[T], nbytes: Callable[[T], int], most: int) -> Iterator[list[T]]:
+    """The items in order, together while they are no more than `most` bytes."""
+    stretch: list[T] = []
+    size = 0
+    for item in items:
+        own = nbytes(item)
+        if stretch and size + own > most:
+            yield stretch
+            stretch, size = [], 0
+        stretch.append(item)
+        size += own
+    if stretch:
+        yield stretch
+
+
+def reads_from_afar(plan: Plan) -> bool:
+    """Whether a parent is read over a network."""
+    readers = {part.reader for tensor in plan.tensors for part in tensor.slices()}
+    return any(isinstance(reader, TensorFiles) and reader.is_remote for reader in readers)
+
+
+def have_at_hand(blocks: Iterable[Block]) -> None:
+    """Fetch what lies far away of `blocks`, together and all models side by side; one by one each would wait for a
+    round trip. Raises HubError."""
+    wanted = _by_file(blocks)
+    if wanted:
+        with ThreadPoolExecutor(len(wanted)) as pool:
+            list(pool.map(lambda file: file.keep(wanted[file]), wanted))
+
+
+def expect(blocks: Iterable[Block]) -> Callable[[], None]:
+    """Ask for what lies far away of `blocks`, which this thread will read next and in this order; do not wait for it.
+
+    Returns what gives up that which was not read, to be called in the same thread.
+    """
+    ends: list[Callable[[], None]] = []
+    for file, pieces in _by_file(blocks).items():
+        spans: list[tuple[int, int]] = []
+        for first, nbytes in pieces:
+            start, length = spans[-1] if spans else (0, 0)
+            if spans and start + length <= first <= start + length + GAP_BYTES:
+                spans[-1] = start, first + nbytes - start
+            else:
+                spans.append((first, nbytes))
+        # Rows in disorder make many small spans, which cost a connection each; they are fetched when they are read.
+        large = sorted(spans, key=lambda span: span[1])[-MOST_SPANS:]
+        ends.append(file.expect([span for span in spans if span in large]))
+
+    def give_up() -> None:
+        for end in ends:
+            end()
+
+    return give_up
+
+
+def _by_file(blocks: Iterable[Block]) -> dict[RemoteFile, list[tuple[int, int]]]:
+    """Runs of bytes (offset, length) in files that are far away, in the order of `blocks`."""
+    found: dict[RemoteFile, list[tuple[int, int]]] = {}
+    for part, start, stop in blocks:
+        source = part.reader.source(part.ref.file) if isinstance(part.reader, TensorFiles) else None
+        if isinstance(source, RemoteFile):
+            pieces = [piece for piece in pieces_of(part, start, stop) if piece[1] != ABSENT]
+            found.setdefault(source, []).extend((part.ref.offset + first, nbytes) for _, first, nbytes in pieces)
+    return found
