@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatvector.checkpoint import remote
-from chatvector.checkpoint.remote import Hands, RemoteFile, gather, spans_of
+from chatvector.checkpoint.remote import RemoteFile, SideBySide, gather, spans_of
 from chatvector.errors import DamagedFile, HubError
 
 CONTENT = bytes(range(251)) * 80
@@ -62,7 +62,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_file(memory: Memory) -> RemoteFile:
-    return RemoteFile("x", len(CONTENT), memory, Hands())
+    return RemoteFile("x", len(CONTENT), memory, SideBySide())
 
 
 def read(file: RemoteFile, offset: int, length: int) -> bytes:

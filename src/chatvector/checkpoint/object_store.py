@@ -112,7 +112,7 @@ class ObjectStorage(RemoteStorage):
             raise MissingInput(f"{self.location}/{name}: no such object")
         label = f"{self.location}/{name}"
         content = _Object(self._store, name, self._etags[name], label, self._asking)
-        return RemoteFile(label, self._listing[name], content, self._hands)
+        return RemoteFile(label, self._listing[name], content, self._side_by_side)
 
     def close(self) -> None:
         """Stop the threads, drop what was kept."""

@@ -93,7 +93,7 @@ class _Stream:
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill `buffer` from byte `offset` of the file; what lies before is passed over."""
-        while self.at < offset:
+        if self.at < offset:
             self._take(memoryview(bytearray(offset - self.at)))
         self._take(buffer)
 
@@ -119,11 +119,11 @@ class _OfThread(threading.local):
 class RemoteFile:
     """A remote file as a `ByteSource`."""
 
-    def __init__(self, name: str, size: int, opener: RangeOpener, hands: Hands) -> None:
+    def __init__(self, name: str, size: int, opener: RangeOpener, side_by_side: SideBySide) -> None:
         self.name = name
         self.size = size
         self._opener = opener
-        self._hands = hands
+        self._side_by_side = side_by_side
         self._kept: list[tuple[int, bytes]] = []
         self._mine = _OfThread()
         self._open: set[_Stream] = set()
@@ -153,7 +153,7 @@ class RemoteFile:
         """
         for offset, length in spans:
             self._check(offset, length)
-        streams = [self._begin(*span) for span in spans]
+        streams = [self._begin(offset, length) for offset, length in spans if length]
 
         def give_up() -> None:
             for stream in streams:
@@ -230,7 +230,7 @@ class RemoteFile:
     def _fetch_spans(self, spans: Sequence[tuple[int, int]]) -> list[bytes]:
         for offset, length in spans:
             self._check(offset, length)
-        return self._hands.each(self._fetch_bytes, spans)
+        return self._side_by_side.each(self._fetch_bytes, spans)
 
     def _fetch_bytes(self, span: tuple[int, int]) -> bytes:
         data = bytearray(span[1])
@@ -242,7 +242,7 @@ class RemoteFile:
             raise DamagedFile(f"{self.name}: truncated, it has {self.size} bytes where {offset + length} are needed")
 
 
-class Hands:
+class SideBySide:
     """The threads that fetch what one model needs of many places, side by side."""
 
     def __init__(self) -> None:
@@ -264,7 +264,7 @@ class RemoteStorage(ABC):
         self.location = location
         self._listing = listing
         self._small: dict[str, bytes] = {}
-        self._hands = Hands()
+        self._side_by_side = SideBySide()
 
     def listing(self) -> dict[str, int]:
         """Relative names of all files, with sizes in bytes."""
@@ -303,12 +303,12 @@ class RemoteStorage(ABC):
         opened = {shard: self.open(shard) for shard in shards}
         heads = [source.keep_head for source in opened.values() if isinstance(source, RemoteFile)]
         small = [lambda name=name: self.read(name) for name in side_files]
-        self._hands.each(lambda work: work(), [*heads, *small])
+        self._side_by_side.each(lambda work: work(), [*heads, *small])
         return opened
 
     def close(self) -> None:
         """Stop the threads, drop what was kept."""
-        self._hands.close()
+        self._side_by_side.close()
         self._small.clear()
 
 

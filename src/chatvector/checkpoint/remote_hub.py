@@ -52,7 +52,7 @@ class HubStorage(RemoteStorage):
         fetcher = HttpFile(
             label, self._listing[name], self.commit, lambda: self._locate(name), self._transports, self._say
         )
-        return RemoteFile(label, self._listing[name], fetcher, self._hands)
+        return RemoteFile(label, self._listing[name], fetcher, self._side_by_side)
 
     def close(self) -> None:
         """Stop the threads and close the connections."""
