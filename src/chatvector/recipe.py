@@ -143,7 +143,7 @@ class Recipe(Document):
     memory: str | int = "128MiB"
     """The budget for all buffers, in bytes or with a unit."""
     threads: Annotated[int, Field(ge=1)] | None = None
-    """At most so many; by default as the machine has."""
+    """At most so many; by default as many as cores, eight for parents that are read by range."""
     stream: bool = False
     """Read hub models by byte range instead of downloading them: no disk but the output's. See docs/remote.md."""
 

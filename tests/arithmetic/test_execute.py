@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from chatvector.arithmetic.execute import choose_threads, execute
+from chatvector.arithmetic.execute import available_cores, choose_threads, execute
 from chatvector.arithmetic.plan import Plan
 from chatvector.arithmetic.statistics import report
 from chatvector.checkpoint.staging import open_staging
@@ -247,6 +247,15 @@ def test_too_small_a_budget_names_what_is_needed() -> None:
     assert choose_threads(plan, plan.thread_bytes * 3 + 5, 8) == 3
     assert choose_threads(plan, 1 << 30, 2) == 2
     assert choose_threads(plan, 1 << 30, 99) == len(plan.units) == 4
+
+
+def test_threads_that_wait_for_a_network_are_more_than_cores() -> None:
+    plan = plan_of(big_case(20_000), unit_elements=1000)
+    assert choose_threads(plan, 1 << 30, None) == choose_threads(plan, 1 << 30, None, far=False)
+    assert choose_threads(plan, 1 << 30, None, far=False) == min(8, available_cores())
+    assert choose_threads(plan, 1 << 30, None, far=True) == 8
+    assert choose_threads(plan, 1 << 30, 2, far=True) == 2
+    assert choose_threads(plan, plan.thread_bytes * 3, None, far=True) == 3
 
 
 @pytest.mark.parametrize("where", ["target", "chat0", "base0"])

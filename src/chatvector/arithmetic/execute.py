@@ -58,14 +58,20 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose_threads(plan: Plan, memory: int, threads: int | None) -> int:
-    """Threads that fit the budget of `memory` bytes. Raises NotEnoughSpace when not even one fits."""
+def choose_threads(plan: Plan, memory: int, threads: int | None, *, far: bool | None = None) -> int:
+    """Threads that fit the budget of `memory` bytes: as many as cores unless told otherwise, or as help where they wait
+    for a network.
+
+    `far`: whether parents will be read over one; None: as the plan has them now. Raises NotEnoughSpace when not even
+    one thread fits.
+    """
     if plan.thread_bytes > memory:
         raise NotEnoughSpace(
             f"--memory {_size(memory)}: one thread needs {_size(plan.thread_bytes)} of buffers for these models;"
             " raise it"
         )
-    wanted = threads or min(MOST_THREADS, available_cores())
+    far = reads_from_afar(plan) if far is None else far
+    wanted = threads or (MOST_THREADS if far else min(MOST_THREADS, available_cores()))
     return max(1, min(wanted, memory // max(1, plan.thread_bytes), len(plan.units)))
 
 

@@ -102,7 +102,7 @@ def compare(
         pieces = list(pieces)
         have_at_hand(block for piece in pieces for block in _blocks(plan, written, piece))
     run = _Run(plan, written, pieces, advance, far=far and full)
-    count = max(1, min(threads or THREADS_PER_CORE * available_cores(), MOST_THREADS))
+    count = min(threads or (MOST_THREADS if far else THREADS_PER_CORE * available_cores()), MOST_THREADS)
     with ThreadPoolExecutor(count, "verify") as pool:
         pending = {pool.submit(run.work) for _ in range(count)}
         try:

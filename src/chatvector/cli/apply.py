@@ -77,14 +77,15 @@ def show_plan(recipe: Recipe, console: Console, check: Callable[[Job], None] = l
     from chatvector.cli.describe import job_document, job_text
     from chatvector.origins import parents_of
     from chatvector.pipeline import check_places
-    from chatvector.preparation import prepare
+    from chatvector.preparation import prepare, transfers
     from chatvector.provenance.licences import judge
 
     with ExitStack() as stack:
         job = prepare(recipe, stack, console.say, stream=True)
         check(job)
         check_places(job)
-        threads = choose_threads(job.plan, recipe.memory_bytes, recipe.threads)
+        far = any(recipe.stream or one.by_range_only for one in transfers(job))
+        threads = choose_threads(job.plan, recipe.memory_bytes, recipe.threads, far=far)
         licences = judge(parents_of(job, console.say))
         for line in (*job.warnings, *(f"licences: {line}" for line in licences.conflicts)):
             console.warn(line)

@@ -94,7 +94,12 @@ ForceLineage = Annotated[bool, typer.Option("--force-lineage", help="Go on altho
 Memory = Annotated[str, typer.Option("--memory", help="Budget for all buffers.")]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="At most so many; by default as the machine has.", show_default=False),
+    typer.Option(
+        "--threads",
+        min=1,
+        help="At most so many; by default as many as cores, eight for parents that are read by range.",
+        show_default=False,
+    ),
 ]
 StatsLevel = Annotated[Stats, typer.Option("--stats", help="full: also norms and cosines of all parents, per tensor.")]
 Sha256 = Annotated[bool, typer.Option("--sha256", help="Record the SHA-256 of every output file (reads it once more).")]
