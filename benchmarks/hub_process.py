@@ -85,6 +85,9 @@ class Server(ThreadingTCPServer):
     request_queue_size = 128
     """Python's 5 drops the sixth connection of those that come at once; it is tried again a second later."""
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that leaves in the middle is no error."""
+
     def server_bind(self) -> None:
         """Bind, and send by plain congestion control: where a machine's default is BBR, its pacing holds the loopback
         back by a timer for each connection, and costs three times the processor time of the copies."""

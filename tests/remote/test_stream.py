@@ -276,6 +276,18 @@ def test_long_waits_are_told(hub: HubServer) -> None:
     assert said[0].endswith("; trying again in 90 s")
 
 
+@pytest.mark.usefixtures("waits")
+def test_threads_that_wait_together_tell_it_once(hub: HubServer, trio: Trio) -> None:
+    said: list[str] = []
+    with Checkpoint.open("org/base", said.append, stream=True) as model, Checkpoint.open(str(trio.base)) as local:
+        hub.faults.append(Fault("GET", WEIGHTS, status=429, times=6, headers={"Retry-After": "90"}))
+        names = [f"model.layers.{layer}.mlp.down_proj.weight" for layer in range(SHAPE.layers)]
+        with ThreadPoolExecutor(len(names)) as pool:
+            found = list(pool.map(lambda name: model.read_array(name).tobytes(), names))
+        assert found == [local.read_array(name).tobytes() for name in names]
+    assert len(said) == 1
+
+
 @pytest.mark.parametrize(
     ("fault", "waited"),
     [

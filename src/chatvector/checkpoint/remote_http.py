@@ -77,7 +77,9 @@ class HttpFile:
         self._address: Address | None = None
         self._etag: str | None = None
         self.transports = transports
-        self.say = say
+        self._say = say
+        self._telling = threading.Lock()
+        self._told_until = 0.0
 
     def open(self, start: int, length: int) -> HttpRange:
         """Ask for `length` bytes from byte `start`, and do not wait for them."""
@@ -134,6 +136,17 @@ class HttpFile:
             return self._changed()
         return explain_status(answer.status, self.name, address.url)
 
+    def tell_wait(self, failure: HubError, seconds: float) -> None:
+        """Say why a while is waited for, once for all threads that wait at the time."""
+        if self._say is None or seconds < WAIT_TO_TELL:
+            return
+        with self._telling:
+            now = time.monotonic()
+            if now < self._told_until:
+                return
+            self._told_until = now + seconds
+        self._say(f"{failure}; trying again in {seconds:.0f} s")
+
     def _changed(self) -> HubError:
         return HubError(f"{self.name}: changed on the server while it was read; run the command again")
 
@@ -186,8 +199,7 @@ class HttpRange:
             if attempt == ATTEMPTS or not passes:
                 raise failure
             pause = wait if pause is None else pause
-            if self._file.say is not None and pause >= WAIT_TO_TELL:
-                self._file.say(f"{failure}; trying again in {pause:.0f} s")
+            self._file.tell_wait(failure, pause)
             time.sleep(pause)
             wait *= 2
 
