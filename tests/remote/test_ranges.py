@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatvector.checkpoint import remote
-from chatvector.checkpoint.remote import RemoteFile, SideBySide, gather, spans_of
+from chatvector.checkpoint import remote_file
+from chatvector.checkpoint.remote_file import RemoteFile, SideBySide, gather, spans_of
 from chatvector.errors import DamagedFile, HubError
 
 CONTENT = bytes(range(251)) * 80
@@ -56,9 +56,9 @@ class MemoryRange:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sizes in the proportion of the real ones."""
-    monkeypatch.setattr(remote, "FRONT_BYTES", 200)
-    monkeypatch.setattr(remote, "STREAM_BYTES", 3000)
-    monkeypatch.setattr(remote, "GAP_BYTES", 100)
+    monkeypatch.setattr(remote_file, "FRONT_BYTES", 200)
+    monkeypatch.setattr(remote_file, "STREAM_BYTES", 3000)
+    monkeypatch.setattr(remote_file, "GAP_BYTES", 100)
 
 
 def a_file(memory: Memory) -> RemoteFile:
@@ -210,8 +210,8 @@ def test_ranges_are_fetched_together(ranges: list[tuple[int, int]], gap: int) ->
         return [CONTENT[start : start + length] for start, length in spans]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(remote, "GAP_BYTES", gap)
-        patch.setattr(remote, "STREAM_BYTES", 1 << 20)
+        patch.setattr(remote_file, "GAP_BYTES", gap)
+        patch.setattr(remote_file, "STREAM_BYTES", 1 << 20)
         found = gather(ranges, fetch)
     assert found == [CONTENT[start : start + length] for start, length in ranges]
     assert len(asked) <= len(ranges)
@@ -221,6 +221,6 @@ def test_ranges_are_fetched_together(ranges: list[tuple[int, int]], gap: int) ->
 
 def test_a_long_span_is_cut() -> None:
     spans = spans_of([(start, 100) for start in range(0, 9000, 100)])
-    assert max(length for _, length in spans) <= remote.STREAM_BYTES
+    assert max(length for _, length in spans) <= remote_file.STREAM_BYTES
     assert sum(length for _, length in spans) == 9000
     assert len(spans) == 4

@@ -19,7 +19,7 @@ from chatvector import pipeline
 from chatvector.arithmetic import read_ahead
 from chatvector.arithmetic.execute import execute
 from chatvector.arithmetic.read_ahead import ReadAhead
-from chatvector.checkpoint import remote
+from chatvector.checkpoint import remote_file
 from chatvector.recipe import Recipe
 from chatvector.verification import verify
 from hub_server import HubServer
@@ -58,7 +58,7 @@ def test_stretches_are_no_larger_than_said(monkeypatch: pytest.MonkeyPatch, most
 @pytest.fixture
 def trio(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trio:
     """A trio on disk, and on the hub; little more than the headers is kept of its files."""
-    monkeypatch.setattr(remote, "HEAD_BYTES", 4096)
+    monkeypatch.setattr(remote_file, "HEAD_BYTES", 4096)
     found = write_trio(tmp_path / "local", trio_specs(SHAPE))
     for role in ("base", "chat", "target"):
         folder: Path = getattr(found, role)

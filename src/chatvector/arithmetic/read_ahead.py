@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from chatvector.arithmetic.plan import Plan, Slice
 from chatvector.arithmetic.reading import ABSENT, pieces_of
-from chatvector.checkpoint.remote import GAP_BYTES, STREAM_BYTES, RemoteFile
+from chatvector.checkpoint.remote_file import GAP_BYTES, STREAM_BYTES, RemoteFile
 from chatvector.checkpoint.tensor_files import TensorFiles
 
 MOST_SPANS = 4

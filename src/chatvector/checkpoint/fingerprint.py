@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
 from chatvector.checkpoint.checkpoint import Checkpoint
-from chatvector.checkpoint.remote import read_ranges
+from chatvector.checkpoint.remote_file import read_ranges
 from chatvector.checkpoint.tensor_files import TensorFiles
 
 if TYPE_CHECKING:

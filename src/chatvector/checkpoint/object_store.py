@@ -20,7 +20,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chatvector.checkpoint.files import choose_files
-from chatvector.checkpoint.remote import RemoteFile, RemoteStorage, Transfer
+from chatvector.checkpoint.remote import RemoteStorage, Transfer
+from chatvector.checkpoint.remote_file import RemoteFile
 from chatvector.errors import ChatVectorError, DamagedFile, HubError, MissingExtra, MissingInput, NotEnoughSpace
 
 if TYPE_CHECKING:

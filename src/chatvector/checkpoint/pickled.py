@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatvector.checkpoint.dtypes import DTYPES
 from chatvector.checkpoint.pickled_program import ITEM_BYTES, Storage, Tensor, read_program
-from chatvector.checkpoint.remote import read_ranges
+from chatvector.checkpoint.remote_file import read_ranges
 from chatvector.checkpoint.storage import ByteSource
 from chatvector.errors import DamagedFile, UnsupportedFormat, first_five
 

@@ -25,7 +25,8 @@ from chatvector.checkpoint.hub import (
     patience,
     snapshot_place,
 )
-from chatvector.checkpoint.remote import RemoteFile, RemoteStorage, Transfer
+from chatvector.checkpoint.remote import RemoteStorage, Transfer
+from chatvector.checkpoint.remote_file import RemoteFile
 from chatvector.checkpoint.remote_http import Address, HttpFile
 from chatvector.checkpoint.storage import ByteSource, LocalDirectory, LocalFile
 from chatvector.errors import MissingInput

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from chatvector.checkpoint.dtypes import DType
 from chatvector.checkpoint.files import is_pickled
 from chatvector.checkpoint.header import Header, read_header
-from chatvector.checkpoint.remote import RemoteStorage, read_ranges
+from chatvector.checkpoint.remote import RemoteStorage
+from chatvector.checkpoint.remote_file import read_ranges
 from chatvector.checkpoint.storage import ByteSource, Storage
 from chatvector.errors import DamagedFile
 

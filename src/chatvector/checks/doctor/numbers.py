@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from chatvector.arithmetic.roles import assign_roles, find_vocabulary, text_config
 from chatvector.checkpoint.fingerprint import Grid, blocks_of
 from chatvector.checkpoint.quantised import MARK_FILES, find_marks
-from chatvector.checkpoint.remote import read_ranges
+from chatvector.checkpoint.remote_file import read_ranges
 from chatvector.checkpoint.tensor_files import TensorRef
 from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.patient import Patient
