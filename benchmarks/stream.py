@@ -26,6 +26,8 @@ from benchmarks.measure import PROJECT, Command, apply_arguments, chatvector, in
 from benchmarks.models import LLAMA_1B, ROLES, write_trio
 
 GOAL = 1.5
+NAMES = {role: Path(f"org/{role}") for role in ROLES}
+"""How the hub calls the models of a trio."""
 WEIGHTS = "model.safetensors"
 CONNECTIONS, RANGE_BYTES = 8, 4 << 20
 """Of the program that only fetches."""
@@ -37,18 +39,12 @@ def bench(folder: Path, rounds: int, say: Callable[[str], None]) -> dict[str, An
     """Medians of whole processes; warm page cache, bf16, 1.1 B parameters, two threads."""
     trio = write_trio(folder / "1b", LLAMA_1B)
     out, cache = folder / "out", folder / "hub-cache"
-    names = {role: Path(f"org/{role}") for role in ROLES}
     size = (trio["base"] / WEIGHTS).stat().st_size
-
-    def online(endpoint: str, *arguments: str) -> list[str]:
-        """A measured process is offline unless told otherwise."""
-        settings = ["HF_HUB_OFFLINE=0", f"HF_ENDPOINT={endpoint}", f"HF_HUB_CACHE={cache}", "NO_PROXY=127.0.0.1"]
-        return ["env", *settings, *chatvector(*arguments)]
 
     with hub(folder / "1b") as endpoint:
         commands = {
             "from disk": Command(chatvector(*apply_arguments(trio, out)), out),
-            "streamed": Command(online(endpoint, *apply_arguments(names, out, "--stream")), out),
+            "streamed": Command(online(endpoint, cache, *apply_arguments(NAMES, out, "--stream")), out),
             "only fetching": Command([sys.executable, "-m", "benchmarks.stream", "fetch", endpoint, str(size)]),
         }
         say(f"stream: {LLAMA_1B.name} parameters, {rounds} rounds")
@@ -57,8 +53,8 @@ def bench(folder: Path, rounds: int, say: Callable[[str], None]) -> dict[str, An
         runs = interleave(commands, rounds, say)
         landed = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file()) if cache.exists() else 0
     with hub(folder / "1b", LATENCY) as endpoint:
-        parents = [str(names["target"]), "--base", str(names["base"]), "--chat", str(names["chat"]), "--quiet"]
-        plan = {"plan by name": Command(online(endpoint, "plan", *parents))}
+        parents = [str(NAMES["target"]), "--base", str(NAMES["base"]), "--chat", str(NAMES["chat"]), "--quiet"]
+        plan = {"plan by name": Command(online(endpoint, cache, "plan", *parents))}
         plans = interleave(plan, rounds, say)["plan by name"]
     remove(out)
     rows = list(zip(runs["streamed"], runs["from disk"], runs["only fetching"], strict=True))
@@ -79,6 +75,12 @@ def bench(folder: Path, rounds: int, say: Callable[[str], None]) -> dict[str, An
         "streamed_over_disk_and_fetching": over_parts,
         "bytes_in_cache": landed,
     }
+
+
+def online(endpoint: str, cache: Path, *arguments: str) -> list[str]:
+    """The command line of a process that asks the hub at `endpoint`; a measured one is offline otherwise."""
+    settings = ["HF_HUB_OFFLINE=0", f"HF_ENDPOINT={endpoint}", f"HF_HUB_CACHE={cache}", "NO_PROXY=127.0.0.1"]
+    return ["env", *settings, *chatvector(*arguments)]
 
 
 @contextmanager
