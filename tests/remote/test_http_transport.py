@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ipaddress
+import os
 import socket
 import ssl
 import threading
@@ -168,6 +169,55 @@ def test_requests_under_way_at_once(direct: DirectTransport, context: ssl.SSLCon
             request.close()
         assert server.connections == 2
         direct.close()
+
+
+def test_a_lent_socket_brings_the_body_and_the_connection_serves_again(direct: DirectTransport) -> None:
+    with Script(WHOLE, WHOLE) as server:
+        for _ in range(2):
+            request = direct.ask(server.url, {})
+            assert request.lend(1) is None  # before the answer
+            request.answer()
+            data = bytearray()
+            while (descriptor := request.lend(1)) is None:  # what came with the head lies here
+                piece = bytearray(512)
+                request.read_into(memoryview(piece))
+                data += piece
+            with socket.socket(fileno=os.dup(descriptor)) as lent:
+                data += lent.recv(1)
+                rest = len(BODY) - len(data)
+                assert request.lend(rest + 1) is None  # more than is left
+                assert request.lend(rest) == descriptor
+                data += lent.recv(rest, socket.MSG_WAITALL)
+            assert bytes(data) == BODY
+            request.close()
+        assert server.connections == 1
+
+
+def test_a_loan_that_is_broken_off_ends_its_connection(direct: DirectTransport) -> None:
+    with Script(WHOLE, WHOLE) as server:
+        request = direct.ask(server.url, {})
+        request.answer()
+        piece = bytearray(http_transport._HEAD_BUFFER_BYTES)
+        request.read_into(memoryview(piece))
+        assert request.lend(len(BODY) - len(piece)) is not None
+        request.break_off()  # although all is lent, nobody knows what was taken
+        assert fetch(direct, server.url, 1 << 16) == BODY
+        assert server.connections == 2
+
+
+def test_nothing_is_lent_over_tls(direct: DirectTransport, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    with Script(WHOLE, context=context) as server:
+        request = direct.ask(server.url, {})
+        request.answer()
+        data = bytearray(len(BODY))
+        request.read_into(memoryview(data)[: 1 << 16])
+        assert request.lend(1) is None
+        request.read_into(memoryview(data)[1 << 16 :])
+        assert bytes(data) == BODY
+        request.close()
 
 
 def test_what_is_given_up_ends_its_connection(direct: DirectTransport, context: ssl.SSLContext | None) -> None:

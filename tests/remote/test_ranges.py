@@ -25,6 +25,7 @@ class Memory:
         self.log: list[tuple[int, int]] = []
         self.open_ones: set[MemoryRange] = set()
         self.fails_at: int | None = None
+        self.broken_off = 0
 
     def open(self, start: int, length: int) -> MemoryRange:
         self.log.append((start, length))
@@ -48,6 +49,15 @@ class MemoryRange:
             raise HubError("x: broke off")
         buffer[:] = CONTENT[self.at : stop]
         self.at = stop
+
+    def lend(self, nbytes: int) -> int | None:
+        """A descriptor that says where it stands."""
+        assert self.at + nbytes <= self.stop
+        self.at += nbytes
+        return self.at - nbytes
+
+    def break_off(self) -> None:
+        self.owner.broken_off += 1
 
     def close(self) -> None:
         self.owner.open_ones.discard(self)
@@ -189,6 +199,56 @@ def test_a_failed_stream_is_left_and_the_bytes_can_be_read_again() -> None:
         read(file, 300, 300)
     assert not memory.open_ones
     assert read(file, 300, 300) == CONTENT[300:600]
+    give_up()
+
+
+def test_a_connection_is_lent_for_what_comes_next_on_it() -> None:
+    memory = Memory()
+    file = a_file(memory)
+    assert file.lend(1000, 100) is None  # nobody announced it
+    give_up = file.expect([(1000, 500), (3000, 200)])
+    for start, length in [(1000, 100), (3000, 50), (1100, 200)]:
+        loan = file.lend(start, length)
+        assert loan is not None
+        assert loan.descriptor == start
+        loan.settle(True)
+    assert file.lend(1310, 10) is None  # not the next
+    assert file.lend(1300, 201) is None  # more than was announced
+    assert read(file, 1300, 50) == CONTENT[1300:1350]
+    assert len(memory.open_ones) == 2
+    for start, length in [(1350, 150), (3050, 150)]:
+        loan = file.lend(start, length)
+        assert loan is not None
+        loan.settle(True)
+    assert memory.log == [(1000, 500), (3000, 200)]
+    assert not memory.open_ones  # taken to its end
+    give_up()
+    assert memory.broken_off == 0
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_loan_that_went_wrong_ends_its_stream(taken: bool) -> None:
+    memory = Memory()
+    file = a_file(memory)
+    give_up = file.expect([(1000, 500)])
+    for loan in [file.lend(1000, 100), file.lend(1100, 400)]:  # both of one stream
+        assert loan is not None
+        loan.settle(taken)
+    assert memory.broken_off == int(not taken)
+    assert not memory.open_ones
+    assert read(file, 1100, 10) == CONTENT[1100:1110]
+    assert memory.log == [(1000, 500), (1100, 10)]
+    give_up()
+
+
+def test_what_is_not_lent_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Memory()
+    monkeypatch.setattr(MemoryRange, "lend", lambda _self, _nbytes: None)
+    file = a_file(memory)
+    give_up = file.expect([(1000, 500)])
+    assert file.lend(1000, 500) is None
+    assert read(file, 1000, 500) == CONTENT[1000:1500]
+    assert memory.log == [(1000, 500)]
     give_up()
 
 

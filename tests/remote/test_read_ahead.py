@@ -27,20 +27,25 @@ from hub_server import HubServer
 SHAPE = Shape(vocabulary=512, hidden=64, mlp=128, layers=3)
 
 
+def limit(monkeypatch: pytest.MonkeyPatch, most: int, fewest: int = 1) -> None:
+    """What is asked for at once."""
+    monkeypatch.setattr(read_ahead, "MOST_BYTES", most)
+    monkeypatch.setattr(read_ahead, "FEWEST_BYTES", fewest)
+
+
 @given(st.lists(st.integers(0, 30), max_size=60), st.integers(1, 5), st.booleans(), st.integers(1, 60))
 def test_threads_take_every_item_once_and_each_in_order(sizes: list[int], threads: int, far: bool, most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(read_ahead, "STREAM_BYTES", most)
-        items = ReadAhead(list(enumerate(sizes)), lambda _item: (), lambda item: item[1], far=far)
+        limit(patch, most)
+        items = ReadAhead(list(enumerate(sizes)), lambda _item: (), lambda item: item[1], threads=threads, far=far)
         with ThreadPoolExecutor(threads) as pool:
             taken = list(pool.map(lambda _thread: [number for number, _ in items], range(threads)))
     assert sorted(number for own in taken for number in own) == list(range(len(sizes)))
     assert all(own == sorted(own) for own in taken)
 
 
-@pytest.mark.parametrize(("most", "stretches"), [(0, 5), (10, 4), (12, 3), (100, 1)])
-def test_stretches_are_no_larger_than_said(monkeypatch: pytest.MonkeyPatch, most: int, stretches: int) -> None:
-    monkeypatch.setattr(read_ahead, "STREAM_BYTES", most)
+def stretches(monkeypatch: pytest.MonkeyPatch, sizes: list[int], threads: int = 1) -> list[list[int]]:
+    """What one thread that takes all items asks for, each time."""
     asked: list[list[int]] = []
 
     def expect(blocks: Iterator[Any]) -> Any:
@@ -48,11 +53,37 @@ def test_stretches_are_no_larger_than_said(monkeypatch: pytest.MonkeyPatch, most
         return lambda: None
 
     monkeypatch.setattr(read_ahead, "expect", expect)
-    items = ReadAhead([5, 7, 20, 4, 6], lambda size: [size], lambda size: size, far=True)  # type: ignore[arg-type]
-    assert list(items) == [5, 7, 20, 4, 6]
-    assert len(asked) - 1 == stretches  # and once more, which brings nothing
-    assert asked[-1] == []
-    assert all(len(stretch) == 1 or sum(stretch) <= most for stretch in asked)
+    items = ReadAhead(sizes, lambda size: [size], lambda size: size, threads=threads, far=True)  # type: ignore[arg-type]
+    assert list(items) == sizes
+    assert asked[-1] == []  # after the last one
+    return asked[:-1]
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [
+        (0, [[5], [7], [20], [4], [6]]),
+        (10, [[5], [7], [20], [4, 6]]),
+        (12, [[5, 7], [20], [4, 6]]),
+    ],
+)
+def test_stretches_are_no_larger_than_said(
+    monkeypatch: pytest.MonkeyPatch, most: int, expected: list[list[int]]
+) -> None:
+    limit(monkeypatch, most, fewest=most)
+    assert stretches(monkeypatch, [5, 7, 20, 4, 6]) == expected
+
+
+@pytest.mark.parametrize(
+    ("threads", "lengths"),
+    # Of 64 items: at most 10, then half of what is left for each thread, at least 3.
+    [(1, [10, 10, 10, 10, 10, 7, 3, 3, 1]), (2, [10, 10, 10, 8, 6, 5, 3, 3, 3, 3, 3])],
+)
+def test_stretches_become_smaller_towards_the_end(
+    monkeypatch: pytest.MonkeyPatch, threads: int, lengths: list[int]
+) -> None:
+    limit(monkeypatch, 10, fewest=3)
+    assert list(map(len, stretches(monkeypatch, [1] * 64, threads))) == lengths
 
 
 @pytest.fixture
@@ -127,7 +158,7 @@ def test_every_byte_once_by_few_requests(
     threads: int,
     requests: int,
 ) -> None:
-    monkeypatch.setattr(read_ahead, "STREAM_BYTES", most)
+    limit(monkeypatch, most, fewest=most)
     watch = Watch(hub, monkeypatch)
     pipeline.apply(streamed(tmp_path / "out", threads))
     local = Recipe.from_mapping(
@@ -153,7 +184,7 @@ def test_every_byte_once_by_few_requests(
 def test_what_an_interrupted_run_made_is_not_read_again(
     hub: HubServer, trio: Trio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_ahead, "STREAM_BYTES", 60_000)
+    limit(monkeypatch, 60_000, fewest=60_000)
     watch = Watch(hub, monkeypatch)
     with pytest.raises(RuntimeError, match="enough"):
         pipeline.apply(streamed(tmp_path / "out", 1), progress=lambda _job: BreakOff(150_000))

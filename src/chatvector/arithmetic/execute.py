@@ -108,7 +108,7 @@ def execute(
     earlier = staging.finished_units()
     for shard in plan.shards:
         staging.create(shard.file, shard.size, shard.header)
-    run = _Run(plan, staging, earlier, progress, full=full)
+    run = _Run(plan, staging, earlier, progress, threads, full=full)
     # What only the numpy kernels measure is measured by them.
     kernels = "numpy" if full or count_inexact else engine()
     hands = [_Hands(plan, Worker(plan, full=full, count_inexact=count_inexact), kernels) for _ in range(threads)]
@@ -146,6 +146,7 @@ class _Run:
         staging: Staging,
         earlier: dict[int, tuple[int, Sums]],
         progress: Progress | None,
+        threads: int,
         *,
         full: bool,
     ) -> None:
@@ -156,7 +157,7 @@ class _Run:
         self._earlier = earlier
         self._progress = progress
         self._full = full
-        self._units = ReadAhead(plan.units, self._blocks, self._nbytes, far=reads_from_afar(plan))
+        self._units = ReadAhead(plan.units, self._blocks, self._nbytes, threads=threads, far=reads_from_afar(plan))
         self._lock = threading.Lock()
         self._sums: dict[int, Sums] = {}
         self._reused = 0

@@ -12,6 +12,7 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum dtype { BF16 = 0, F16 = 1, F32 = 2, F64 = 3 };
@@ -33,8 +34,8 @@ enum status { DONE = 0, NOT_FINITE = 1, SYSTEM = 2, SHORT = 3, UNKNOWN = 4, DIFF
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
-/* One source of a unit: its bytes are at `data` in memory, else begin at `offset` of the open file `fd`; where there is
- * neither (fd < 0), all elements are minus zero. */
+/* One source of a unit: its bytes are at `data` in memory, else begin at `offset` of the open file `fd`, or where the
+ * offset is negative come next from the socket `fd`; where there is neither (fd < 0), all elements are minus zero. */
 struct source {
     int32_t fd;
     int32_t dtype;
@@ -76,6 +77,18 @@ static inline int read_all(int fd, char *buffer, int64_t nbytes, int64_t offset,
     return DONE;
 }
 
+/* The next `nbytes` of a socket that blocks; its own limit of time holds (SO_RCVTIMEO, then EAGAIN). */
+static inline int receive_all(int fd, char *buffer, int64_t nbytes, int32_t *error) {
+    while (nbytes > 0) {
+        ssize_t count = recv(fd, buffer, (size_t)nbytes, MSG_WAITALL);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) { *error = errno; return SYSTEM; }
+        if (count == 0) return SHORT;
+        buffer += count, nbytes -= count;
+    }
+    return DONE;
+}
+
 #define ALIGNMENT 64
 static inline char *round_up(char *place) {
     return (char *)(((uintptr_t)place + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
@@ -87,7 +100,9 @@ static inline int fetch(const struct source *source, int64_t start, int64_t coun
     int64_t item = item_bytes[source->dtype];
     *piece = source->data ? source->data + start * item : *place;
     if (source->data || is_absent(source)) return DONE;
-    int status = read_all(source->fd, *place, count * item, source->offset + start * item, error);
+    int status = source->offset < 0
+                     ? receive_all(source->fd, *place, count * item, error)
+                     : read_all(source->fd, *place, count * item, source->offset + start * item, error);
     *place = round_up(*place + count * item);
     return status;
 }

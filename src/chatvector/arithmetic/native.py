@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from chatvector.arithmetic.held import HeldTensors
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Unit
 from chatvector.arithmetic.reading import Buffers, read_slice
 from chatvector.arithmetic.statistics import Sums
+from chatvector.checkpoint.remote_file import Loan, RemoteFile
 from chatvector.checkpoint.staging import finish_checksum
 from chatvector.checkpoint.storage import LocalFile
 from chatvector.checkpoint.tensor_files import TensorFiles
@@ -29,8 +31,12 @@ ENGINE_VARIABLE = "CHATVECTOR_ENGINE"
 DTYPE_NUMBERS = {"BF16": 0, "F16": 1, "F32": 2, "F64": 3}
 MOST_TERMS = 64
 REVISION = 2  # of the structures below; the library says its own, and their sizes
+STORED = {"F32": ("BF16", "F16", "F32"), "F64": ("F32", "F64")}
+"""What `merge_unit` writes from each working format."""
 DONE = SAME = 0
 NOWHERE = -1
+NEXT = -1
+"""The offset that stands for the next bytes of a socket."""
 
 
 class Source(ctypes.Structure):
@@ -126,6 +132,7 @@ class NativeKernel:
         self._result = NativeResult()
         self._terms = (NativeTerm * MOST_TERMS)()
         self._unit = NativeUnit(term=self._terms)
+        self._loans: list[Loan] = []
         self._places = [ctypes.addressof(one) for one in (self._unit, self._result, self._squares)]
         self._scratch_place = self._scratch.ctypes.data
 
@@ -134,10 +141,10 @@ class NativeKernel:
         the numpy kernels have to do it: formats and row maps that this one does not know, non-finite values, errors of
         the system."""
         tensor = self._plan.tensors[unit.tensor]
-        if not self._describe(tensor, unit):
+        if tensor.terms and tensor.dtype.code not in STORED[tensor.work]:
             return None
         _set(self._unit.output, descriptor, tensor.dtype.code, place, address)
-        if self._library.merge_unit(*self._places, self._scratch_place, len(self._scratch)) != DONE:
+        if not self._call(tensor, unit, self._library.merge_unit, self._places):
             return None
         nbytes = (unit.stop - unit.start) * tensor.dtype.bits // 8
         digest = finish_checksum(self._result.sum, self._result.mixed, nbytes)
@@ -147,9 +154,21 @@ class NativeKernel:
         """Whether the elements of the unit in `written` are what its sources make, computed another way than `merge`
         does. False also where this cannot tell: look then."""
         tensor = self._plan.tensors[unit.tensor]
-        if not self._describe(tensor, unit) or not self._place(self._unit.output, written, unit, 0):
+        if not self._place(self._unit.output, written, unit, 0):
             return False
-        return self._library.compare_unit(self._places[0], self._scratch_place, len(self._scratch)) == SAME
+        return self._call(tensor, unit, self._library.compare_unit, self._places[:1])
+
+    def _call(self, tensor: TensorPlan, unit: Unit, work: Callable[..., int], places: Sequence[int]) -> bool:
+        """Whether `work` did all that it is there for."""
+        well = False
+        try:
+            if self._describe(tensor, unit):
+                well = work(*places, self._scratch_place, len(self._scratch)) == DONE
+        finally:
+            for loan in self._loans:
+                loan.settle(well)
+            self._loans.clear()
+        return well
 
     def _describe(self, tensor: TensorPlan, unit: Unit) -> bool:
         if tensor.dtype.code not in DTYPE_NUMBERS or len(tensor.terms) > MOST_TERMS:
@@ -173,8 +192,9 @@ class NativeKernel:
         return True
 
     def _place(self, native: Source, part: Slice, unit: Unit, buffer: int) -> bool:
-        """Point `native` at the bytes that `part` has for the unit: in a local file where they are one run there, else
-        in memory, after reading them. False for formats that are not float, and where a row is missing."""
+        """Point `native` at the bytes that `part` has for the unit: in a local file where they are one run there, in a
+        connection that brings them next, else in memory, after reading them. False for formats that are not float, and
+        where a row is missing."""
         if part.ref.dtype.code not in DTYPE_NUMBERS or not isinstance(part.reader, TensorFiles | HeldTensors):
             return False
         start = unit.start
@@ -192,6 +212,10 @@ class NativeKernel:
             first_byte = part.ref.offset + start * item
             if isinstance(source, LocalFile):
                 _set(native, source.descriptor, part.ref.dtype.code, first_byte)
+                return True
+            if isinstance(source, RemoteFile) and (loan := source.lend(first_byte, (unit.stop - unit.start) * item)):
+                self._loans.append(loan)
+                _set(native, loan.descriptor, part.ref.dtype.code, NEXT)
                 return True
         values = read_slice(part, unit.start, unit.stop, self._buffers.at(buffer))
         _set(native, NOWHERE, part.ref.dtype.code, 0, values.ctypes.data)

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 from chatvector.arithmetic.plan import Plan, Slice
 from chatvector.arithmetic.reading import ABSENT, pieces_of
-from chatvector.checkpoint.remote_file import GAP_BYTES, STREAM_BYTES, RemoteFile
+from chatvector.checkpoint.remote_file import GAP_BYTES, RemoteFile
 from chatvector.checkpoint.tensor_files import TensorFiles
 
+MOST_BYTES, FEWEST_BYTES = 64 << 20, 8 << 20
+"""What is asked for at once of a source: a request costs a round trip and half a millisecond of processor time. Less
+towards the end, so that all threads end together."""
 MOST_SPANS = 4
 """Requests that one thread has under way for one file and stretch."""
 
@@ -29,10 +32,16 @@ class ReadAhead(Generic[T]):
     """
 
     def __init__(
-        self, items: Iterable[T], blocks: Callable[[T], Iterable[Block]], nbytes: Callable[[T], int], *, far: bool
+        self,
+        items: Iterable[T],
+        blocks: Callable[[T], Iterable[Block]],
+        nbytes: Callable[[T], int],
+        *,
+        threads: int,
+        far: bool,
     ) -> None:
         """`blocks` says what is read for an item, in order; `nbytes` how much that is of each source, about."""
-        self._stretches = _stretches(items, nbytes, STREAM_BYTES if far else 0)
+        self._stretches = _stretches(list(items), nbytes, threads) if far else ([item] for item in items)
         self._blocks = blocks
         self._far = far
         self._lock = threading.Lock()
@@ -54,14 +63,17 @@ class ReadAhead(Generic[T]):
         return items, expect(block for item in items for block in self._blocks(item))
 
 
-def _stretches(items: Iterable[T], nbytes: Callable[[T], int], most: int) -> Iterator[list[T]]:
-    """The items in order, together while they are no more than `most` bytes."""
+def _stretches(items: Sequence[T], nbytes: Callable[[T], int], threads: int) -> Iterator[list[T]]:
+    """The items in order, in stretches of half a thread's share of what is left, but never very many or few bytes."""
+    left = sum(map(nbytes, items))
     stretch: list[T] = []
     size = 0
     for item in items:
         own = nbytes(item)
+        most = max(FEWEST_BYTES, min(MOST_BYTES, left // (2 * threads)))
         if stretch and size + own > most:
             yield stretch
+            left -= size
             stretch, size = [], 0
         stretch.append(item)
         size += own

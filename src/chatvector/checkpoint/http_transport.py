@@ -52,6 +52,15 @@ class Request(Protocol):
         """Fill all of `buffer` with the next bytes of the body. Raises Broken."""
         ...
 
+    def lend(self, nbytes: int) -> int | None:
+        """A socket whose next `nbytes` are the body's, for the caller to take or to `break_off`; None where the body
+        comes another way. The answer must have been waited for."""
+        ...
+
+    def break_off(self) -> None:
+        """Give up a request whose socket was lent and left somewhere in the body."""
+        ...
+
     def close(self) -> None:
         """Give up what was not read."""
         ...
@@ -146,6 +155,18 @@ class _DirectRequest:
                 if count == 0:
                     raise Broken("the answer ended early")
                 done += count
+
+    def lend(self, nbytes: int) -> int | None:
+        """The connection's socket, where it is a plain one and nothing of the body was read ahead."""
+        if not self._is_plain or self._begun or self._left is None or self._left < nbytes:
+            return None
+        self._left -= nbytes
+        return self._connection.sock.fileno()
+
+    def break_off(self) -> None:
+        """Close the connection."""
+        self._left = None
+        self.close()
 
     def close(self) -> None:
         """Keep the connection for the next request where the body is at its end, else close it."""
@@ -244,6 +265,14 @@ class _ClientRequest:
                 count = min(len(buffer) - done, len(self._piece))
                 buffer[done : done + count], self._piece = self._piece[:count], self._piece[count:]
                 done += count
+
+    def lend(self, nbytes: int) -> int | None:
+        """The client keeps its sockets to itself."""
+        del nbytes
+
+    def break_off(self) -> None:
+        """End the answer."""
+        self.close()
 
     def close(self) -> None:
         """End the answer."""

@@ -200,6 +200,14 @@ class _ObjectRange:
 
         _again(rest)
 
+    def lend(self, nbytes: int) -> int | None:
+        """The store's library keeps its sockets to itself."""
+        del nbytes
+
+    def break_off(self) -> None:
+        """Give up what was not read."""
+        self.close()
+
     def close(self) -> None:
         """Give up what was not read."""
         self._pieces = None

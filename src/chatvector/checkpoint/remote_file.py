@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from chatvector.checkpoint.storage import ByteSource
@@ -25,8 +26,7 @@ R = TypeVar("R")
 THREADS = 8
 """Connections of one model for many places at a time."""
 STREAM_BYTES = 16 << 20
-"""What is asked for at once of bytes that are read in order: a request costs a round trip, and half a millisecond of
-processor time."""
+"""What is asked for at once where nobody said how much will be read."""
 FRONT_BYTES = 128 << 10
 """A read of at least so much that goes on where the last one ended is taken for one of many in order."""
 GAP_BYTES = 64 << 10
@@ -42,6 +42,15 @@ class Range(Protocol):
         """Fill all of `buffer` with the next bytes, trying again where that helps. Raises HubError."""
         ...
 
+    def lend(self, nbytes: int) -> int | None:
+        """A socket whose next `nbytes` are this range's, for the caller to take or to `break_off`; None where they come
+        another way."""
+        ...
+
+    def break_off(self) -> None:
+        """Give up a range whose socket was lent and left somewhere."""
+        ...
+
     def close(self) -> None:
         """Give up what was not read."""
         ...
@@ -53,6 +62,20 @@ class RangeOpener(Protocol):
     def open(self, start: int, length: int) -> Range:
         """Ask for `length` bytes from byte `start`, and do not wait for them."""
         ...
+
+
+@dataclass(frozen=True)
+class Loan:
+    """A connection's socket, lent to whoever reads it by itself.
+
+    Attributes:
+        descriptor: the next bytes from it are those asked for.
+        settle: to be called in the same thread, with whether exactly those were taken; the same for all loans that are
+            open at a time.
+    """
+
+    descriptor: int
+    settle: Callable[[bool], None]
 
 
 class _Stream:
@@ -71,6 +94,17 @@ class _Stream:
         if self.at < offset:
             self._take(memoryview(bytearray(offset - self.at)))
         self._take(buffer)
+
+    def lend(self, offset: int, length: int) -> int | None:
+        """A socket that brings these bytes next, if one does."""
+        descriptor = self._source.lend(length) if offset == self.at and offset + length <= self.stop else None
+        if descriptor is not None:
+            self.at += length
+        return descriptor
+
+    def break_off(self) -> None:
+        """Give up all, after a loan that went wrong."""
+        self._source.break_off()
 
     def close(self) -> None:
         """Give up what was not read."""
@@ -137,6 +171,14 @@ class RemoteFile:
 
         return give_up
 
+    def lend(self, offset: int, length: int) -> Loan | None:
+        """The socket that brings `length` bytes from byte `offset` next to this thread, instead of reading them here;
+        None where none does, and `read_into` has to."""
+        for stream in self._mine.streams:
+            if (descriptor := stream.lend(offset, length)) is not None:
+                return Loan(descriptor, lambda taken: self._settle(stream, taken=taken))
+        return None
+
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of many (offset, length), close ones fetched together, side by side."""
         return gather(ranges, self._fetch_spans)
@@ -182,6 +224,14 @@ class RemoteFile:
         with self._lock:
             self._open.discard(stream)
         stream.close()
+
+    def _settle(self, stream: _Stream, *, taken: bool) -> None:
+        if stream not in self._mine.streams:
+            return  # ended with another loan of the same stream
+        if not taken:
+            stream.break_off()
+        if not taken or stream.at == stream.stop:
+            self._end(stream)
 
     def _read_stream(self, stream: _Stream, offset: int, buffer: memoryview) -> None:
         try:

@@ -203,6 +203,21 @@ class HttpRange:
             time.sleep(pause)
             wait *= 2
 
+    def lend(self, nbytes: int) -> int | None:
+        """A socket that brings the next `nbytes`, once a read has begun the body and where it comes that way."""
+        if self._request is None or not self._is_body:
+            return None
+        descriptor = self._request.lend(nbytes)
+        if descriptor is not None:
+            self._at += nbytes
+        return descriptor
+
+    def break_off(self) -> None:
+        """Give up all, as nobody knows how much was taken from a socket that was lent."""
+        if self._request is not None:
+            self._request.break_off()
+        self.close()
+
     def close(self) -> None:
         """Give up what was not read."""
         request, self._request, self._is_body = self._request, None, False

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan
-from chatvector.arithmetic.read_ahead import have_at_hand
+from chatvector.arithmetic.read_ahead import have_at_hand, reads_from_afar
 from chatvector.arithmetic.reading import Buffer, read_slice
 from chatvector.arithmetic.roles import text_config
 from chatvector.checkpoint.checkpoint import Checkpoint
@@ -30,9 +31,10 @@ from chatvector.vocabulary.selfcheck import check_chat_model, load_tokenizer
 from chatvector.vocabulary.side_files import SideFiles
 from chatvector.vocabulary.tokens import TOKENIZER_JSON
 
-# Two blocks of a tensor, its first and its last: a wrong offset, scale or row map shows in either, and over a network
-# what ends one tensor comes with what begins the next.
+# Two blocks of a tensor, its first and its last: a wrong offset, scale or row map shows in either. Over a network it is
+# one, in turns, as the end of one tensor then comes with the beginning of the next: a request for two tensors.
 CHECKED_ELEMENTS = 1024
+_FIRST, _LAST = 0, 1
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ def check_weights(plan: Plan, written: TensorFiles) -> WeightCheck:
             )
         return stop - start
 
-    blocks = [(tensor, start, stop) for tensor in plan.tensors for start, stop in _spans(tensor)]
+    turns = ({_LAST}, {_FIRST}) if reads_from_afar(plan) else ({_FIRST, _LAST},)
+    chosen = zip(plan.tensors, cycle(turns), strict=False)
+    blocks = [(tensor, start, stop) for tensor, ends in chosen for start, stop in _spans(tensor, ends)]
     have_at_hand((part, start, stop) for tensor, start, stop in blocks for part in tensor.slices())
     return WeightCheck(len(plan.tensors), sum(map(check, blocks)))
 
@@ -174,13 +178,14 @@ def _has(part: Slice, start: int, stop: int) -> NDArray[np.bool_]:
     return np.repeat(part.rows[start // width : stop // width] >= 0, width)
 
 
-def _spans(tensor: TensorPlan) -> list[tuple[int, int]]:
-    """The checked blocks; whole rows where rows are mapped, the transplanted ones among them."""
+def _spans(tensor: TensorPlan, ends: Collection[int]) -> list[tuple[int, int]]:
+    """The checked blocks, at one of the `ends` or both; whole rows where rows are mapped, and the transplanted ones."""
     elements, width = tensor.elements, tensor.row_elements if tensor.is_mapped else 1
     if elements == 0:
         return []
     block = max(1, CHECKED_ELEMENTS // max(1, width)) * width
-    starts = {0, max(block, elements - block)} if elements > block else {0}
+    last = max(block, elements - block) if elements > block else 0
+    starts = {last if end == _LAST else 0 for end in ends}
     if tensor.transplant is not None and tensor.transplant.rows is not None:
         moved = np.flatnonzero(tensor.transplant.rows >= 0)[:16]
         starts |= {int(row) * width for row in moved}
