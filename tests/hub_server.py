@@ -7,7 +7,8 @@
 
 Spoken: model info (`/api/models/ID[/revision/REV][?blobs=true]`), the file tree (`…/tree/REV`), and files
 (`/ID/resolve/REV/FILE`: HEAD and GET, ETag, X-Repo-Commit, ranges), with the hub's error codes in headers.
-With `hub.signed_uses` weights are redirected to signed addresses on another host name, as the hub does.
+With `hub.signed_uses` weights and tokenizers are redirected to signed addresses on another host name, as the hub does
+with large files.
 Every request is kept in `hub.log`. Nothing outside 127.0.0.1 is ever asked. What changes a repository is spoken by
 `hub_writer.WritableHub`.
 """
@@ -30,6 +31,9 @@ from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+
+LARGE = (".safetensors", "tokenizer.json")
+"""Files that the hub keeps elsewhere."""
 
 
 @dataclass
@@ -76,7 +80,7 @@ class HubServer:
         self.faults: list[Fault] = []
         self.log: list[Request] = []
         self.signed_uses: int | None = None
-        """Redirect weights to another host name, with a signature that is good for so many requests."""
+        """Redirect large files to another host name, with a signature that is good for so many requests."""
         self.signatures: dict[str, int] = {}
         self.serves_ranges = True
         self.secrets: dict[str, str] = {}
@@ -260,7 +264,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                 self._send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
                 return
             content = files[name]
-            if hub.signed_uses is not None and name.endswith(".safetensors") and not self.signed:
+            if hub.signed_uses is not None and name.endswith(LARGE) and not self.signed:
                 linked = {"X-Linked-Etag": f'"{_oid(content)}"', "X-Linked-Size": str(len(content))}
                 place = hub.sign(f"/{repo_id}/resolve/{revision}/{name}")
                 self._send(302, b"", {"Location": place, "X-Repo-Commit": commit, **linked})

@@ -385,7 +385,7 @@ def test_a_connection_that_the_server_closed_meanwhile_is_made_anew(hub: HubServ
         (Fault("GET", WEIGHTS, status=416), "changed on the server"),
         (Fault("HEAD", WEIGHTS, status=403, headers={"X-Error-Code": "GatedRepo"}), "the model is gated; accept"),
         (Fault("HEAD", WEIGHTS, status=401), "there is no such model, or it is private .401."),
-        (Fault("HEAD", "config.json", status=404), "there is no such model or file .404."),
+        (Fault("GET", "config.json", status=404), "there is no such model or file .404."),
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("trio")
@@ -420,7 +420,7 @@ def test_a_file_that_changes_between_two_reads_is_an_error(hub: HubServer, trio:
             model.read_array("model.embed_tokens.weight")
 
 
-def test_weights_on_another_host_get_no_token_and_new_addresses(
+def test_files_on_another_host_get_no_token_and_new_addresses(
     hub: HubServer, trio: Trio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
@@ -429,16 +429,35 @@ def test_weights_on_another_host_get_no_token_and_new_addresses(
         rows = np.array([5, 200, 400], np.int64)
         for _ in range(4):
             assert (model.read_rows("lm_head.weight", rows) == local.read_rows("lm_head.weight", rows)).all()
-    assert len(hub.signatures) == 3  # five reads, two an address
-    tokens = {"/signed/" in r.path: {k.lower() for k in r.headers} for r in hub.log if r.path.endswith(WEIGHTS)}
-    assert "authorization" in tokens[False]
-    assert "authorization" not in tokens[True]
+    assert len(hub.signatures) == 3 + 1  # five reads of the weights, two an address, and one of the tokenizer
+    for name in (WEIGHTS, "tokenizer.json"):
+        tokens = {"/signed/" in r.path: {k.lower() for k in r.headers} for r in hub.log if r.path.endswith(name)}
+        assert "authorization" in tokens[False]
+        assert "authorization" not in tokens[True]
+
+
+def test_small_files_cost_one_request_each(hub: HubServer, trio: Trio) -> None:
+    hub.log.clear()
+    with Checkpoint.open("org/base", stream=True) as model:
+        assert model.read_file("tokenizer.json") == (trio.base / "tokenizer.json").read_bytes()
+    asked = [(request.method, request.path.rpartition("/")[2]) for request in hub.log if "/resolve/" in request.path]
+    small = sorted(path.name for path in trio.base.iterdir() if path.name != WEIGHTS)
+    assert sorted(asked) == sorted([("GET", name) for name in small] + [("HEAD", WEIGHTS), ("GET", WEIGHTS)])
+
+
+@pytest.mark.usefixtures("trio")
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_small_file_that_is_refused_is_explained_by_the_hubs_own_words(hub: HubServer, status: int) -> None:
+    gated = {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"}
+    hub.faults += [Fault("GET", "config.json", status=status), Fault("HEAD", "config.json", status=403, headers=gated)]
+    with pytest.raises(HubError, match=r"^org/base/config.json: the model is gated; accept its terms at"):
+        Checkpoint.open("org/base", stream=True)
 
 
 @pytest.mark.usefixtures("trio")
 def test_an_address_that_is_never_accepted(hub: HubServer) -> None:
     hub.signed_uses = 0
-    with pytest.raises(HubError, match=r"^org/base/model.safetensors: access is forbidden .403."):
+    with pytest.raises(HubError, match=r"^org/base/(model.safetensors|tokenizer.json): access is forbidden .403."):
         Checkpoint.open("org/base", stream=True)
 
 

@@ -51,7 +51,7 @@ class RemoteStorage(ABC):
     def read(self, name: str) -> bytes:
         """The whole of a small file, fetched once. Raises MissingInput, HubError."""
         if name not in self._small:
-            source = self.open(name)
+            source = self.open_once(name)
             data = bytearray(source.size)
             if isinstance(source, RemoteFile):
                 source.fetch(0, memoryview(data))
@@ -64,6 +64,10 @@ class RemoteStorage(ABC):
     @abstractmethod
     def open(self, name: str) -> ByteSource:
         """Open a file for reading by range. Raises MissingInput."""
+
+    def open_once(self, name: str) -> ByteSource:
+        """Open a file that will be read by one request. Raises MissingInput."""
+        return self.open(name)
 
     @abstractmethod
     def transfer(self) -> Transfer:

@@ -174,10 +174,11 @@ class RemoteFile:
     def lend(self, offset: int, length: int) -> Loan | None:
         """The socket that brings `length` bytes from byte `offset` next to this thread, instead of reading them here;
         None where none does, and `read_into` has to."""
-        for stream in self._mine.streams:
-            if (descriptor := stream.lend(offset, length)) is not None:
-                return Loan(descriptor, lambda taken: self._settle(stream, taken=taken))
-        return None
+        lent = ((stream, stream.lend(offset, length)) for stream in self._mine.streams)
+        stream, descriptor = next((one for one in lent if one[1] is not None), (None, None))
+        if stream is None or descriptor is None:
+            return None
+        return Loan(descriptor, lambda taken: self._settle(stream, taken=taken))
 
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of many (offset, length), close ones fetched together, side by side."""

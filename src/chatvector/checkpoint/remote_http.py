@@ -64,8 +64,11 @@ class HttpFile:
         locate: Callable[[], Address],
         transports: Transports,
         say: Callable[[str], None] | None = None,
+        *,
+        address: Address | None = None,
     ) -> None:
-        """`locate` finds the file's address, now or again when a signed one has run out; it raises HubError.
+        """`locate` finds the file's address, at first unless `address` is one, and again when a signed one has run
+        out; it raises HubError.
 
         `say` is told of waits that a person would wonder about.
         """
@@ -74,7 +77,7 @@ class HttpFile:
         self._commit = commit
         self._locate = locate
         self._lock = threading.Lock()
-        self._address: Address | None = None
+        self._address = address
         self._etag: str | None = None
         self.transports = transports
         self._say = say

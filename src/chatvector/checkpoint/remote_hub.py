@@ -9,6 +9,7 @@ and a file that changes under a commit is an error.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -45,15 +46,24 @@ class HubStorage(RemoteStorage):
 
     def open(self, name: str) -> ByteSource:
         """A file of the commit, from the cache where it lies there. Raises MissingInput."""
-        if name not in self._listing:
-            raise MissingInput(f"{self.location}/{name}: no such file")
-        if (path := self._cached(name)) is not None:
-            return LocalFile(path, f"{self.location}/{name}")
+        return self._open(name, None)
+
+    def open_once(self, name: str) -> ByteSource:
+        """A file that is read by one request: where the hub has it is not asked for before, but found on the way."""
+        # Taken for signed: where it is refused, huggingface_hub is asked after all, and says why.
+        return self._open(name, replace(self._resolved(name), signed=True))
+
+    def _open(self, name: str, address: Address | None) -> ByteSource:
         label = f"{self.location}/{name}"
+        if name not in self._listing:
+            raise MissingInput(f"{label}: no such file")
+        if (path := self._cached(name)) is not None:
+            return LocalFile(path, label)
+        size = self._listing[name]
         fetcher = HttpFile(
-            label, self._listing[name], self.commit, lambda: self._locate(name), self._transports, self._say
+            label, size, self.commit, lambda: self._locate(name), self._transports, self._say, address=address
         )
-        return RemoteFile(label, self._listing[name], fetcher, self._side_by_side)
+        return RemoteFile(label, size, fetcher, self._side_by_side)
 
     def close(self) -> None:
         """Stop the threads and close the connections."""
@@ -75,16 +85,25 @@ class HubStorage(RemoteStorage):
         path = self._snapshot / name
         return path if path.is_file() and path.stat().st_size == self._listing[name] else None
 
-    def _locate(self, name: str) -> Address:
-        from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+    def _resolved(self, name: str) -> Address:
+        """Where the hub answers for a file: with its bytes, or with where they are."""
+        from huggingface_hub import constants, hf_hub_url
         from huggingface_hub.utils import build_hf_headers
 
         with one_line(f"{self.location}/{name}"):
             client()  # its telemetry is off before the first request
             url = hf_hub_url(self.repo_id, name, revision=self.commit, endpoint=constants.ENDPOINT)
-            headers = build_hf_headers()
-            found = get_hf_file_metadata(url, timeout=patience(), retry_on_errors=True)
-        signed = urlsplit(found.location).netloc != urlsplit(url).netloc
+            return Address(url, build_hf_headers(), None, None, None, signed=False)
+
+    def _locate(self, name: str) -> Address:
+        """Where the bytes of a file are, as huggingface_hub finds out."""
+        from huggingface_hub import get_hf_file_metadata
+
+        asked = self._resolved(name)
+        with one_line(f"{self.location}/{name}"):
+            found = get_hf_file_metadata(asked.url, timeout=patience(), retry_on_errors=True)
+        signed = urlsplit(found.location).netloc != urlsplit(asked.url).netloc
+        headers = asked.headers
         if signed:  # the token is for the hub alone
             headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
         return Address(found.location, headers, found.etag, found.commit_hash, found.size, signed)
