@@ -103,13 +103,29 @@ def test_files_that_look_swapped_warn_where_the_weights_cannot_tell() -> None:
 
 
 def test_what_is_neither_seen_nor_excluded_is_undecided_and_needs_no_word() -> None:
-    assert verdict(geometry(Share(0.0, 0.33)), templates=("chat",)) == ("ok", False)
-    lineage = judge(geometry(Share(0.0, 0.34)), Signs(templates=("chat",)))
+    assert verdict(geometry(Share(0.0, 0.55)), templates=("chat",)) == ("ok", False)
+    lineage = judge(geometry(Share(0.0, 0.56)), Signs(templates=("chat",)))
     assert (lineage.verdict, lineage.refused, lineage.reasons) == ("undecided", False, ())
     like_base = RowSigns(moved=4, like_chat=0, like_base=4)
-    assert verdict(geometry(Share(0.0, 0.34)), templates=("chat",), rows=like_base) == ("ok", False)
+    assert verdict(geometry(Share(0.0, 0.56)), templates=("chat",), rows=like_base) == ("ok", False)
     neither = RowSigns(moved=4, like_chat=0, like_base=0)
-    assert verdict(geometry(Share(0.0, 0.34)), templates=("chat",), rows=neither) == ("undecided", False)
+    assert verdict(geometry(Share(0.0, 0.56)), templates=("chat",), rows=neither) == ("undecided", False)
+
+
+@pytest.mark.parametrize(("templates", "odds"), [(("chat",), 5), ((), 10), (("base", "chat"), 10)])
+@pytest.mark.parametrize("error", [0.4, 0.6])
+def test_none_must_be_so_many_times_as_likely_as_a_whole_vector(
+    templates: tuple[str, ...], odds: float, error: float
+) -> None:
+    def times(value: float) -> float:
+        """The density of a share of 0 over that of a share of 1, from the definition."""
+        return math.exp(-((value / error) ** 2) / 2) / math.exp(-(((value - 1) / error) ** 2) / 2)
+
+    values = np.linspace(-0.5, 0.29, 80)
+    verdicts = {value: verdict(geometry(Share(value, error)), templates=templates) for value in values}
+    expected = {value: ("ok" if times(value) >= odds or value <= 1 - 3 * error else "undecided") for value in values}
+    assert {value: found for value, (found, _refused) in verdicts.items()} == expected
+    assert {found for found, _refused in verdicts.values()} == {"ok", "undecided"}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +140,7 @@ def test_rows_of_chat_in_the_target_warn_where_the_weights_cannot_tell(
     assert "It moved too far for the weights to tell (it holds +0.13 ± 0.35)" in lineage.reasons[0]
     assert verdict(geometry(Share(0.13, 0.1)), templates=templates, rows=like_chat) == ("ok", False)
     half = RowSigns(moved=4, like_chat=2, like_base=0)
-    assert verdict(geometry(Share(0.13, 0.35)), templates=templates, rows=half) == ("undecided", False)
+    assert verdict(geometry(Share(0.13, 0.5)), templates=templates, rows=half) == ("undecided", False)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +313,7 @@ def test_generated_families_that_set_no_threshold() -> None:
         assert table["honest"] == {"ok": CASES}
         # Nothing is said against a target that moved far, and where a vector could hide in it that is said.
         assert set(table["honest, heavy"]) <= {"ok", "undecided"}
-    assert tables.files["honest, heavy"]["ok"] >= 0.8 * CASES
+    assert tables.files["honest, heavy"]["ok"] >= 0.95 * CASES
     for kind in KINDS:
         needed = 0.8 if kind.endswith("heavy") else 0.95
         assert sum(tables.files[kind][verdict] for verdict in RIGHT[kind][0]) >= needed * CASES

@@ -23,7 +23,7 @@ from chatvector.errors import DamagedFile
 T = TypeVar("T")
 R = TypeVar("R")
 
-THREADS = 8
+THREADS = 16
 """Connections of one model for many places at a time."""
 STREAM_BYTES = 16 << 20
 """What is asked for at once where nobody said how much will be read."""

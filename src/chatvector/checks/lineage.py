@@ -15,7 +15,7 @@
 | other base version          | chat − base is too large for tuning alone: base is not chat's own base    | warns   |
 | unrelated                   | two of the three are strangers                                            | warns   |
 | zero vector                 | base and chat hold the same sampled weights                               | warns   |
-| undecided                   | the target moved so far that a whole vector is neither seen nor excluded  | goes on |
+| undecided                   | the target moved so far that a whole vector is not seen, nor improbable   | goes on |
 | unknown                     | nothing to compare, or no numbers                                         | goes on |
 
 ¹ refuses where the files agree, else warns. ² warns where only the files say so, and the weights cannot tell.
@@ -26,6 +26,7 @@ Thresholds were fixed on generated families and measured on others: docs/lineage
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -64,6 +65,9 @@ WHOLE, PART = 0.6, 0.3
 STRAIGHTER = 1.3
 # The rows of special tokens are looked at unless a whole vector is so many standard errors away.
 EXCLUDED = 3.0
+# A share of 0 must be so many times as likely as one of 1 for a whole vector to be excluded nearer than that; less where
+# the files say who of base and chat is which, so that only a descendant of chat could hold one.
+LIKELIER, LIKELIER_WITH_SIGNS = 10.0, 5.0
 # Cosine of two models' weights below which they are strangers. Tuning by a tenth leaves 0.995, by as much again 0.7.
 RELATED = 0.5
 # ‖τ‖/‖base‖ above which tuning alone is no explanation, and above which it is none where configurations differ too.
@@ -290,4 +294,15 @@ def _smaller_things(geometry: Geometry, signs: Signs) -> Decision:
         )
     if "base" in signs.templates and "chat" not in signs.templates:
         return "ok", False, ("of base and chat only base has a chat template",)
-    return ("undecided" if too_far and not _target_like_base(signs) else "ok"), False, ()
+    open_question = held is not None and too_far and not _target_like_base(signs) and not _is_none(held, signs)
+    return ("undecided" if open_question else "ok"), False, ()
+
+
+def _is_none(held: Share, signs: Signs) -> bool:
+    """Whether a share is that of an honest target rather than of one that holds the whole vector.
+
+    Of two normal distributions of the share's error e around 0 and 1 the first gives the value v the likelihood of the
+    second times exp((1/2 − v) / e²).
+    """
+    odds = LIKELIER_WITH_SIGNS if signs.only_chat_talks else LIKELIER
+    return 0.5 - held.value >= math.log(odds) * held.error**2
