@@ -65,8 +65,8 @@ WHOLE, PART = 0.6, 0.3
 STRAIGHTER = 1.3
 # The rows of special tokens are looked at unless a whole vector is so many standard errors away.
 EXCLUDED = 3.0
-# A share of 0 must be so many times as likely as one of 1 for a whole vector to be excluded nearer than that; less where
-# the files say who of base and chat is which, so that only a descendant of chat could hold one.
+# Nearer than that, a share of 0 must be so many times as likely as one of 1; less where the files say who of base and
+# chat is which, so that only a descendant of chat could hold a vector.
 LIKELIER, LIKELIER_WITH_SIGNS = 10.0, 5.0
 # Cosine of two models' weights below which they are strangers. Tuning by a tenth leaves 0.995, by as much again 0.7.
 RELATED = 0.5
