@@ -10,6 +10,7 @@ with fsync and a rename.
 
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 import threading
@@ -29,7 +30,8 @@ def copy_third(inputs: list[str], output: str, threads: int, block: int, *, sync
     wake, done = threading.Event(), threading.Event()
 
     def work() -> None:
-        buffers = [memoryview(bytearray(block)) for _ in sources]
+        # Whole pages: a copy to 16 bytes behind a page's beginning, where Python's own memory is, takes twice as long.
+        buffers = [memoryview(mmap.mmap(-1, block)) for _ in sources]
         waiting = 0
         while True:
             with lock:

@@ -11,6 +11,7 @@ that costs shows in a third program, which fetches the same bytes from the same 
 from __future__ import annotations
 
 import http.client
+import mmap
 import subprocess
 import sys
 import threading
@@ -108,7 +109,7 @@ def fetch_all(endpoint: str, size: int) -> None:
 
     def work() -> None:
         connection = http.client.HTTPConnection(host)
-        buffer = memoryview(bytearray(RANGE_BYTES))
+        buffer = memoryview(mmap.mmap(-1, RANGE_BYTES))  # whole pages, as in floor.py
         while True:
             with lock:
                 role, start = next(ranges, ("", 0))

@@ -291,12 +291,12 @@ int merge_unit(const struct unit *unit, struct result *result, double *squares, 
             if (result->status != DONE) return result->status;
         }
         int item = item_bytes[unit->output.dtype];
-        char *memory = unit->output.data ? (char *)unit->output.data + start * item : 0;
-        result->status = compute_block(unit, pieces, count, memory ? memory : place, squares, result);
+        int64_t offset = unit->output.offset + start * item;
+        char *out = unit->output.data ? (char *)unit->output.data + start * item : room_to_write(place, offset);
+        result->status = compute_block(unit, pieces, count, out, squares, result);
         if (result->status != DONE) return result->status;
-        if (memory) continue;
-        result->status = write_all(unit->output.fd, place, count * item, unit->output.offset + start * item,
-                                   &result->error);
+        if (unit->output.data) continue;
+        result->status = write_all(unit->output.fd, out, count * item, offset, &result->error);
         if (result->status != DONE) return result->status;
     }
     for (int32_t t = 0; t < unit->terms; t++)

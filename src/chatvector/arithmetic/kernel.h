@@ -94,22 +94,38 @@ static inline char *round_up(char *place) {
     return (char *)(((uintptr_t)place + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
 }
 
+/* Processors compare the low 12 bits of addresses to see whether a load needs a store that is still under way. A copy to
+ * just behind where it comes from, within their pages, is held up at every step: by two to four times (docs/log.md,
+ * 2026-11-26). Files lie in the page cache as they lie in the file, so the offset is as good as an address. */
+#define PAGE 4096
+static inline int is_just_behind(uint64_t to, uint64_t from) { return (to - from) % PAGE < ALIGNMENT; }
+
+/* Memory at `place` or a little further on, for bytes that come from `offset` of a file. */
+static inline char *room_to_read(char *place, int64_t offset) {
+    return is_just_behind((uintptr_t)place, (uint64_t)offset) ? place + ALIGNMENT : place;
+}
+
+/* The same for bytes that go to `offset`. */
+static inline char *room_to_write(char *place, int64_t offset) {
+    return is_just_behind((uint64_t)offset, (uintptr_t)place) ? place + ALIGNMENT : place;
+}
+
 /* The piece of `source` from element `start` on: where it lies in memory, or read to `place`, which moves on. */
 static inline int fetch(const struct source *source, int64_t start, int64_t count, char **place, const char **piece,
                         int32_t *error) {
-    int64_t item = item_bytes[source->dtype];
+    int64_t item = item_bytes[source->dtype], offset = source->offset + start * item;
     *piece = source->data ? source->data + start * item : *place;
     if (source->data || is_absent(source)) return DONE;
-    int status = source->offset < 0
-                     ? receive_all(source->fd, *place, count * item, error)
-                     : read_all(source->fd, *place, count * item, source->offset + start * item, error);
-    *place = round_up(*place + count * item);
-    return status;
+    char *room = source->offset < 0 ? *place : room_to_read(*place, offset);
+    *piece = room;
+    *place = round_up(room + count * item);
+    return source->offset < 0 ? receive_all(source->fd, room, count * item, error)
+                              : read_all(source->fd, room, count * item, offset, error);
 }
 
 /* Elements of a block whose `pieces` of together `width` bytes an element fit into `room` bytes: whole steps. */
 static inline int64_t block_elements(int64_t room, int64_t width, int64_t pieces) {
-    int64_t fit = (room - (pieces + 1) * ALIGNMENT) / width / STEP * STEP;
+    int64_t fit = (room - (2 * pieces + 1) * ALIGNMENT) / width / STEP * STEP;
     return fit < 0 ? 0 : fit > BLOCK ? BLOCK : fit;
 }
 
