@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
+from weakref import WeakSet
 
 from chatvector.checkpoint.remote_file import RemoteFile, SideBySide
 from chatvector.checkpoint.storage import ByteSource
@@ -38,11 +40,15 @@ class Transfer:
 class RemoteStorage(ABC):
     """What storages over a network share: a listing, small files kept once read, threads."""
 
+    open_ones: ClassVar[WeakSet[RemoteStorage]] = WeakSet()
+    """Those of this process that are not closed."""
+
     def __init__(self, location: str, listing: dict[str, int]) -> None:
         self.location = location
         self._listing = listing
         self._small: dict[str, bytes] = {}
         self._side_by_side = SideBySide()
+        self.open_ones.add(self)
 
     def listing(self) -> dict[str, int]:
         """Relative names of all files, with sizes in bytes."""
@@ -92,3 +98,4 @@ class RemoteStorage(ABC):
         """Stop the threads, drop what was kept."""
         self._side_by_side.close()
         self._small.clear()
+        self.open_ones.discard(self)

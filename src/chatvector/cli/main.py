@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -25,6 +23,7 @@ from chatvector.cli import (
     export,
     extract,
     inspect,
+    interruption,
     ladder,
     plan,
     push,
@@ -90,18 +89,6 @@ ladder.register(app)
 ui.register(app)
 
 
-class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM: unwinds without being caught as an error; what was written stays for the next run."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-def _on_signal(number: int, _frame: FrameType | None) -> None:
-    raise Interrupted(number)
-
-
 def main() -> None:
     """Run the command line and exit with the code that docs/cli.md lists."""
     console.errors_as_json = False
@@ -112,25 +99,21 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     # Idle threads of numpy's BLAS wait for work in a loop, 0.3 s of processor time of a merge: 2¹⁸ cycles are enough.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "18")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # A job started with Ctrl-C ignored (in the background of a script) keeps ignoring it.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _on_signal)
+    interruption.listen()
     try:
         app(standalone_mode=True)
     except ChatVectorError as error:
-        _fail(str(error), error.exit_code)
-    except Interrupted as interruption:
-        _fail(f"interrupted; {console.after_interrupt}", 128 + interruption.number)
+        console.write_error(str(error), error.exit_code)
+        sys.exit(error.exit_code)
+    except interruption.Interrupted as interrupted:
+        interruption.tell(interrupted)
+        sys.exit(interrupted.exit_code)
     except BrokenPipeError:
         # The reader of stdout went away (`| head`): silence, as other tools do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-
-
-def _fail(line: str, code: int) -> None:
-    console.write_error(line, code)
-    sys.exit(code)
+    finally:
+        interruption.stop_listening()
 
 
 if __name__ == "__main__":
