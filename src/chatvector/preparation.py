@@ -7,6 +7,7 @@ Reads headers, side files and a sample of at most 32 MiB a model; writes nothing
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,8 +83,7 @@ def prepare(recipe: Recipe, stack: ExitStack, say: Say, *, stream: bool | None =
     """
     # 1. Open the parents: headers, configurations, lists of files.
     stream = recipe.stream if stream is None else stream
-    target = open_model(recipe.target, stack, say, stream=stream)
-    vectors = tuple(_open_vector(spec, stack, say, stream=stream) for spec in recipe.vectors)
+    target, vectors = _open_parents(recipe, stack, say, stream=stream)
     # 2. Do they fit: architecture, tensors, ties.
     warnings = _check_fit(target, vectors)
     # 3. Tokenizers and chat formats of the vectors.
@@ -154,15 +154,31 @@ def open_model(name: str, stack: ExitStack, say: Say, *, stream: bool = False) -
     return model
 
 
-def _open_vector(spec: VectorSpec, stack: ExitStack, say: Say, *, stream: bool) -> VectorSource:
-    if spec.vector is None:
-        assert spec.base is not None
-        assert spec.chat is not None
-        return PairVector(*(open_model(name, stack, say, stream=stream) for name in (spec.base, spec.chat)))
-    location = resolve(spec.vector)
+def _open_parents(
+    recipe: Recipe, stack: ExitStack, say: Say, *, stream: bool
+) -> tuple[Checkpoint, tuple[VectorSource, ...]]:
+    pairs = [name for spec in recipe.vectors if spec.vector is None for name in (spec.base, spec.chat)]
+    names = [recipe.target, *(name for name in pairs if name is not None)]
+    if stream and any(resolve(name).path is None for name in names):
+        # Side by side, as they mostly wait.
+        with ThreadPoolExecutor(len(names), "chatvector-open") as pool:
+            models = list(pool.map(lambda name: open_model(name, stack, say, stream=True), names))
+    else:
+        models = [open_model(name, stack, say, stream=stream) for name in names]
+    target, *rest = models
+    parents = iter(rest)
+    vectors = (
+        PairVector(next(parents), next(parents)) if spec.vector is None else _open_stored(spec.vector, stack)
+        for spec in recipe.vectors
+    )
+    return target, tuple(vectors)
+
+
+def _open_stored(name: str, stack: ExitStack) -> StoredVector:
+    location = resolve(name)
     if location.path is None:
-        raise UsageError(f"{spec.vector}: a vector must be a directory on this machine")
-    vector = StoredVector(Path(location.path), spec.vector)
+        raise UsageError(f"{name}: a vector must be a directory on this machine")
+    vector = StoredVector(Path(location.path), name)
     stack.callback(vector.close)
     return vector
 

@@ -141,7 +141,7 @@ class NativeKernel:
         the numpy kernels have to do it: formats and row maps that this one does not know, non-finite values, errors of
         the system."""
         tensor = self._plan.tensors[unit.tensor]
-        if tensor.terms and tensor.dtype.code not in STORED[tensor.work]:
+        if tensor.dtype.code not in (STORED[tensor.work] if tensor.terms else DTYPE_NUMBERS):
             return None
         _set(self._unit.output, descriptor, tensor.dtype.code, place, address)
         if not self._call(tensor, unit, self._library.merge_unit, self._places):
