@@ -33,6 +33,7 @@ from chatvector.provenance.manifest import MANIFEST, to_bytes
 from chatvector.provenance.parent_cards import CARD
 from chatvector.recipe import Recipe
 from chatvector.record import merge_manifest
+from chatvector.sizes import disk_size
 
 if TYPE_CHECKING:
     from chatvector.checkpoint.object_store_output import ObjectOutput
@@ -188,8 +189,7 @@ def require_space(output: Path, nbytes: int, plan_hash: str) -> None:
     free = free_bytes(output)
     if free < needed:
         raise NotEnoughSpace(
-            f"{output.parent}: {free / 1e9:.2f} GB free, {needed / 1e9:.2f} GB needed;"
-            " free space or choose another disk"
+            f"{output.parent}: {disk_size(free)} free, {disk_size(needed)} needed; free space or choose another disk"
         )
 
 

@@ -239,7 +239,7 @@ def test_a_file_lost_or_cut_is_made_again(tmp_path: Path) -> None:
 
 def test_too_small_a_budget_names_what_is_needed() -> None:
     plan = plan_of(big_case(), unit_elements=131_072)
-    with pytest.raises(NotEnoughSpace, match=r"^--memory 1\.0MiB: one thread needs 2\.5MiB of buffers") as raised:
+    with pytest.raises(NotEnoughSpace, match=r"^--memory 1\.0 MiB: one thread needs 2\.5 MiB of buffers") as raised:
         choose_threads(plan, 1 << 20, None)
     assert raised.value.exit_code == 5
     assert plan.thread_bytes == 131_072 * (4 * 2 + 3 * 4)

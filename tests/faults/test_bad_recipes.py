@@ -172,7 +172,7 @@ def test_too_little_memory(tmp_path: Path, trio: Trio, capsys: pytest.CaptureFix
     arguments = ["apply", *trio.arguments(), "-o", str(tmp_path / "out"), "--memory", "1KiB", "--quiet"]
     code, _, err = command_line(capsys, *arguments)
     assert code == 5
-    assert re.fullmatch(r"chatvector: --memory 1\.0KiB: one thread needs \d+\.\dKiB of buffers .* raise it\n", err)
+    assert re.fullmatch(r"chatvector: --memory 1\.0 KiB: one thread needs \d+\.\d KiB of buffers .* raise it\n", err)
     assert not (tmp_path / "out").exists()
 
 

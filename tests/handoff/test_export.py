@@ -161,7 +161,7 @@ def test_where_nothing_can_be_linked_the_weights_are_copied(tmp_path: Path, monk
         contents(tmp_path / "out")["model.safetensors"] == contents(local_directory("demo:chat"))["model.safetensors"]
     )
     monkeypatch.setattr("chatvector.handoff.folder.free_bytes", lambda _place: 1000)
-    with pytest.raises(NotEnoughSpace, match=r"a copy needs 0\.00 GB where 0\.00 GB are free"):
+    with pytest.raises(NotEnoughSpace, match=r"a copy needs 2\.5 MB where 1\.0 kB are free"):
         hand_over("demo:chat", str(tmp_path / "other"), lambda _line: None)
     assert [one.name for one in tmp_path.iterdir()] == ["out"], "it begins anew, so nothing is left to go on from"
 

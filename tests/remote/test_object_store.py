@@ -320,7 +320,7 @@ def test_a_download_from_a_store_asks_for_room_first(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(shutil, "disk_usage", lambda _place: SimpleNamespace(free=1000))
     storage = ObjectStorage(f"{bucket}/target")
-    with ExitStack() as stack, pytest.raises(NotEnoughSpace, match=r"GB to download, .* has 0\.00 GB free"):
+    with ExitStack() as stack, pytest.raises(NotEnoughSpace, match=r"kB to download, .* has 1\.0 kB free"):
         storage.download(stack, print)
     storage.close()
 

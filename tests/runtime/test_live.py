@@ -235,7 +235,10 @@ def test_memory_is_stated_and_refused_before_loading(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("chatvector.runtime.live.load", loaded)
     monkeypatch.setattr("chatvector.runtime.live.available_bytes", lambda: 100 << 10)
-    with pytest.raises(NotEnoughSpace, match=r"needs .* MiB: .*; 0\.1 MiB of memory are free"), open_live(recipe(trio)):
+    with (
+        pytest.raises(NotEnoughSpace, match=r"needs .* KiB: .*; 100\.0 KiB of memory are free"),
+        open_live(recipe(trio)),
+    ):
         pass
 
 

@@ -24,6 +24,7 @@ from chatvector.arithmetic.statistics import BASIC_SUMS, Sums, add_up
 from chatvector.arithmetic.worker import NonFiniteFound, Worker
 from chatvector.checkpoint.staging import Staging, checksum
 from chatvector.errors import IncompatibleParents, NotEnoughSpace
+from chatvector.sizes import memory_size
 
 DEFAULT_MEMORY = 128 << 20
 # Written data is handed to the disk whenever this much waits, so that the disk works beside the arithmetic instead
@@ -67,16 +68,12 @@ def choose_threads(plan: Plan, memory: int, threads: int | None, *, far: bool | 
     """
     if plan.thread_bytes > memory:
         raise NotEnoughSpace(
-            f"--memory {_size(memory)}: one thread needs {_size(plan.thread_bytes)} of buffers for these models;"
-            " raise it"
+            f"--memory {memory_size(memory)}: one thread needs {memory_size(plan.thread_bytes)} of buffers for these"
+            " models; raise it"
         )
     far = reads_from_afar(plan) if far is None else far
     wanted = threads or (MOST_THREADS if far else min(MOST_THREADS, available_cores()))
     return max(1, min(wanted, memory // max(1, plan.thread_bytes), len(plan.units)))
-
-
-def _size(nbytes: int) -> str:
-    return f"{nbytes / 2**20:.1f}MiB" if nbytes >= 1 << 20 else f"{nbytes / 2**10:.1f}KiB"
 
 
 def execute(

@@ -24,6 +24,7 @@ from chatvector.checkpoint.files import choose_files
 from chatvector.checkpoint.hub_errors import explain_http, explain_os
 from chatvector.checkpoint.hub_meter import make_meter
 from chatvector.errors import HubError, InputError, NotEnoughSpace, first_five
+from chatvector.sizes import disk_size
 
 Progress = Callable[[str], None]
 """Takes a line of text for people."""
@@ -109,7 +110,7 @@ def fetch(repo_id: str, revision: str | None = None, *, progress: Progress | Non
         require_cache_space(plan.nbytes_missing, where)
         if progress:
             progress(
-                f"{where}: downloading {len(plan.files) - len(plan.cached)} files, {_size(plan.nbytes_missing)}, "
+                f"{where}: downloading {len(plan.files) - len(plan.cached)} files, {disk_size(plan.nbytes_missing)}, "
                 f"of commit {plan.commit[:12]}"
             )
         snapshot = _download(repo_id, plan.commit, list(plan.files), where, _teller(where, plan, progress))
@@ -191,7 +192,7 @@ def one_line(where: str) -> Iterator[None]:
 def _teller(where: str, plan: DownloadPlan, progress: Progress | None) -> Callable[[int], None] | None:
     if progress is None:
         return None
-    return lambda done: progress(f"{where}: {_size(done)} of {_size(plan.nbytes_missing)}")
+    return lambda done: progress(f"{where}: {disk_size(done)} of {disk_size(plan.nbytes_missing)}")
 
 
 def called(repo_id: str, revision: str | None) -> str:
@@ -296,14 +297,6 @@ def require_cache_space(nbytes: int, where: str = "the models") -> None:
     free = shutil.disk_usage(existing).free
     if free < nbytes:
         raise NotEnoughSpace(
-            f"{where}: the download needs {_size(nbytes)}, the cache at {cache} has {_size(free)} free; free some, set "
-            f"HF_HUB_CACHE to a larger disk, or read by range with --stream"
+            f"{where}: the download needs {disk_size(nbytes)}, the cache at {cache} has {disk_size(free)} free; free some,"
+            " set HF_HUB_CACHE to a larger disk, or read by range with --stream"
         )
-
-
-def _size(nbytes: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if nbytes < 1000:
-            return f"{nbytes:.0f} {unit}" if unit == "B" else f"{nbytes:.1f} {unit}"
-        nbytes /= 1000
-    return f"{nbytes:.1f} GB"

@@ -23,6 +23,7 @@ from chatvector.checkpoint.files import choose_files
 from chatvector.checkpoint.remote import RemoteStorage, Transfer
 from chatvector.checkpoint.remote_file import RemoteFile
 from chatvector.errors import ChatVectorError, DamagedFile, HubError, MissingExtra, MissingInput, NotEnoughSpace
+from chatvector.sizes import disk_size
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -132,10 +133,10 @@ class ObjectStorage(RemoteStorage):
         nbytes = sum(self._listing[name] for name in needed)
         if (free := shutil.disk_usage(folder).free) < nbytes:
             raise NotEnoughSpace(
-                f"{self.location}: {nbytes / 1e9:.2f} GB to download, {folder.parent} has {free / 1e9:.2f} GB free;"
+                f"{self.location}: {disk_size(nbytes)} to download, {folder.parent} has {disk_size(free)} free;"
                 " free some, or set TMPDIR to a larger disk"
             )
-        say(f"{self.location}: downloading {len(needed)} files, {nbytes / 1e6:.1f} MB, for a while")
+        say(f"{self.location}: downloading {len(needed)} files, {disk_size(nbytes)}, for a while")
         for name in needed:
             self._copy(name, folder / name)
         return folder

@@ -148,7 +148,8 @@ class HttpFile:
             if now < self._told_until:
                 return
             self._told_until = now + seconds
-        self._say(f"{failure}; trying again in {seconds:.0f} s")
+        what, _, _to_do = str(failure).partition("; ")
+        self._say(f"{what}; trying again in {seconds:.0f} s")
 
     def _changed(self) -> HubError:
         return HubError(f"{self.name}: changed on the server while it was read; run the command again")

@@ -62,8 +62,9 @@ def serve(
     """
     from chatvector.errors import HubError, UsageError
     from chatvector.runtime.loading import local_directory, parameter_bytes
-    from chatvector.runtime.memory import require_memory, size_text
+    from chatvector.runtime.memory import require_memory
     from chatvector.runtime.transformers_server import TransformersServer, free_address, plain_name, require_serving
+    from chatvector.sizes import memory_size
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
     if name is not None and plain_name(name) != name:
@@ -76,7 +77,7 @@ def serve(
     on_cpu = place.startswith("cpu")
     kind = dtype or ("fp32" if on_cpu else "auto")
     need = parameter_bytes(directory, dtype=kind, device=place)
-    console.say(require_memory(need, model) if on_cpu else f"{model} takes {size_text(need)}")
+    console.say(require_memory(need, model) if on_cpu else f"{model} takes {memory_size(need)}")
     if not _samples(directory):
         console.say(
             "generation_config.json has no do_sample: this server then takes the most likely token, whatever"

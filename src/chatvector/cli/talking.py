@@ -58,10 +58,11 @@ def loaded(name: str, loading: Loading, named: Sequence[str], given: GivenTempla
     """
     from chatvector.evaluate.opening import has_template, template_from
     from chatvector.runtime.loading import parameter_bytes
-    from chatvector.runtime.memory import require_memory, size_text
+    from chatvector.runtime.memory import require_memory
     from chatvector.runtime.prompt_form import no_template
     from chatvector.runtime.session import Speaker
     from chatvector.runtime.transformers_backend import TransformersBackend
+    from chatvector.sizes import memory_size
 
     own = has_template(name, loading.say)
     if not own and given is None and loading.template is None:
@@ -71,7 +72,7 @@ def loaded(name: str, loading: Loading, named: Sequence[str], given: GivenTempla
         given = template_from(loading.template, loading.say)
     need = parameter_bytes(name, dtype=loading.dtype, device=loading.device, progress=loading.say)
     on_card = loading.device is not None and not loading.device.startswith("cpu")
-    loading.say(f"{name} takes {size_text(need)}" if on_card else require_memory(need, name))
+    loading.say(f"{name} takes {memory_size(need)}" if on_card else require_memory(need, name))
     backend = TransformersBackend.load(
         name,
         dtype=loading.dtype,

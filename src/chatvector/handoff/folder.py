@@ -19,6 +19,7 @@ from chatvector.errors import IncompatibleParents, NotEnoughSpace, UnsupportedFo
 from chatvector.handoff.converter_files import ConverterFiles, converter_files, rows_match
 from chatvector.handoff.modelfile import Modelfile, modelfile
 from chatvector.runtime.texts import LANGUAGES, packaged
+from chatvector.sizes import disk_size
 
 MODELFILE = "Modelfile"
 ENGLISH: tuple[str, ...] = (
@@ -124,8 +125,8 @@ def _bring(source: Path, place: Path, output: Path) -> bool:
     need, free = real.stat().st_size, free_bytes(output)
     if need > free:
         raise NotEnoughSpace(
-            f"{output.parent}: the weights cannot be linked there, and a copy needs {need / 1e9:.2f} GB where"
-            f" {free / 1e9:.2f} GB are free; choose a place on the model's own disk"
+            f"{output.parent}: the weights cannot be linked there, and a copy needs {disk_size(need)} where"
+            f" {disk_size(free)} are free; choose a place on the model's own disk"
         )
     try:
         shutil.copyfile(real, place)

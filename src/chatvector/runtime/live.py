@@ -32,6 +32,7 @@ from chatvector.runtime.memory import available_bytes
 from chatvector.runtime.placement import find_placement, write_outline
 from chatvector.runtime.streaming import Watch
 from chatvector.runtime.transformers_backend import TransformersBackend
+from chatvector.sizes import memory_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,8 +59,9 @@ class MemoryNeed:
         return self.parameters + self.held + self.working
 
     def __str__(self) -> str:
-        held = f"{_size(self.held)} target and vectors" if self.held else "target and vectors read from disk each time"
-        return f"{_size(self.total)}: {_size(self.parameters)} parameters, {held}, {_size(self.working)} buffers"
+        held = f"{memory_size(self.held)} target and vectors" if self.held else "target and vectors from disk each time"
+        parameters, buffers = memory_size(self.parameters), memory_size(self.working)
+        return f"{memory_size(self.total)}: {parameters} parameters, {held}, {buffers} buffers"
 
 
 def memory_need(plan: Plan, *, dtype: str | None, hold: bool) -> MemoryNeed:
@@ -83,7 +85,7 @@ def choose_holding(plan: Plan, *, dtype: str | None, hold: bool | None = None) -
             return choice, need
     smaller = "" if dtype == "bf16" else "; load it in less (bf16)"
     raise NotEnoughSpace(
-        f"a live merge needs {needs[-1]}; {_size(free)} of memory are free{smaller}, or `chatvector apply`"
+        f"a live merge needs {needs[-1]}; {memory_size(free or 0)} of memory are free{smaller}, or `chatvector apply`"
         " and load what it writes"
     )
 
@@ -249,8 +251,3 @@ def _called(name: str, scratch: str) -> Iterator[None]:
         if scratch not in str(error):
             raise
         raise type(error)(str(error).replace(scratch, name)) from error
-
-
-def _size(nbytes: int | None) -> str:
-    count = nbytes or 0
-    return f"{count / 2**30:.1f} GiB" if count >= 1 << 30 else f"{count / 2**20:.1f} MiB"

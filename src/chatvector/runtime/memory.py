@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from chatvector.errors import NotEnoughSpace
+from chatvector.sizes import memory_size
 
 _MEMINFO = Path("/proc/meminfo")
 _GROUP = Path("/sys/fs/cgroup")
@@ -44,16 +45,11 @@ def require_memory(nbytes: int, what: str) -> str:
     """A sentence on what is needed and free. Raises NotEnoughSpace if this machine has less; where it does not say how
     much it has, nothing is refused."""
     free = available_bytes()
-    need = f"{what} takes {size_text(nbytes)}"
+    need = f"{what} takes {memory_size(nbytes)}"
     if free is None:
         return need
     if nbytes > free:
         raise NotEnoughSpace(
-            f"{need}; {size_text(free)} of memory are free: load it in less (bf16), or take a larger one"
+            f"{need}; {memory_size(free)} of memory are free: load it in less (bf16), or take a larger one"
         )
-    return f"{need} of {size_text(free)} that are free"
-
-
-def size_text(nbytes: int) -> str:
-    """Bytes as GiB, or MiB below one."""
-    return f"{nbytes / 2**30:.1f} GiB" if nbytes >= 1 << 30 else f"{nbytes / 2**20:.1f} MiB"
+    return f"{need} of {memory_size(free)} that are free"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.staging import FULL, free_bytes
 from chatvector.errors import NotEnoughSpace, UsageError
+from chatvector.sizes import disk_size
 from chatvector.training.recipe import TrainingRecipe
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def check_space(model: Any, start: Checkpoint, staging: Staging, work: Path, wei
     free = free_bytes(staging.output)
     if needed > free:
         raise NotEnoughSpace(
-            f"{staging.output.parent}: checkpoints and output need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free;"
+            f"{staging.output.parent}: checkpoints and output need {disk_size(needed)}, {disk_size(free)} are free;"
             " free space, train with lora, or choose another disk"
         )
 

@@ -12,7 +12,7 @@ import gradio as gr
 
 from chatvector import pipeline
 from chatvector.recipe import Recipe
-from chatvector.runtime.memory import size_text
+from chatvector.sizes import memory_size
 from chatvector.web.errand import Errand
 from chatvector.web.parts import failed, key_of, link_to_save, problem, progress_bar, said, status_line
 from chatvector.web.recipes import FILE, command_line, named_output, recipe_at
@@ -47,7 +47,7 @@ def recipe_tab(tab: gr.Tab, visitors: Visitors, recipe: Recipe, words: Words) ->
             yield as_html(wanted, words), failed(errand.problem, words)
             return
         told = words.written.format(
-            output=wanted.output, size=size_text(errand.total), seconds=f"{time.monotonic() - started:.1f}"
+            output=wanted.output, size=memory_size(errand.total), seconds=f"{time.monotonic() - started:.1f}"
         )
         yield as_html(wanted, words), said(told)
 
