@@ -297,6 +297,6 @@ def require_cache_space(nbytes: int, where: str = "the models") -> None:
     free = shutil.disk_usage(existing).free
     if free < nbytes:
         raise NotEnoughSpace(
-            f"{where}: the download needs {disk_size(nbytes)}, the cache at {cache} has {disk_size(free)} free; free some,"
-            " set HF_HUB_CACHE to a larger disk, or read by range with --stream"
+            f"{where}: the download needs {disk_size(nbytes)}, the cache at {cache} has {disk_size(free)} free; free"
+            " some, set HF_HUB_CACHE to a larger disk, or read by range with --stream"
         )
