@@ -13,9 +13,9 @@ from chatvector.arithmetic.reading import ABSENT, pieces_of
 from chatvector.checkpoint.remote_file import GAP_BYTES, RemoteFile
 from chatvector.checkpoint.tensor_files import TensorFiles
 
-MOST_BYTES, FEWEST_BYTES = 64 << 20, 8 << 20
-"""What is asked for at once of a source: a request costs a round trip and half a millisecond of processor time. Less
-towards the end, so that all threads end together."""
+MOST_BYTES, FEWEST_BYTES = 128 << 20, 4 << 20
+"""What all threads together ask for at once of a source, and what one of them does at least: a request costs a round
+trip and half a millisecond of processor time, but many small ones bring more over connections that are slow."""
 MOST_SPANS = 4
 """Requests that one thread has under way for one file and stretch."""
 
@@ -64,13 +64,14 @@ class ReadAhead(Generic[T]):
 
 
 def _stretches(items: Sequence[T], nbytes: Callable[[T], int], threads: int) -> Iterator[list[T]]:
-    """The items in order, in stretches of half a thread's share of what is left, but never very many or few bytes."""
+    """The items in order, in stretches of a thread's share: of `MOST_BYTES`, towards the end of half of what is left, so
+    that all threads end together."""
     left = sum(map(nbytes, items))
     stretch: list[T] = []
     size = 0
     for item in items:
         own = nbytes(item)
-        most = max(FEWEST_BYTES, min(MOST_BYTES, left // (2 * threads)))
+        most = max(FEWEST_BYTES, min(MOST_BYTES, left // 2) // threads)
         if stretch and size + own > most:
             yield stretch
             left -= size
