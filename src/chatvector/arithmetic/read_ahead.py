@@ -64,8 +64,10 @@ class ReadAhead(Generic[T]):
 
 
 def _stretches(items: Sequence[T], nbytes: Callable[[T], int], threads: int) -> Iterator[list[T]]:
-    """The items in order, in stretches of a thread's share: of `MOST_BYTES`, and towards the end of half of what is left,
-    so that all threads end together."""
+    """The items in order, in stretches of a thread's share: of `MOST_BYTES`, towards the end of half of what is left.
+
+    All threads then end together.
+    """
     left = sum(map(nbytes, items))
     stretch: list[T] = []
     size = 0
