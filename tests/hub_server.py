@@ -107,6 +107,10 @@ class HubServer:
         repo.refs[branch] = digest.hexdigest()
         return digest.hexdigest()
 
+    def add_folder(self, repo_id: str, folder: Path, *, branch: str = "main") -> str:
+        """The same with all files below a directory."""
+        return self.add(repo_id, files_of(folder), branch=branch)
+
     def downloaded(self) -> list[str]:
         """Names of the files whose content was asked for, sorted, each once."""
         paths = [r.path for r in self.log if r.method == "GET" and "/resolve/" in r.path]
@@ -292,6 +296,11 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = cut is not None
 
     return Handler
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """All files below a directory, by their names relative to it."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def _oid(content: bytes) -> str:

@@ -29,7 +29,7 @@ def merged(tmp_path: Path) -> Body:
 
 
 def publish(hub: HubServer, body: Body) -> None:
-    hub.add("org/merged", {file.name: file.read_bytes() for file in body.path.iterdir()})
+    hub.add_folder("org/merged", body.path)
 
 
 def bytes_sent(hub: HubServer) -> int:

@@ -222,7 +222,7 @@ def test_plans_of_the_examples(name: str, hub: HubServer) -> None:
     names = {str(recipe.start(key)) for key in recipe.needed if not recipe.stages(key)}
     family = ROOT / "src" / "chatvector" / "checkpoint" / "family" / "base"
     for one in names:
-        hub.add(one, {path.name: path.read_bytes() for path in family.iterdir()})
+        hub.add_folder(one, family)
     found = estimate(recipe, known(), at=FAST)
     assert all(step.seconds is not None for step in found.steps if step.what.startswith("ask"))
     assert [line for line in found.unknown if "a public set, which a plan does not fetch" in line]

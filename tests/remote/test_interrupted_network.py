@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hub_trio import put_trio
 
-from builders import Trio, write_trio
 from hub_server import Fault, HubServer
 
 PARENTS = ("org/target", "--base", "org/base", "--chat", "org/chat")
@@ -21,19 +21,10 @@ PATIENCE = 40
 """Seconds. A server is asked again for 63, and read from for 60."""
 
 
-@pytest.fixture
-def trio(hub: HubServer, tmp_path: Path) -> Trio:
-    """A trio on disk and on the hub."""
-    found = write_trio(tmp_path / "local")
-    for role in ("base", "chat", "target"):
-        folder: Path = getattr(found, role)
-        hub.add(f"org/{role}", {path.name: path.read_bytes() for path in folder.iterdir()})
-    return found
-
-
 @pytest.fixture(autouse=True)
 def online(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs that are started take the server for the hub."""
+    """A trio on the hub; programs that are started take the server for it."""
+    put_trio(hub, tmp_path / "local")
     for name, value in {"ENDPOINT": hub.endpoint, "HOME": str(tmp_path / "home"), "HUB_OFFLINE": "0"}.items():
         monkeypatch.setenv(f"HF_{name}", value)
 
@@ -52,7 +43,6 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.parametrize("verb", ["plan", "apply"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.usefixtures("trio")
 def test_between_two_tries(hub: HubServer, tmp_path: Path, verb: str, number: signal.Signals) -> None:
     hub.faults.append(Fault("GET", WEIGHTS, status=503))
     more = () if verb == "plan" else ("--stream", "-o", str(tmp_path / "out"))
@@ -73,7 +63,6 @@ def test_between_two_tries(hub: HubServer, tmp_path: Path, verb: str, number: si
     assert again.returncode == 0, again.stderr
 
 
-@pytest.mark.usefixtures("trio")
 def test_while_a_server_does_not_answer(hub: HubServer) -> None:
     hub.faults.append(Fault("GET", f"org/base/resolve/{hub.repos['org/base'].refs['main']}/{WEIGHTS}", stall=90))
     with started("plan", *PARENTS, "--quiet") as program:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hub_trio import NAMES, ROLES, put_trio
 
-from builders import BF16, F32, Shape, Spec, Trio, trio_specs, write_trio
+from builders import BF16, F32, Shape, Trio, trio_specs
 from chatvector import pipeline
 from chatvector.arithmetic.native import library
 from chatvector.checkpoint import remote_file
@@ -50,15 +51,6 @@ def loans(monkeypatch: pytest.MonkeyPatch) -> Loans:
     return Loans(monkeypatch)
 
 
-def put(hub: HubServer, folder: Path, specs: dict[str, Spec]) -> Trio:
-    """A trio on disk and on the hub."""
-    found = write_trio(folder, specs)
-    for role in ("base", "chat", "target"):
-        model: Path = getattr(found, role)
-        hub.add(f"org/{role}", {path.name: path.read_bytes() for path in model.iterdir()})
-    return found
-
-
 def merge(output: Path, names: dict[str, str], *scales: float, stream: bool) -> Path:
     """A merge of a vector of each scale."""
     vectors = [{"base": names["base"], "chat": names["chat"], "scale": scale} for scale in scales]
@@ -68,12 +60,12 @@ def merge(output: Path, names: dict[str, str], *scales: float, stream: bool) -> 
 
 
 def merge_from_afar(folder: Path, *scales: float) -> Path:
-    return merge(folder / "far", {role: f"org/{role}" for role in ("base", "chat", "target")}, *scales, stream=True)
+    return merge(folder / "far", NAMES, *scales, stream=True)
 
 
 def merged_alike(trio: Trio, folder: Path, *scales: float) -> bool:
     """Whether a merge from afar gives the bytes of one from disk."""
-    near = {role: str(getattr(trio, role)) for role in ("base", "chat", "target")}
+    near = {role: str(getattr(trio, role)) for role in ROLES}
     far, local = merge_from_afar(folder, *scales), merge(folder / "near", near, *scales, stream=False)
     return (far / WEIGHTS).read_bytes() == (local / WEIGHTS).read_bytes()
 
@@ -82,7 +74,7 @@ def merged_alike(trio: Trio, folder: Path, *scales: float) -> bool:
 def test_the_kernel_reads_the_connections(
     hub: HubServer, tmp_path: Path, loans: Loans, scales: tuple[float, ...]
 ) -> None:
-    trio = put(hub, tmp_path / "local", trio_specs(SHAPE))
+    trio = put_trio(hub, tmp_path / "local", trio_specs(SHAPE))
     assert merged_alike(trio, tmp_path, *scales)
     # Of each matrix but the first of a stretch, each time that it is read; not of vectors, which come with a head.
     assert loans.good > 3 * 7
@@ -97,7 +89,7 @@ def test_what_the_kernel_does_not_know_is_not_lent_to_it(
     specs["target"].weights = {name: values.astype(BF16) for name, values in specs["target"].weights.items()}
     for role in ("base", "chat"):
         specs[role].weights = {name: values.astype(others) for name, values in specs[role].weights.items()}
-    trio = put(hub, tmp_path / "local", specs)
+    trio = put_trio(hub, tmp_path / "local", specs)
     assert merged_alike(trio, tmp_path, 0.8)
     assert (loans.good > 0) == (others == BF16)
     assert loans.bad == 0
@@ -106,7 +98,7 @@ def test_what_the_kernel_does_not_know_is_not_lent_to_it(
 def test_a_connection_cut_under_the_kernel_costs_nothing_but_time(
     hub: HubServer, tmp_path: Path, loans: Loans, waits: list[float]
 ) -> None:
-    trio = put(hub, tmp_path / "local", trio_specs(SHAPE))
+    trio = put_trio(hub, tmp_path / "local", trio_specs(SHAPE))
     hub.faults.append(Fault("GET", WEIGHTS, cut_after=120_000))
     assert merged_alike(trio, tmp_path, 0.8)
     assert loans.bad > 0
@@ -117,7 +109,7 @@ def test_a_connection_cut_under_the_kernel_costs_nothing_but_time(
 def test_a_proxys_connections_are_not_lent(
     hub: HubServer, tmp_path: Path, loans: Loans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trio = put(hub, tmp_path / "local", trio_specs(SHAPE))
+    trio = put_trio(hub, tmp_path / "local", trio_specs(SHAPE))
     monkeypatch.setattr(Transports, "of", lambda *_: ClientTransport())
     assert merged_alike(trio, tmp_path, 0.8)
     assert loans.good == loans.bad == 0
@@ -126,7 +118,7 @@ def test_a_proxys_connections_are_not_lent(
 def test_what_is_not_finite_is_found_in_what_was_lent(hub: HubServer, tmp_path: Path, loans: Loans) -> None:
     specs = trio_specs(SHAPE)
     specs["chat"].weights["model.layers.2.mlp.up_proj.weight"][3, 5] = np.nan
-    put(hub, tmp_path / "local", specs)
+    put_trio(hub, tmp_path / "local", specs)
     with pytest.raises(NonFiniteValues, match=r"model\.layers\.2\.mlp\.up_proj\.weight.*1 "):
         merge_from_afar(tmp_path, 0.8)
     assert loans.bad > 0
@@ -134,7 +126,7 @@ def test_what_is_not_finite_is_found_in_what_was_lent(hub: HubServer, tmp_path: 
 
 
 def test_verify_from_afar_lends_and_finds_what_differs(hub: HubServer, tmp_path: Path, loans: Loans) -> None:
-    put(hub, tmp_path / "local", trio_specs(SHAPE))
+    put_trio(hub, tmp_path / "local", trio_specs(SHAPE))
     out = merge_from_afar(tmp_path, 0.8)
     before = loans.good
     assert verify(str(out), full=True, generate=False).ok

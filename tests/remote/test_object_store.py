@@ -39,6 +39,7 @@ from chatvector.errors import (
 from chatvector.extraction import extract
 from chatvector.recipe import Recipe
 from chatvector.verification import verify
+from hub_server import files_of
 
 MANIFEST = "chat_vector.json"
 
@@ -70,10 +71,6 @@ def bucket(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, waits: 
         s3.delete_object(Bucket="models", Key=entry["Key"])
     s3.delete_bucket(Bucket="models")
     s3.close()
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def send(url: str, files: dict[str, bytes]) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_trio import ROLES, put_trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import Shape, Trio, trio_specs, write_trio
+from builders import Shape, Trio, trio_specs
 from chatvector import pipeline
 from chatvector.arithmetic import read_ahead
 from chatvector.arithmetic.execute import execute
@@ -90,11 +91,7 @@ def test_stretches_become_smaller_towards_the_end(
 def trio(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trio:
     """A trio on disk, and on the hub; little more than the headers is kept of its files."""
     monkeypatch.setattr(remote_file, "HEAD_BYTES", 4096)
-    found = write_trio(tmp_path / "local", trio_specs(SHAPE))
-    for role in ("base", "chat", "target"):
-        folder: Path = getattr(found, role)
-        hub.add(f"org/{role}", {path.name: path.read_bytes() for path in folder.iterdir()})
-    return found
+    return put_trio(hub, tmp_path / "local", trio_specs(SHAPE))
 
 
 class Watch:
@@ -108,7 +105,7 @@ class Watch:
             try:
                 return execute(*args, **more)
             finally:
-                self.spans = {role: [] for role in ("base", "chat", "target")}
+                self.spans = {role: [] for role in ROLES}
                 for request in [one for one in hub.log if one.path.endswith(".safetensors")]:
                     headers = {name.lower(): value for name, value in request.headers.items()}
                     first, last = headers["range"].removeprefix("bytes=").split("-")

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hub_trio import put_trio
 from huggingface_hub import constants
 from typer.testing import CliRunner
 
-from builders import BF16, Shape, Trio, load_weights, trio_specs, write_trio, write_weights
+from builders import BF16, Shape, Trio, load_weights, trio_specs, write_weights
 from chatvector import pipeline
 from chatvector.checkpoint import hub as hub_module
 from chatvector.checkpoint import remote_http
@@ -28,15 +29,11 @@ from chatvector.errors import HubError, IncompatibleParents, InputError, NotEnou
 from chatvector.extraction import extract
 from chatvector.preparation import prepare, transfers
 from chatvector.recipe import Recipe
-from hub_server import Fault, HubServer, Request
+from hub_server import Fault, HubServer, Request, files_of
 from pickled_models import as_pickles
 
 WEIGHTS = "model.safetensors"
 SHAPE = Shape(vocabulary=512, hidden=64, mlp=128, layers=3)
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 @pytest.fixture
@@ -44,10 +41,7 @@ def trio(hub: HubServer, tmp_path: Path) -> Trio:
     """A trio on disk, and on the hub as org/base, org/chat, org/target; the chat model in three shards."""
     specs = trio_specs(SHAPE)
     specs["chat"].shards = 3
-    found = write_trio(tmp_path / "local", specs)
-    for role in ("base", "chat", "target"):
-        hub.add(f"org/{role}", files_of(getattr(found, role)))
-    return found
+    return put_trio(hub, tmp_path / "local", specs)
 
 
 def recipe(target: str, base: str, chat: str, **more: Any) -> Recipe:
@@ -123,9 +117,7 @@ def test_the_same_manifest_again_by_stream_and_from_disk(hub: HubServer, trio: T
 
 def test_a_plan_reads_little_and_says_what_would_move(hub: HubServer, tmp_path: Path) -> None:
     specs = trio_specs(Shape(vocabulary=30_000, hidden=64, mlp=2048, layers=8), dtype=BF16)
-    trio = write_trio(tmp_path / "local", specs)
-    for role in ("base", "chat", "target"):
-        hub.add(f"org/{role}", files_of(getattr(trio, role)))
+    trio = put_trio(hub, tmp_path / "local", specs)
     with ExitStack() as stack:
         job = prepare(recipe("org/target", "org/base", "org/chat"), stack, print, stream=True)
         moved = transfers(job)
@@ -250,7 +242,7 @@ def test_pickled_weights_are_read_by_range_too(hub: HubServer, trio: Trio, tmp_p
     pipeline.apply(recipe(str(trio.target), str(trio.base), str(trio.chat), output=str(tmp_path / "plain")))
     for folder, shards in ((trio.base, 1), (trio.chat, 2), (trio.target, 1)):
         as_pickles(folder, shards=shards)
-        hub.add(f"org/{folder.name}", files_of(folder))
+        hub.add_folder(f"org/{folder.name}", folder)
     pipeline.apply(streamed(tmp_path / "streamed"))
     plain, made = (load_weights(tmp_path / place) for place in ("plain", "streamed"))
     assert {n: values.tobytes() for n, values in made.items()} == {n: values.tobytes() for n, values in plain.items()}
@@ -400,7 +392,7 @@ def test_what_does_not_pass_is_one_clear_line(hub: HubServer, waits: list[float]
 
 def test_a_branch_that_moves_between_two_reads_changes_nothing(hub: HubServer, trio: Trio) -> None:
     with Checkpoint.open("org/base", stream=True) as model:
-        hub.add("org/base", files_of(trio.target))
+        hub.add_folder("org/base", trio.target)
         found = {name: model.read_array(name).tobytes() for name in model.tensors}
         assert json.loads(model.read_file("config.json")) == model.config
     with Checkpoint.open(str(trio.base)) as local:
@@ -412,7 +404,7 @@ def test_a_file_that_changes_between_two_reads_is_an_error(hub: HubServer, trio:
     with Checkpoint.open("org/base", stream=True) as model:
         files, commit = first_shard(hub)
         if change == "commit":  # a server that follows the branch whatever commit is asked for
-            new = hub.add("org/base", files_of(trio.target))
+            new = hub.add_folder("org/base", trio.target)
             hub.repos["org/base"].refs[commit] = new
         else:
             files[WEIGHTS] = files[WEIGHTS][:-1] + (b"!" if change == "bytes" else b"")

@@ -67,7 +67,7 @@ def test_a_hub_name_is_downloaded_and_known_by_its_files(
     counting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with HubServer() as hub, posing_as_the_hub(hub, monkeypatch, tmp_path / "cache"):
-        hub.add("org/counting", {file.name: file.read_bytes() for file in counting.iterdir()})
+        hub.add_folder("org/counting", counting)
         backend = load("org/counting")  # pyright: ignore[reportArgumentType]
         assert write(backend, "j").text == "k l"
         assert (backend.info.model, backend.info.digest) == ("org/counting", load(counting).info.digest)

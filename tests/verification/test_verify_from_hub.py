@@ -31,7 +31,7 @@ def output(tmp_path: Path, hub: HubServer) -> Body:
     written = write_trio(tmp_path / "trio", trio_specs(Shape(vocabulary=8192, hidden=64, mlp=256)))
     for role, name in NAMES.items():
         folder: Path = getattr(written, role)
-        hub.add(name, {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()})
+        hub.add_folder(name, folder)
     vector = VectorSpec(base=NAMES["base"], chat=NAMES["chat"], scale=0.5)
     made = apply(Recipe(target=NAMES["target"], vectors=(vector,), output=str(tmp_path / "out"))).output
     shutil.rmtree(constants.HF_HUB_CACHE)
