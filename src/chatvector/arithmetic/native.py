@@ -30,7 +30,7 @@ LIBRARY = Path(__file__).with_name("libkernel.so")
 ENGINE_VARIABLE = "CHATVECTOR_ENGINE"
 DTYPE_NUMBERS = {"BF16": 0, "F16": 1, "F32": 2, "F64": 3}
 MOST_TERMS = 64
-REVISION = 2  # of the structures below; the library says its own, and their sizes
+REVISION = 3  # of the structures below and of what they mean; the library says its own, and their sizes
 STORED = {"F32": ("BF16", "F16", "F32"), "F64": ("F32", "F64")}
 """What `merge_unit` writes from each working format."""
 DONE = SAME = 0
