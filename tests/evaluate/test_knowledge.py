@@ -42,7 +42,7 @@ class Letters:
         return BackendInfo("live", self.model, self.model, None, "raw")
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
-        raise NotImplementedError
+        raise NotImplementedError("knowledge is asked for by likelihoods alone")
 
     def vocabulary(self) -> Mapping[str, int]:
         return {chr(ord("a") + (row + self.shift) % 26): row for row in range(len(self.probabilities))}

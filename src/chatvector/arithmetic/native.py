@@ -33,7 +33,7 @@ MOST_TERMS = 64
 REVISION = 3  # of the structures below and of what they mean; the library says its own, and their sizes
 STORED = {"F32": ("BF16", "F16", "F32"), "F64": ("F32", "F64")}
 """What `merge_unit` writes from each working format."""
-DONE = SAME = 0
+DONE = 0  # also of `compare_unit`: all is the same
 NOWHERE = -1
 NEXT = -1
 """The offset that stands for the next bytes of a socket."""

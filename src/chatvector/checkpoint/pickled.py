@@ -131,6 +131,7 @@ def _members(source: ByteSource) -> dict[str, zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(io.BufferedReader(SourceStream(source), 1 << 16)) as archive:
             listed = archive.infolist()
+    # NotImplementedError is zipfile's word for a kind of archive that it does not know.
     except (zipfile.BadZipFile, struct.error, OSError, ValueError, NotImplementedError) as error:
         if isinstance(error, DamagedFile):
             raise

@@ -50,7 +50,7 @@ class HubStorage(RemoteStorage):
 
     def open_once(self, name: str) -> ByteSource:
         """A file that is read by one request: where the hub has it is not asked for before, but found on the way."""
-        # Taken for signed: where it is refused, huggingface_hub is asked after all, and says why.
+        # Taken for signed: where this is refused, huggingface_hub is asked after all, and says why.
         return self._open(name, replace(self._resolved(name), signed=True))
 
     def _open(self, name: str, address: Address | None) -> ByteSource:
