@@ -18,6 +18,7 @@ from chatvector.checkpoint.files import is_side_file
 from chatvector.checkpoint.hub_errors import explain_http, explain_os
 from chatvector.errors import HubError, OutputRefused, UsageError, first_five
 from chatvector.provenance.publication import WEIGHTS, Publication, prepare_publication
+from chatvector.sizes import disk_size
 
 Say = Callable[[str], None]
 GIT_ATTRIBUTES = ".gitattributes"
@@ -108,7 +109,7 @@ def push(plan: PushPlan, *, say: Say = lambda _line: None, bars: bool = False) -
         }
         weights = [name for name in additions if name.endswith(WEIGHTS)]
         for number, name in enumerate(weights, 1):
-            say(f"{name}: {publication.sizes[name] / 1e6:.1f} MB ({number} of {len(weights)} weight files)")
+            say(f"{name}: {disk_size(publication.sizes[name])} ({number} of {len(weights)} weight files)")
             client.preupload_lfs_files(repo_id, [additions[name]], revision=plan.branch, free_memory=False)
         say(f"{repo_id}: committing {len(additions)} files")
         commit = client.create_commit(

@@ -35,6 +35,7 @@ from chatvector.provenance.licences import judge
 from chatvector.provenance.manifest import MANIFEST, parse_manifest
 from chatvector.record import effective_scales
 from chatvector.rerun import changed_parents, recipe_of
+from chatvector.sizes import disk_size
 from chatvector.vocabulary.choice import describe
 
 Say = Callable[[str], None]
@@ -407,7 +408,7 @@ def _reply(storage: Storage, checks: list[Check], generate: bool | None, say: Sa
             return Check("reply", None, "needs an optional part: pip install 'chatvector[local]'")
         if nbytes > (GENERATE_BYTES if here else DOWNLOAD_BYTES):
             verb = "loads" if here else "downloads and loads"
-            return Check("reply", None, f"{nbytes / 1e9:.1f} GB of weights; --generate {verb} them")
+            return Check("reply", None, f"{disk_size(nbytes)} of weights; --generate {verb} them")
     if isinstance(storage, LocalDirectory):
         return _speak(storage.path)
     assert isinstance(storage, RemoteStorage)

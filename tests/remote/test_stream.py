@@ -29,6 +29,7 @@ from chatvector.errors import HubError, IncompatibleParents, InputError, NotEnou
 from chatvector.extraction import extract
 from chatvector.preparation import prepare, transfers
 from chatvector.recipe import Recipe
+from chatvector.sizes import disk_size
 from hub_server import Fault, HubServer, Request, files_of
 from pickled_models import as_pickles
 
@@ -141,7 +142,7 @@ def test_the_plan_of_three_names_says_what_would_move(hub: HubServer, trio: Trio
         name: (size, 0, size) for name, size in sizes.items()
     }
     text = CliRunner().invoke(app, ["plan", *models]).stdout
-    assert all(f"network: {name}: downloads {sizes[name] / 1e6:.2f} MB" in text for name in models)
+    assert all(f"network: {name}: downloads {disk_size(sizes[name])}" in text for name in models)
     assert all(span is not None for span in weight_ranges(hub))
     assert not (tmp_path / "cache").exists()
 

@@ -136,7 +136,7 @@ def test_a_model_by_name_that_is_large_is_downloaded_only_when_asked(
     monkeypatch.setattr(verification, "DOWNLOAD_BYTES", 1000)
     found = verify(by_name)
     assert check(found, "reply").ok is None
-    assert check(found, "reply").summary.endswith("GB of weights; --generate downloads and loads them")
+    assert check(found, "reply").summary.endswith("MB of weights; --generate downloads and loads them")
     assert not weights_that_landed()
     assert check(verify(by_name, generate=True), "reply").ok is True
 

@@ -13,6 +13,7 @@ from chatvector.checkpoint.remote import RemoteStorage, Transfer
 from chatvector.checkpoint.storage import LocalDirectory, Storage
 from chatvector.checkpoint.tensor_files import TensorFiles
 from chatvector.errors import DamagedFile, MissingInput, first_five
+from chatvector.sizes import disk_size
 
 Progress = Callable[[str], None]
 
@@ -91,7 +92,7 @@ class Checkpoint(TensorFiles):
         return self.storage.read(name)
 
     def __repr__(self) -> str:
-        return f"Checkpoint({self.name!r}, {len(self.tensors)} tensors, {self.nbytes / 1e9:.2f} GB)"
+        return f"Checkpoint({self.name!r}, {len(self.tensors)} tensors, {disk_size(self.nbytes)})"
 
     def _check_index(self) -> None:
         index = self.model_files.index

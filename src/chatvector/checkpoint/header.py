@@ -203,5 +203,5 @@ def _check_layout(entries: Sequence[HeaderEntry], data_start: int, file_size: in
             raise DamagedFile(f"{where}: tensor {_short(entry.name)} {what} (byte {entry.offset}, expected {position})")
         position += entry.nbytes
     if position != file_size:
-        what = "truncated" if position > file_size else "bytes that no tensor owns"
-        raise DamagedFile(f"{where}: {what}: the header describes {position} bytes, the file has {file_size}")
+        what, cure = ("truncated", "; download it again") if position > file_size else ("bytes that no tensor owns", "")
+        raise DamagedFile(f"{where}: {what}: the header describes {position} bytes, the file has {file_size}{cure}")

@@ -21,6 +21,7 @@ from typing import Any
 
 from chatvector.checkpoint.object_store import list_objects, one_line, open_store
 from chatvector.errors import OutputRefused, first_five
+from chatvector.sizes import disk_size
 
 SENT = ".sent"
 """In the staging directory: a line of JSON for each file that the store has."""
@@ -86,7 +87,7 @@ class ObjectOutput:
                     continue
                 size = (staging / name).stat().st_size
                 if weights:
-                    say(f"{self.url}: sending {name}, {size / 1e6:.1f} MB")
+                    say(f"{self.url}: sending {name}, {disk_size(size)}")
                 etag = self._send(name, staging / name)
                 journal.write(json.dumps({"name": name, "etag": etag}) + "\n")
                 journal.flush()

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from chatvector.cli.options import LogFormat
+from chatvector.sizes import disk_size
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -155,7 +156,6 @@ class Meter:
             return
         data = {"done_bytes": self._done, "total_bytes": self._total, "bytes_per_second": round(rate)}
         line = (
-            f"{self._what}: {self._done / 1e9:.2f} of {self._total / 1e9:.2f} GB,"
-            f" {rate / 1e6:.0f} MB/s, {left:.0f} s left"
+            f"{self._what}: {disk_size(self._done)} of {disk_size(self._total)}, {disk_size(rate)}/s, {left:.0f} s left"
         )
         self._console._event("progress", line, data)

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from chatvector.sizes import disk_size, memory_size
 from chatvector.vocabulary.choice import describe as describe_choice
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ def job_document(job: Job, threads: int, licences: Verdict) -> dict[str, Any]:
 def job_text(job: Job, threads: int, licences: Verdict) -> str:
     """The plan for people."""
     lines = [
-        f"plan {job.plan.hash}: {len(job.plan.tensors)} tensors, reads {_size(job.plan.bytes_read)},"
-        f" writes {_size(job.plan.bytes_written)} in {len(job.plan.shards)} file(s),"
-        f" buffers {_size(job.plan.thread_bytes * threads)} on {threads} thread(s)",
+        f"plan {job.plan.hash}: {len(job.plan.tensors)} tensors, reads {disk_size(job.plan.bytes_read)},"
+        f" writes {disk_size(job.plan.bytes_written)} in {len(job.plan.shards)} file(s),"
+        f" buffers {memory_size(job.plan.thread_bytes * threads)} on {threads} thread(s)",
         f"target {job.target.name}",
     ]
     for number, (vector, scales) in enumerate(zip(job.vectors, _rules(job), strict=True), 1):
@@ -97,11 +98,11 @@ def licences_text(licences: Verdict) -> str:
 
 def transfer_text(one: Transfer, *, stream: bool) -> str:
     """What will move over the network for a parent."""
-    cached = f", {_size(one.nbytes_cached)} are in the cache" if one.nbytes_cached else ""
+    cached = f", {disk_size(one.nbytes_cached)} are in the cache" if one.nbytes_cached else ""
     if one.by_range_only or stream:
-        return f"network: {one.name}: reads {_size(one.nbytes_missing)} by range{cached}; nothing lands on disk"
+        return f"network: {one.name}: reads {disk_size(one.nbytes_missing)} by range{cached}; nothing lands on disk"
     return (
-        f"network: {one.name}: downloads {_size(one.nbytes_missing)}{cached}; --stream reads it by range instead,"
+        f"network: {one.name}: downloads {disk_size(one.nbytes_missing)}{cached}; --stream reads it by range instead,"
         " without the disk"
     )
 
@@ -203,8 +204,8 @@ def result_text(manifest: Mapping[str, Any], output: str) -> str:
     rate = (run["bytes_read"] + run["bytes_written"]) / max(run["seconds"], 1e-9)
     norms = manifest["statistics"]["roles"]
     lines = [
-        f"{output}: {_size(run['bytes_written'])} in {run['seconds']:.1f} s ({rate / 1e6:.0f} MB/s),"
-        f" peak memory {run['peak_memory_bytes'] / 2**20:.0f} MiB, {KERNELS[run['engine']]}",
+        f"{output}: {disk_size(run['bytes_written'])} in {run['seconds']:.1f} s ({disk_size(rate)}/s),"
+        f" peak memory {memory_size(run['peak_memory_bytes'])}, {KERNELS[run['engine']]}",
         "norm of the vector by role: "
         + ", ".join(
             f"{role} {' + '.join(f'{norm:.3g}' for norm in figures['tau_norm'])}" for role, figures in norms.items()
@@ -243,7 +244,3 @@ def _rules(job: Job) -> list[str]:
         ", ".join(f"{rule} on {count}" for rule, count in found["rules"].items()) or "touches no tensor"
         for found in effective_scales(job)
     ]
-
-
-def _size(nbytes: int) -> str:
-    return f"{nbytes / 1e9:.2f} GB" if nbytes >= 1e9 else f"{nbytes / 1e6:.2f} MB"

@@ -12,6 +12,7 @@ import typer
 from chatvector.cli import options
 from chatvector.cli.console import Console
 from chatvector.cli.examples import examples
+from chatvector.sizes import disk_size
 
 EPILOG = examples(
     "chatvector extract demo:base demo:chat -o demo-vector",
@@ -79,7 +80,7 @@ def extract(
     else:
         exact = f"all {loss['elements']} differences are exact: applying it gives the same bytes as --base --chat"
     text = (
-        f"{output}: {run['bytes_written'] / 1e6:.1f} MB in {run['seconds']:.1f} s\n{exact}\n"
+        f"{output}: {disk_size(run['bytes_written'])} in {run['seconds']:.1f} s\n{exact}\n"
         f"apply it: chatvector apply TARGET --vector {shlex.quote(output)} -o OUT"
     )
     console.result(result.manifest, text)

@@ -12,6 +12,7 @@ import typer
 from chatvector.cli import options
 from chatvector.cli.console import Console
 from chatvector.cli.examples import examples
+from chatvector.sizes import disk_size
 
 if TYPE_CHECKING:
     from chatvector.inspection.subject import Subject
@@ -86,7 +87,7 @@ def text(found: Survey, document: dict[str, Any], *, tensors: bool) -> str:
     subject, total = found.subject, document["total"]
     names = " − ".join(reversed(subject.names))
     lines = [
-        f"{names}: {len(subject.entries)} tensors, {total['elements']} numbers, {total['bytes'] / 1e6:.1f} MB"
+        f"{names}: {len(subject.entries)} tensors, {total['elements']} numbers, {disk_size(total['bytes'])}"
         + (", estimated from the fixed sample" if found.sampled else "")
     ]
     if total["non_finite"]:

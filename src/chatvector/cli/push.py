@@ -11,6 +11,7 @@ import typer
 from chatvector.cli import options
 from chatvector.cli.console import Console
 from chatvector.cli.examples import examples
+from chatvector.sizes import disk_size
 
 if TYPE_CHECKING:
     from chatvector.publishing import PushPlan
@@ -101,7 +102,7 @@ def plan_text(plan: PushPlan, *, card: bool = True) -> str:
         state = "new" if not plan.remote.exists else "empty" if plan.remote.empty else "exists, to be updated"
     lines = [
         f"{publication.repo_id}, branch {plan.branch}, {'private' if plan.private else 'public'} ({state}):"
-        f" {len(publication.sizes)} files, {publication.nbytes / 1e6:.2f} MB"
+        f" {len(publication.sizes)} files, {disk_size(publication.nbytes)}"
     ]
     lines += [f"  {size:>14,} {name}".replace(",", " ") for name, size in publication.sizes.items()]
     lines += [f"  stays here: {name}" for name in publication.left_out]

@@ -21,6 +21,7 @@ from chatvector.runtime.live import LiveBackend
 from chatvector.runtime.replay_backend import reply_as_json
 from chatvector.runtime.thoughts import Piece, Thoughts
 from chatvector.runtime.transformers_backend import TransformersBackend
+from chatvector.sizes import memory_size
 
 Messages = tuple[tuple[Role, str], ...]
 
@@ -199,7 +200,7 @@ class Session:
         rules = move(live.scales[0], parts)
         change = live.set_scales([rules, *live.scales[1:]])
         return (
-            f"scale {describe(rules)}: {change.tensors} tensors, {change.nbytes / 2**20:.1f} MiB in"
+            f"scale {describe(rules)}: {change.tensors} tensors, {memory_size(change.nbytes)} in"
             f" {1000 * change.seconds:.0f} ms"
         )
 

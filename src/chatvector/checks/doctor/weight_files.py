@@ -11,6 +11,7 @@ from chatvector.checkpoint.files import INDEX, OTHER_WEIGHTS, SHARD, SINGLE
 from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import first_five
+from chatvector.sizes import disk_size
 
 # What runs leave behind: downloads and writes that did not end, optimizer state, caches.
 LEFTOVERS = (
@@ -129,7 +130,7 @@ def _others(model: Patient) -> Iterator[Finding]:
     orphans = sorted(name for name in rest if name.endswith(".safetensors") and _is_shard_like(name))
     if orphans:
         nbytes = sum(model.listing[name] for name in orphans)
-        yield Finding("shards-orphaned", f"{len(orphans)} files, {nbytes / 1e6:.1f} MB: {first_five(orphans)}")
+        yield Finding("shards-orphaned", f"{len(orphans)} files, {disk_size(nbytes)}: {first_five(orphans)}")
     others = sorted(
         name
         for name in rest

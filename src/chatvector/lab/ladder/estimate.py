@@ -28,6 +28,7 @@ from chatvector.lab.ladder.making import Stage, stages_of
 from chatvector.lab.ladder.recipe import LadderRecipe
 from chatvector.lab.ladder.rungs import MODELS, ModelKey
 from chatvector.lab.ladder.speed import Size, Speed
+from chatvector.sizes import disk_size
 from chatvector.training.limits import ADAM_BYTES, CHECKPOINTS
 
 Say = Callable[[str], None]
@@ -96,7 +97,7 @@ class Estimate:
         lines = [f"{'step':{width}}  {'at most':>9}  {'disk':>9}  {'replies':>8}"]
         for step in self.steps:
             time = "unknown" if step.seconds is None else speed.duration(step.seconds)
-            disk = speed.amount(step.disk) if step.disk else ""
+            disk = disk_size(step.disk) if step.disk else ""
             lines.append(f"{step.what:{width}}  {time:>9}  {disk:>9}  {step.replies or '':>8}".rstrip())
         calls = ", ".join(f"{count} of the {name}" for name, count in self.calls.items() if count)
         least = " and what is unknown" if self.unknown else ""
@@ -104,8 +105,8 @@ class Estimate:
         lines += [
             "",
             f"time: {time}; measured here: {self.speed}",
-            f"disk: {speed.amount(self.disk)} at the worst moment{least}, {speed.amount(self.free)} free",
-            *([f"downloads: {speed.amount(self.download)} into the hub's cache{least}"] if self.download else []),
+            f"disk: {disk_size(self.disk)} at the worst moment{least}, {disk_size(self.free)} free",
+            *([f"downloads: {disk_size(self.download)} into the hub's cache{least}"] if self.download else []),
             f"calls: {calls or 'none of judge, guard or scorer'}",
             *(f"unknown: {line}" for line in self.unknown),
         ]
@@ -145,7 +146,7 @@ def refuse_small_disk(recipe: LadderRecipe, out: Path, say: Say = lambda _: None
     needed, free = sum(step.disk for step in steps) + max(step.passing for step in steps), free_bytes(out)
     if needed > free:
         raise NotEnoughSpace(
-            f"{out}: the ladder's trainings need {speed.amount(needed)}, {speed.amount(free)} are free; free space,"
+            f"{out}: the ladder's trainings need {disk_size(needed)}, {disk_size(free)} are free; free space,"
             " train with lora, or choose another disk"
         )
 

@@ -107,8 +107,3 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{math.ceil(seconds)} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def amount(nbytes: int) -> str:
-    """`12 MB`, `27.0 GB`."""
-    return f"{nbytes / 1e9:.1f} GB" if nbytes >= 10**9 else f"{math.ceil(nbytes / 1e6)} MB"
