@@ -117,7 +117,7 @@ def load_tokenizer(model: SideFiles) -> tokenizers.Tokenizer:
     import tokenizers  # only needed here
 
     try:
-        return tokenizers.Tokenizer.from_str(read_text(model, TOKENIZER_JSON))
+        return tokenizers.Tokenizer.from_buffer(model.read_file(TOKENIZER_JSON))
     except Exception as problem:  # the library raises bare Exception for every fault in its file
         raise DamagedFile(f"{model.name}/{TOKENIZER_JSON}: does not load: {problem}; fetch the file again") from problem
 
