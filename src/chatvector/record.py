@@ -47,15 +47,12 @@ def merge_manifest(
         place: the staging directory, for the files' sizes and digests.
     """
     parents = [found.parent for found in verdict.found]
-    chat_format = job.recipe.chat_format
-    if _names_a_file(chat_format):
-        chat_format = Path(chat_format).name
     return {
         "format": FORMAT,
         "kind": "model",
         "chatvector": __version__,
         "plan": job.plan.hash,
-        "recipe": job.recipe.identity() | {"chat_format": chat_format},
+        "recipe": public_recipe(job.recipe),
         "origins": {parent.role: origin(parent) for parent in parents},
         "parents": fingerprints(job),
         "chat_format": describe(job.choice),
@@ -80,11 +77,17 @@ def merge_manifest(
     }
 
 
+def public_recipe(recipe: Recipe) -> dict[str, Any]:
+    """The recipe without places; a template file by its name alone."""
+    chat_format = recipe.chat_format
+    return recipe.identity() | {"chat_format": Path(chat_format).name if names_a_file(chat_format) else chat_format}
+
+
 def _placed(recipe: Recipe) -> dict[str, Any]:
     """The recipe with absolute paths, so that it runs again from anywhere."""
     document = recipe.model_dump(mode="json", exclude_defaults=True)
     document["target"] = _absolute(document["target"])
-    if _names_a_file(recipe.chat_format):
+    if names_a_file(recipe.chat_format):
         document["chat_format"] = str(Path(recipe.chat_format).expanduser().absolute())
     for vector in document["vectors"]:
         for key in vector.keys() & {"base", "chat", "vector"}:
@@ -92,7 +95,8 @@ def _placed(recipe: Recipe) -> dict[str, Any]:
     return document
 
 
-def _names_a_file(chat_format: str) -> bool:
+def names_a_file(chat_format: str) -> bool:
+    """Whether the format comes from a template file, and neither from the target nor from a vector."""
     return re.fullmatch(r"auto|target|vector(:\d+)?", chat_format) is None
 
 

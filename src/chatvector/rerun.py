@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chatvector import __version__
 from chatvector.arithmetic.sources import PairVector
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.fingerprint import THIN_MARK, fingerprint_like
-from chatvector.errors import InputError, UsageError, first_five
+from chatvector.errors import InputError, UsageError, brief, first_five
 from chatvector.mergekit_recipes import read_mergekit_file
+from chatvector.origins import parents_of
 from chatvector.preparation import Job
-from chatvector.provenance.manifest import read_manifest, whole
+from chatvector.provenance.licences import judge
+from chatvector.provenance.manifest import read_manifest
 from chatvector.recipe import Recipe
-from chatvector.record import fingerprints
+from chatvector.record import fingerprints, names_a_file
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def load_recipe(path: Path, settings: list[str], output: str | None) -> Loaded:
         recipe, notes = _recipe_in(path)
         return Loaded(_overridden(recipe, settings, output), _accept, notes)
     manifest = read_manifest(path)
-    recipe = recipe_of(manifest, path)
+    recipe = recipe_of(manifest, path, format_is_given=any(one.startswith("chat_format=") for one in settings))
     changed = bool(settings)
     # The earlier output is there already; another one has to be named.
     recipe = _overridden(recipe.model_copy(update={"output": None}), settings, output)
@@ -71,22 +74,24 @@ def _recipe_in(path: Path) -> tuple[Recipe, tuple[str, ...]]:
     return (Recipe.from_file(path), ()) if imported is None else (imported.recipe, imported.notes)
 
 
-def recipe_of(manifest: Mapping[str, Any], path: Path) -> Recipe:
+def recipe_of(manifest: Mapping[str, Any], path: Path, *, format_is_given: bool = False) -> Recipe:
     """The recipe of a model's manifest, hub names pinned to the commits that were read.
 
     A published manifest has no places, but the hub names of parents that have some. Raises UsageError for the manifest
-    of a vector, and for a published one whose parents have no public name; DamagedFile for one that lacks a part.
+    of a vector, and for a published one whose parents have no public name, or whose chat format came from a file
+    unless `format_is_given` otherwise.
     """
     if manifest["kind"] != "model":
         raise UsageError(f"{path}: is the manifest of a vector; use `chatvector apply --vector {path.parent}`")
-    with whole(path):
-        return _recipe_of(manifest, path)
-
-
-def _recipe_of(manifest: Mapping[str, Any], path: Path) -> Recipe:
     run = manifest.get("run")
     if not run:
-        return _published_recipe(manifest, path)
+        recipe = _published_recipe(manifest, path)
+        if names_a_file(recipe.chat_format) and not format_is_given:
+            raise UsageError(
+                f"{path}: its chat format came from the file {brief(recipe.chat_format)}, which is not part of the"
+                " manifest; name the file by --set chat_format=FILE"
+            )
+        return recipe
     pinned = dict(run["recipe"])
     revisions: Mapping[str, str] = run["revisions"]
     pinned["target"] = _pin(pinned["target"], revisions)
@@ -153,7 +158,22 @@ def changed_parents(manifest: Mapping[str, Any], job: Job) -> list[str]:
         before, after = expected.get("side_files") or {}, now.get("side_files") or {}
         parts += sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
         changed.append(f"{role} ({', '.join(parts[:5])})")
-    return changed
+    return changed or _relicensed(manifest, job)
+
+
+def _relicensed(manifest: Mapping[str, Any], job: Job) -> list[str]:
+    """The parents in directories whose card or licence files name other licences than they did; on the hub a commit
+    holds them. Another version may know more licences: then nothing is said."""
+    before = {one["role"]: one for one in manifest["licences"]["parents"]}
+    local = {role for role, origin in manifest["origins"].items() if origin["model"] is None}
+    if not local or manifest["chatvector"] != __version__:
+        return []
+    now = judge(parents_of(job, lambda _line: None)).as_dict()["parents"]
+    return [
+        f"{one['role']} (the licence that its files and card name)"
+        for one in now
+        if one["role"] in local and one != before.get(one["role"])
+    ]
 
 
 def _models(job: Job) -> dict[str, Checkpoint]:
@@ -181,8 +201,7 @@ def _on_the_same_grid(
 
 def _same_parents(manifest: Mapping[str, Any], path: Path) -> Callable[[Job], None]:
     def check(job: Job) -> None:
-        with whole(path):
-            changed = changed_parents(manifest, job)
+        changed = changed_parents(manifest, job)
         if changed:
             raise InputError(
                 f"{path}: {len(changed)} of {len(manifest['parents'])} parents are no longer what they were:"

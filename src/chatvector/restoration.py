@@ -76,8 +76,6 @@ def restore(model: Patient, codes: Collection[str], say: Callable[[str], None]) 
             made = _made(job, say)
         except ChatVectorError as problem:
             return Restored(reason=str(problem))
-        except (KeyError, TypeError, AttributeError) as problem:
-            return Restored(reason=f"{model.name}/{MANIFEST}: is no whole manifest ({problem})")
         otherwise = [name for name in made if name not in written or not _is(made[name], written[name])]
         if otherwise:
             return Restored(

@@ -28,12 +28,12 @@ from chatvector.checks.doctor.examine import Diagnosis, examine_opened
 from chatvector.checks.doctor.patient import Patient
 from chatvector.checks.recompute import Advance, Comparison, compare
 from chatvector.errors import HubError, InputError, MissingInput, NotEnoughSpace, UsageError, first_five
-from chatvector.origins import parents_of
+from chatvector.origins import origin, parents_of
 from chatvector.output_files import index_bytes, side_files
 from chatvector.preparation import Job, prepare
-from chatvector.provenance.licences import judge
+from chatvector.provenance.licences import Verdict, judge
 from chatvector.provenance.manifest import MANIFEST, parse_manifest
-from chatvector.record import effective_scales
+from chatvector.record import effective_scales, public_recipe
 from chatvector.rerun import changed_parents, recipe_of
 from chatvector.sizes import disk_size
 from chatvector.vocabulary.choice import describe
@@ -48,6 +48,8 @@ SMALL_FILE_BYTES = 64 << 20
 GENERATE_BYTES = 1 << 30
 # The same for a model that would have to be downloaded first.
 DOWNLOAD_BYTES = 256 << 20
+# With peft installed, transformers loads the adapter that it describes, and the base that it names.
+ADAPTER = "adapter_config.json"
 PROMPTS = ("Hello!", "안녕하세요?", "你好", "こんにちは")
 REPLY_TOKENS = 256
 
@@ -183,7 +185,7 @@ def _verify(
             if isinstance(job, str):
                 checks += [Check(name, None, job) for name in ("weights", "side files", "manifest")]
             else:
-                again = beside.submit(lambda: [_side_files(job, storage, listing, say), _account(job, manifest)])
+                again = beside.submit(_made_again, job, manifest, storage, listing, say)
                 checks.append(_weights(job, model, started, full=full, threads=threads))
                 checks += again.result()
             checks.append(alone.result())
@@ -259,7 +261,7 @@ def _files(
         elif "sha256" in facts and (full or facts["bytes"] <= SMALL_FILE_BYTES):
             hashed += 1
             if _sha256(storage, name, facts["bytes"]) != facts["sha256"]:
-                problems.append(f"{name}: its SHA-256 is another one")
+                (problems if _matters(name) else notes).append(f"{name}: its SHA-256 is another one")
     for name in sorted(listing.keys() - recorded.keys() - {MANIFEST}):
         if _matters(name):
             problems.append(f"{name} was not there when the model was made")
@@ -271,7 +273,7 @@ def _files(
 
 def _matters(name: str) -> bool:
     """Whether a loader would read the file."""
-    return is_side_file(name) or name == INDEX or name.endswith((".safetensors", ".bin", ".pt", ".gguf"))
+    return is_side_file(name) or name in (INDEX, ADAPTER) or name.endswith((".safetensors", ".bin", ".pt", ".gguf"))
 
 
 def _sha256(storage: Storage, name: str, nbytes: int) -> str:
@@ -329,8 +331,15 @@ def _weights(job: Job, model: Patient | str, started: Started, *, full: bool, th
     return Check("weights", not problems, summary, tuple(problems), figures)
 
 
-def _side_files(job: Job, storage: Storage, listing: Mapping[str, int], say: Say) -> Check:
-    expected = side_files(job, judge(parents_of(job, say))) | index_bytes(job.plan, job.target)
+def _made_again(
+    job: Job, manifest: Mapping[str, Any], storage: Storage, listing: Mapping[str, int], say: Say
+) -> list[Check]:
+    verdict = judge(parents_of(job, say))
+    return [_side_files(job, verdict, storage, listing), _account(job, verdict, manifest)]
+
+
+def _side_files(job: Job, verdict: Verdict, storage: Storage, listing: Mapping[str, int]) -> Check:
+    expected = side_files(job, verdict) | index_bytes(job.plan, job.target)
     problems = [
         f"{name} {'is missing' if name not in listing else _difference(storage.read(name), data)}"
         for name, data in sorted(expected.items())
@@ -355,17 +364,27 @@ def _difference(found: bytes, expected: bytes) -> str:
     return f"differs from byte {place} on"
 
 
-def _account(job: Job, manifest: Mapping[str, Any]) -> Check:
-    """What the manifest tells people about rows, scales and format, against what the recipe means."""
+def _account(job: Job, verdict: Verdict, manifest: Mapping[str, Any]) -> Check:
+    """What the manifest tells people about recipe, parents, rows, scales and format, against what was run means."""
+    licences = verdict.as_dict()
+    if not manifest.get("run"):  # the publisher may name a licence, and pass over faults
+        told = manifest["licences"]
+        licences |= {"output": licences["output"] or told["output"]}
+        licences |= {key: told[key] for key in ("accepted",) if key in told}
     meant = {
+        "recipe": public_recipe(job.recipe),
+        "origins": {found.parent.role: origin(found.parent) for found in verdict.found},
+        "licences": licences,
         "chat_format": describe(job.choice),
         "vocabulary": job.vocabulary.report.as_dict(),
         "scales": effective_scales(job),
     }
     plain = json.loads(json.dumps(meant))
+    if manifest["chatvector"] != __version__:
+        del plain["licences"]  # another version may know other ones
     wrong = [key for key, value in plain.items() if manifest.get(key) != value]
-    problems = tuple(f"{key} is not what the recipe means" for key in wrong)
-    return Check("manifest", not wrong, f"{', '.join(meant)} as the recipe means them", problems)
+    problems = tuple(f"{key} is not what the recipe and the parents mean" for key in wrong)
+    return Check("manifest", not wrong, f"{', '.join(plain)} as the recipe and the parents mean them", problems)
 
 
 def _model(model: Patient | str, notes: list[str]) -> Check:

@@ -115,7 +115,7 @@ MANIFESTS = {
     "a directory": (None, 2, "is a directory; name a recipe, or the chat_vector.json in it"),
     "no JSON": ("{", 3, "no valid JSON"),
     "neither the one nor the other": ("{}", 3, "is no manifest of chatvector"),
-    "a part is missing": ('{"kind": "model", "format": 1}', 3, "is no whole manifest .no key 'parents'."),
+    "a part is missing": ('{"kind": "model", "format": 1}', 3, "is no whole manifest .chatvector: Field required."),
     "a part is another": ('{"kind": "model", "format": 1, "run": {"recipe": 5}}', 3, "is no whole manifest"),
 }
 

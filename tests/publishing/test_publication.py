@@ -41,15 +41,6 @@ def test_a_broken_manifest_and_one_of_another_version(output: Path) -> None:
         prepare_publication(output, NAME)
 
 
-def test_a_manifest_from_before_there_were_cards(output: Path) -> None:
-    path = output / "chat_vector.json"
-    manifest = json.loads(path.read_text())
-    del manifest["licences"]
-    path.write_text(json.dumps(manifest))
-    with pytest.raises(InputError, match=r"was made before outputs had cards .*make it again: chatvector run"):
-        prepare_publication(output, NAME)
-
-
 def test_a_vector_is_no_model(output: Path) -> None:
     rewrite(output, kind="vector")
     with pytest.raises(UsageError, match="is a chat vector; push publishes merged models"):
@@ -87,7 +78,7 @@ def test_a_name_that_the_licence_forbids(output: Path) -> None:
 def test_a_licence_that_does_not_allow_to_share(output: Path) -> None:
     reason = "chat is under cc-by-nd-4.0, which does not allow to share modified versions"
     rewrite(output, licences=licences_of(output, forbidden=[reason]))
-    with pytest.raises(UsageError, match=f"^{NAME}: {reason}; choose another name, or --accept-licence"):
+    with pytest.raises(UsageError, match=f"^{NAME}: {reason}; choose another name or licence, or --accept-licence"):
         prepare_publication(output, NAME)
     assert prepare_publication(output, NAME, accept_licence=True).manifest["licences"]["accepted"] == [reason]
 
@@ -112,6 +103,24 @@ def test_a_licence_cannot_be_made_freer(output: Path) -> None:
     with pytest.raises(UsageError, match=r"--licence mit: the parents' licences make it llama3.1; leave the flag out"):
         prepare_publication(output, NAME, licence="mit")
     assert prepare_publication(output, NAME, licence="llama3.1").warnings == ()
+
+
+def test_terms_that_are_known_are_not_passed_over_where_another_parent_says_nothing(output: Path) -> None:
+    missing = licences_of(
+        output, output=None, undetermined=["target: neither a licence file nor a card names a licence"]
+    )
+    rewrite(output, licences=missing)
+    fault = "--licence mit: target, base, chat is under llama3.1, whose terms hold for what is made from it"
+    with pytest.raises(UsageError, match=f"^{NAME}: {fault}; choose another name or licence, or --accept-licence"):
+        prepare_publication(output, NAME, licence="mit")
+    published = prepare_publication(output, NAME, licence="mit", accept_licence=True)
+    assert published.manifest["licences"]["accepted"] == [fault]
+    assert prepare_publication(output, NAME, licence="llama3.1-and-mit").manifest["licences"]["output"]
+
+
+def test_a_licence_that_is_no_id(output: Path) -> None:
+    with pytest.raises(UsageError, match=r"--licence 'anything at all: .x': must be an id of letters, digits"):
+        prepare_publication(output, NAME, licence="anything at all: [x")
 
 
 def test_documents_laid_beside_go_along_and_the_rest_stays(output: Path) -> None:

@@ -91,6 +91,25 @@ def manifest_tells_another_scale(body: Body) -> None:
         manifest["scales"][0]["tensors"][DOWN] = 0.5
 
 
+def public_recipe_tells_another_scale(body: Body) -> None:
+    with body.json(MANIFEST) as manifest:
+        manifest["recipe"]["vectors"][0]["scale"] = 0.3
+
+
+def another_target_is_named(body: Body) -> None:
+    with body.json(MANIFEST) as manifest:
+        manifest["origins"]["target"]["model"] = "meta-llama/Llama-2-7b-hf"
+
+
+def another_licence_is_named(body: Body) -> None:
+    with body.json(MANIFEST) as manifest:
+        manifest["licences"]["output"] = "mit"
+
+
+def an_adapter_is_laid_in(body: Body) -> None:
+    body.write("adapter_config.json", '{"base_model_name_or_path": "someone/else", "peft_type": "LORA"}')
+
+
 def recipe_tells_another_scale(body: Body) -> None:
     with body.json(MANIFEST) as manifest:
         manifest["run"]["recipe"]["vectors"][0]["scale"] = 0.5
@@ -104,7 +123,11 @@ def recipe_tells_another_scale(body: Body) -> None:
         (shard_gone, {"files", "weights", "model"}, "model-00002-of-00002.safetensors is missing"),
         (shard_truncated, {"files", "weights", "model"}, "truncated"),
         (another_template, {"files", "model"}, "chat_template.jinja was not there when the model was made"),
-        (manifest_tells_another_scale, {"manifest"}, "scales is not what the recipe means"),
+        (manifest_tells_another_scale, {"manifest"}, "scales is not what the recipe and the parents mean"),
+        (public_recipe_tells_another_scale, {"manifest"}, "recipe is not what the recipe and the parents mean"),
+        (another_target_is_named, {"manifest"}, "origins is not what the recipe and the parents mean"),
+        (another_licence_is_named, {"manifest"}, "licences is not what the recipe and the parents mean"),
+        (an_adapter_is_laid_in, {"files"}, "adapter_config.json was not there when the model was made"),
         (recipe_tells_another_scale, {"weights", "manifest"}, "tensors differ from the recipe"),
     ],
 )
@@ -126,13 +149,16 @@ def test_all_weights_gone_is_a_difference_and_no_error(output: Body) -> None:
     assert {each.name for each in found.checks if each.ok is False} >= {"files", "weights", "model"}
 
 
-def test_files_that_no_loader_reads_are_notes(output: Body) -> None:
+def test_files_that_no_loader_reads_are_notes(made: tuple[Trio, Path], output: Body) -> None:
     output.write("picture.png")
     output.write("README.md", "another card")
     found = verify(str(output.path), generate=False)
     assert found.ok
     assert len(found.notes) == 2
     assert found.notes[0].startswith("README.md has 12 bytes")
+    card = (made[1] / "README.md").read_bytes()
+    output.write("README.md", bytes(card[:-1]) + b"!")
+    assert verify(str(output.path), generate=False).notes[0] == "README.md: its SHA-256 is another one"
     assert found.notes[1] == "picture.png was not there when the model was made; no loader reads it"
 
 
@@ -184,6 +210,10 @@ def other_version(output: Body, _trio: Trio) -> None:
         manifest["format"] = 99
 
 
+def parent_licensed(_output: Body, trio: Trio) -> None:
+    Body(trio.base).write("README.md", "---\nlicense: llama3.1\n---\n")
+
+
 def no_manifest(output: Body, _trio: Trio) -> None:
     output.remove(MANIFEST)
 
@@ -196,6 +226,7 @@ def no_json(output: Body, _trio: Trio) -> None:
     ("spoil", "error", "words"),
     [
         (parents_moved, MissingInput, "its parents cannot be read any more: .*chat: there is no such directory"),
+        (parent_licensed, InputError, r"parents are no longer what they were: vectors.0.base \(the licence that its"),
         (parent_changed, InputError, r"1 of 3 parents are no longer what they were: vectors.0.base \(headers|samples"),
         (parent_s_tokenizer_changed, InputError, r"target \(tokenizer_config.json\); verify against the parents"),
         (other_version, InputError, "manifest format 99, this version reads 1"),

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from huggingface_hub import constants
 
-from builders import Shape, trio_specs, write_trio
+from builders import TEMPLATE, Shape, trio_specs, write_trio
 from chatvector import verification
 from chatvector.checkpoint.remote_hub import HubStorage
-from chatvector.errors import HubError, NotEnoughSpace
+from chatvector.errors import HubError, NotEnoughSpace, UsageError
 from chatvector.pipeline import apply
 from chatvector.provenance.manifest import MANIFEST, publishable, to_bytes
 from chatvector.recipe import Recipe, VectorSpec
+from chatvector.rerun import load_recipe
 from chatvector.verification import Check, Verification, verify
 from doctor.patients import Body
 from hub_server import Fault, HubServer
@@ -90,6 +91,30 @@ def test_a_published_output_is_verified_against_the_hub(published: Body) -> None
     assert found.ok, found.problems
     assert [each.name for each in found.checks if each.ok is None] == ["reply"]
     assert not weights_that_landed()
+
+
+@pytest.mark.usefixtures("output")
+def test_a_template_file_is_not_published_and_no_other_is_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = tmp_path / "elsewhere" / "t.jinja"
+    template.parent.mkdir()
+    template.write_text(TEMPLATE)
+    vector = VectorSpec(base=NAMES["base"], chat=NAMES["chat"], scale=0.5)
+    recipe = Recipe(target=NAMES["target"], vectors=(vector,), chat_format=str(template), stream=True)
+    made = Body(apply(recipe.model_copy(update={"output": str(tmp_path / "own")})).output)
+    made.write(MANIFEST, to_bytes(publishable(json.loads((made.path / MANIFEST).read_text("utf-8")))))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.jinja").write_text("another one")
+    found = verify(str(made.path), generate=False)
+    assert found.ok
+    assert [each.name for each in found.checks if each.ok is None] == ["weights", "side files", "manifest", "reply"]
+    assert "its chat format came from the file t.jinja, which is not part of the" in check(found, "weights").summary
+    with pytest.raises(UsageError, match=r"name the file by --set chat_format=FILE$"):
+        load_recipe(made.path / MANIFEST, [], "again")
+    again = load_recipe(made.path / MANIFEST, [f"chat_format={template}"], str(tmp_path / "again"))
+    weights = apply(again.recipe).output / "model.safetensors"
+    assert weights.read_bytes() == (made.path / "model.safetensors").read_bytes()
 
 
 def test_without_a_hub_a_published_output_is_verified_by_itself(hub: HubServer, published: Body) -> None:

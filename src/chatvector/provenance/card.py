@@ -185,8 +185,7 @@ def _measured(manifest: Mapping[str, Any]) -> str:
         f"- Weights: the headers of {checks['weights']['tensors']} tensors were read back;"
         f" {checks['weights']['elements']} elements were computed a second time by other code and were equal."
     ]
-    if "chat" in checks:
-        chat = checks["chat"]
+    if (chat := checks.get("chat")) is not None:
         lines.append(
             f"- Chat format: {'passed' if chat['ok'] else 'FAILED'};"
             f" the template renders {'; '.join(chat['probes'])}; every template token is one id."

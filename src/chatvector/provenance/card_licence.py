@@ -30,7 +30,7 @@ def licence_section(manifest: Mapping[str, Any]) -> str:
     origins = manifest["origins"]
     lines = []
     for parent in licences["parents"]:
-        known = ", ".join(f"[{table()[id].title}]({table()[id].url})" for id in parent["licences"])
+        known = ", ".join(map(_titled, parent["licences"]))
         text = ", ".join(part for part in (known, *parent["unknown"]) if part) or "not determined"
         called = parent["called"] + (f" ({name})" if (name := origins[parent["role"]]["model"]) else "")
         places = f", from {', '.join(parent['found_in'])}" if parent["found_in"] else ""
@@ -95,8 +95,14 @@ def _asked(rule: Mapping[str, str], licences: Mapping[str, Any]) -> str:
     return rule["rule"]
 
 
+def _titled(id: str) -> str:
+    """A licence as a link; its id alone where this version's table does not have it."""
+    known = table().get(id)
+    return id if known is None else f"[{known.title}]({known.url})"
+
+
 def _grouped(number: str) -> str:
-    return f"{int(number):,}".replace(",", " ")
+    return f"{int(number):,}".replace(",", " ") if number.isdecimal() else number
 
 
 def _link(text: str) -> str:

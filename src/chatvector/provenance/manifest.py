@@ -13,12 +13,11 @@ whenever the same recipe meets the same parents.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chatvector.errors import ChatVectorError, DamagedFile, InputError, MissingInput
+from chatvector.errors import DamagedFile, InputError, MissingInput
 
 MANIFEST = "chat_vector.json"
 FORMAT = 1
@@ -45,23 +44,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return parse_manifest(data, str(path))
 
 
-@contextmanager
-def whole(path: object) -> Iterator[None]:
-    """Around what reads a manifest by its keys: one that lacks a part, or has another kind of value there, is damage.
-
-    Raises DamagedFile, naming `path`.
-    """
-    try:
-        yield
-    except ChatVectorError:
-        raise
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        what = f"no key {error}" if isinstance(error, KeyError) else error
-        raise DamagedFile(f"{path}: is no whole manifest ({what}); get the file again") from error
-
-
 def parse_manifest(data: bytes, path: str) -> dict[str, Any]:
-    """Check the bytes of a manifest; `path` names it in messages. Raises as `read_manifest`."""
+    """Check the bytes of a manifest, of a model's all that anything reads; `path` names it in messages. Raises as
+    `read_manifest`."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -73,4 +58,8 @@ def parse_manifest(data: bytes, path: str) -> dict[str, Any]:
             f"{path}: manifest format {document.get('format')!r}, this version reads {FORMAT};"
             " use the chatvector that wrote it, or run its recipe again"
         )
+    if document["kind"] == "model":
+        from chatvector.provenance.model_manifest import require_whole  # pydantic models: made only where there is one
+
+        require_whole(document, path)
     return document

@@ -11,17 +11,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from chatvector.checkpoint.files import is_licence_file
-from chatvector.errors import InputError, MissingInput, UsageError, VerificationFailed, first_five
+from chatvector.errors import MissingInput, UsageError, VerificationFailed, first_five
 from chatvector.provenance.card import model_card, with_card
 from chatvector.provenance.card_licence import missing_copies
-from chatvector.provenance.licence_rules import by_name, by_text
+from chatvector.provenance.licence_rules import by_name, by_text, table
 from chatvector.provenance.licences import name_faults
 from chatvector.provenance.manifest import MANIFEST, publishable, read_manifest, to_bytes
 from chatvector.provenance.parent_cards import CARD, front_matter
@@ -31,6 +31,7 @@ DOCUMENTS = ("*.md", "*.png", "*.svg", "*.jpg", "*.jpeg", ".eval_results/*.yaml"
 WEIGHTS = ".safetensors"
 _PLACE = re.compile(r"[/\\~.]|[A-Za-z]:")
 """How a directory begins that is no hub name."""
+_LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*")
 
 
 @dataclass(frozen=True)
@@ -70,22 +71,24 @@ def prepare_publication(
         licence: the licence that the publisher names where the parents' is not determined.
         accept_licence: go on although a licence rule is broken; what was passed over is recorded.
 
-    Raises MissingInput and DamagedFile (no output of chatvector), InputError (an older manifest), VerificationFailed
+    Raises MissingInput and DamagedFile (no output of chatvector), InputError (another version's), VerificationFailed
     (a file is not what the manifest says), UsageError (a vector, a name or licence that the rules forbid).
     """
     manifest = _read(output)
     _require_whole(output, manifest)
-    faults = [
-        *name_faults(manifest["licences"]["rules"], repo_id.partition("/")[2]),
-        *manifest["licences"]["forbidden"],
-    ]
-    if faults and not accept_licence:
-        raise UsageError(
-            f"{repo_id}: {'; '.join(faults)}; choose another name, or --accept-licence if you know better (recorded)"
-        )
     licences = dict(manifest["licences"])
     if licence is not None:
         licences["output"] = _chosen(licence, licences["output"])
+    faults = [
+        *name_faults(licences["rules"], repo_id.partition("/")[2]),
+        *licences["forbidden"],
+        *_passed_over(licences),
+    ]
+    if faults and not accept_licence:
+        raise UsageError(
+            f"{repo_id}: {'; '.join(faults)}; choose another name or licence, or --accept-licence if you know better"
+            " (recorded)"
+        )
     if faults:
         licences["accepted"] = faults
     public = publishable({**manifest, "licences": licences})
@@ -115,11 +118,6 @@ def _read(output: Path) -> dict[str, Any]:
     manifest = read_manifest(output / MANIFEST)
     if manifest["kind"] != "model":
         raise UsageError(f"{output}: is a chat vector; push publishes merged models")
-    if "licences" not in manifest or "origins" not in manifest:
-        raise InputError(
-            f"{output}: was made before outputs had cards (chatvector {manifest.get('chatvector')});"
-            f" make it again: chatvector run {output / MANIFEST} -o ANOTHER"
-        )
     return manifest
 
 
@@ -151,9 +149,21 @@ def _sha256(path: Path) -> str:
 def _chosen(licence: str, found: str | None) -> str:
     known = by_name(licence)
     chosen = known.id if known is not None else licence
+    if _LICENCE.fullmatch(chosen) is None:
+        raise UsageError(f"--licence {licence!r}: must be an id of letters, digits, dots and dashes, as apache-2.0")
     if found is not None and chosen != found:
         raise UsageError(f"--licence {licence}: the parents' licences make it {found}; leave the flag out")
     return chosen
+
+
+def _passed_over(licences: Mapping[str, Any]) -> Iterator[str]:
+    """Parents whose known terms bind what is made from them, and which the output's licence does not name."""
+    named = (licences["output"] or "").split("-and-")
+    for id in dict.fromkeys(id for parent in licences["parents"] for id in parent["licences"]):
+        known = table().get(id)
+        if licences["output"] is not None and known is not None and known.binding and id not in named:
+            called = ", ".join(parent["called"] for parent in licences["parents"] if id in parent["licences"])
+            yield f"--licence {licences['output']}: {called} is under {id}, whose terms hold for what is made from it"
 
 
 def _beside(output: Path, listed: Mapping[str, Any]) -> tuple[list[str], list[str]]:
