@@ -45,8 +45,16 @@ Kind = Literal[
     "unrelated",
     "other base version",
     "chat from target",
+    "base off by 5 %",
+    "base off by 10 %",
+    "base off by 15 %",
+    "base off by 30 %",
 ]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+EVERY_KIND: tuple[Kind, ...] = get_args(Kind)
+# Bases that are another version than the one that chat and target grew from. The weights can be those of a descendant
+# of chat, or of a target that chat was tuned from, so no single verdict is right: the causes that are named count.
+FAR_BASES = EVERY_KIND[-4:]
+KINDS = EVERY_KIND[:-4]
 DTYPES = (np.dtype(ml_dtypes.bfloat16), np.dtype(np.float16), np.dtype(np.float32))
 ROLES: Mapping[str, Role] = {
     "input_layernorm": "norm",
@@ -236,7 +244,7 @@ def times(factor: float, weights: Weights) -> Weights:
 
 def make_case(kind: Kind, seed: int, *, held_out: bool, thin: bool = False) -> Case:
     """One case. Sizes: τ 0.3 to 6 % of base, drift 0.2 to 3 times τ (3 to 10 where heavy), correlation −0.05 to 0.2."""
-    family = Family(seed * 8 + KINDS.index(kind), held_out=held_out)
+    family = Family(seed * 8 + EVERY_KIND.index(kind), held_out=held_out)
     rng = family.rng
     truth, _, heavy = kind.partition(", ")
     size = float(np.exp(rng.uniform(np.log(0.003), np.log(0.03 if heavy else 0.06))))
@@ -277,6 +285,9 @@ def make_case(kind: Kind, seed: int, *, held_out: bool, thin: bool = False) -> C
         version = family.step(ancestor, float(rng.uniform(0.12, 0.4)))
         chat = plus(chat, version)
         differences = ("rope_theta",) if rng.random() < 0.5 else ()
+    elif kind in FAR_BASES:
+        base = plus(base, family.step(ancestor, float(truth.split()[3]) / 100))
+        differences = ("rope_theta",) if rng.random() < 0.5 else ()
     signs = Signs(sorted(templates), rows=_rows(base, chat, target, family), differences=differences)
     base_blocks, chat_blocks, target_blocks = (
         family.stored(model, THIN if thin else FULL) for model in (base, chat, target)
@@ -306,24 +317,36 @@ def cases(number: int, *, held_out: bool, thin: bool = False, kinds: Sequence[Ki
 
 @dataclass(frozen=True)
 class Confusion:
-    """What was said of each kind: with files, by the weights alone, and by the plain projection."""
+    """What was said of each kind: with files, by the weights alone, and by the plain projection.
+
+    `version`: whether another version of base is named, with files: as the cause, beside another, or not.
+    """
 
     files: Mapping[Kind, Counter[str]]
     alone: Mapping[Kind, Counter[str]]
     projection: Mapping[Kind, Counter[str]]
+    version: Mapping[Kind, Counter[str]]
 
 
 def confusion(number: int, *, held_out: bool, thin: bool = False, kinds: Sequence[Kind] = KINDS) -> Confusion:
     """Judge `number` cases of each kind three times."""
-    tables = Confusion(*(dict[Kind, Counter[str]]((kind, Counter()) for kind in kinds) for _ in range(3)))
+    tables = Confusion(*(dict[Kind, Counter[str]]((kind, Counter()) for kind in kinds) for _ in range(4)))
     for case in cases(number, held_out=held_out, thin=thin, kinds=kinds):
         judged = case.judge()
         tables.files[case.kind][judged.verdict] += 1
+        tables.version[case.kind][naming(judged)] += 1
         tables.alone[case.kind][case.judge(files=False).verdict] += 1
         total = judged.geometry.total
         far = total.projection is not None and total.projection >= 0.75 and total.cosine >= 0.1
         tables.projection[case.kind]["refused" if far else "not refused"] += 1
     return tables
+
+
+def naming(judged: Lineage) -> str:
+    """Whether another version of base is named as `the cause`, `beside another` or `not`."""
+    if judged.verdict == "other base version":
+        return "the cause"
+    return "beside another" if any("another version" in reason for reason in judged.reasons) else "not"
 
 
 def markdown(table: Mapping[Kind, Counter[str]], *, files: bool) -> str:
@@ -352,6 +375,14 @@ def main(arguments: list[str]) -> None:
     print("\nA rule of thumb instead: projection at least 0.75, cosine at least 0.1\n")
     for kind, counts in tables.projection.items():
         print(f"{kind}: refused {counts['refused'] / counts.total():.0%}")
+    if not options.honest:
+        far = confusion(options.cases, held_out=not options.calibration, thin=options.thin, kinds=FAR_BASES)
+        print("\nWhether another version of base is named\n\n| true | the cause | beside another | not | verdicts |")
+        print("|---|---|---|---|---|")
+        for kind, counts in [*tables.version.items(), *far.version.items()]:
+            verdicts = {**tables.files, **far.files}[kind].most_common()
+            said = ", ".join(f"{verdict} {count}" for verdict, count in verdicts)
+            print(f"| {kind} | {counts['the cause']} | {counts['beside another']} | {counts['not']} | {said} |")
 
 
 if __name__ == "__main__":

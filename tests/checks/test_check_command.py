@@ -58,6 +58,20 @@ def test_swapped_parents_end_with_3_and_the_verdict_on_stdout(tmp_path: Path) ->
     assert document["models"] == {"base": str(trio.chat), "chat": str(trio.base), "target": str(trio.target)}
 
 
+def test_a_base_of_another_version_is_named_and_not_the_target_accused(tmp_path: Path) -> None:
+    """Chat and target grew from one base, and another version of it is given: 16 % of its norm away."""
+    specs = honest_specs()
+    specs["base"].weights = nudged(specs["base"].weights, 3, 0.008)
+    trio = write_trio(tmp_path, specs)
+    result = run("check", trio.base, trio.chat, trio.target)
+    assert result.exit_code == 3
+    assert result.stdout.startswith("refused: other base version")
+    assert "base is another version than the one that chat and target grew from; name that one as base" in result.stdout
+    assert "take a target without it" not in result.stdout
+    with pytest.raises(LineageError, match="name that one as base"):
+        apply(recipe(trio, tmp_path / "out"))
+
+
 def test_a_parent_that_holds_what_is_no_number_is_named_by_check_and_plan(tmp_path: Path) -> None:
     specs = honest_specs()
     name = "model.layers.1.mlp.up_proj.weight"

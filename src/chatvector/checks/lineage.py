@@ -12,7 +12,7 @@
 | target is the ancestor      | base and target are exchanged, or chat was tuned from the target          | both¹   |
 | holds part of the vector    | between a third and most of τ is in the target                            | warns   |
 | chat and target exchanged   | of chat and target only the target is a chat model by its files           | warns   |
-| other base version          | chat − base is too large for tuning alone: base is not chat's own base    | warns   |
+| other base version          | chat − base is too large for tuning alone: base is not chat's own base    | warns⁴  |
 | unrelated                   | two of the three are strangers                                            | warns   |
 | zero vector                 | base and chat hold the same sampled weights                               | warns   |
 | undecided                   | the target moved so far that a whole vector is not seen, nor improbable   | goes on |
@@ -20,6 +20,7 @@
 
 ¹ refuses where the files agree, else warns. ² warns where only the files say so, and the weights cannot tell.
 ³ warns where only the rows of the template's tokens say so, and the weights cannot tell.
+⁴ refuses where the target holds all of chat − base: chat and target share that step, or the target descends from chat.
 
 Thresholds were fixed on generated families and measured on others: docs/lineage.md.
 """
@@ -70,7 +71,8 @@ EXCLUDED = 3.0
 LIKELIER, LIKELIER_WITH_SIGNS = 10.0, 5.0
 # Cosine of two models' weights below which they are strangers. Tuning by a tenth leaves 0.995, by as much again 0.7.
 RELATED = 0.5
-# ‖τ‖/‖base‖ above which tuning alone is no explanation, and above which it is none where configurations differ too.
+# ‖τ‖/‖base‖ above which tuning alone is no explanation, and above which it is a doubtful one: none where configurations
+# differ too, or the target's rows of the template's tokens.
 LARGE_VECTOR, LARGE_VECTOR_WITH_SIGNS = 0.1, 0.05
 # Chat tuning touches the embedding's rows of the tokens it sees; further pre-training moves all.
 STILL_ROWS = 0.2
@@ -177,14 +179,14 @@ def _decide(geometry: Geometry, signs: Signs) -> Decision:
         taken = None
     if held is not None and _whole(held, signs, agreeing=signs.only_base_talks or _target_like_chat(signs)):
         if taken is not None and taken.scatter * STRAIGHTER < held.scatter:
-            return _at_target(taken, signs)
-        return _at_chat(held, signs)
+            return _at_target(taken, geometry, signs)
+        return _far_base(held, geometry, signs) or _at_chat(held, signs, _or_far_base(geometry))
     part = held is not None and held.value >= PART and _believed(held, signs, agreeing=False)
     if taken is not None and (held is None or not part or signs.only_base_talks or _ancestor(held, taken, signs)):
-        return _at_target(taken, signs)
-    if part:
+        return _at_target(taken, geometry, signs)
+    if held is not None and part:
         reason = f"the target already holds {held} of the chat vector; is a smaller scale or another target meant?"
-        return "holds part of the vector", False, (reason,)
+        return "holds part of the vector", False, (reason, *_or_far_base(geometry))
     return _smaller_things(geometry, signs)
 
 
@@ -227,21 +229,68 @@ def _target_like_base(signs: Signs) -> bool:
     return signs.rows is not None and signs.rows.like_base > signs.rows.like_chat
 
 
-def _at_chat(held: Share, signs: Signs) -> Decision:
-    """The paths part at the model given as chat, or the target went on from there: the weights look the same."""
+def _too_large(geometry: Geometry, threshold: float) -> bool:
+    """Whether chat − base is longer than `threshold` of base, and not by tuning that leaves most embedding rows."""
+    still = geometry.still_rows is not None and geometry.still_rows >= STILL_ROWS
+    return not still and _size(geometry) >= threshold
+
+
+def _size(geometry: Geometry) -> float:
+    """‖τ‖ / ‖base‖."""
+    return ratio(geometry.total.tau, geometry.total.base) or 0.0
+
+
+def _far_base(held: Share, geometry: Geometry, signs: Signs) -> Decision | None:
+    """Chat and target share one step away from base that tuning does not make; None where tuning may have made it.
+
+    A target that holds the vector has chat's rows of the template's tokens: base's rows there contradict it.
+    """
+    doubtful = bool(signs.differences) or _target_like_base(signs)
+    if signs.only_base_talks or not _too_large(geometry, LARGE_VECTOR_WITH_SIGNS if doubtful else LARGE_VECTOR):
+        return None
+    why = "base is another version than the one that chat and target grew from; name that one as base"
+    other = "If chat was tuned from this very base, the target descends from chat or had the vector added: take another"
+    seen = f"{_large_step(geometry, signs)}, and the target holds {held} of that step"
+    return "other base version", True, (f"{seen}: {why}. {other} target", *_told(signs))
+
+
+def _large_step(geometry: Geometry, signs: Signs) -> str:
+    differ = f", and they differ in {'; '.join(signs.differences)}" if signs.differences else ""
+    return f"chat differs from base by {_size(geometry):.0%} of its norm{differ}, more than chat tuning makes"
+
+
+def _or_far_base(geometry: Geometry) -> tuple[str, ...]:
+    """The other cause of a share, where chat − base is large for tuning: the weights are alike in both."""
+    if not _too_large(geometry, LARGE_VECTOR_WITH_SIGNS):
+        return ()
+    size = f"chat − base is {_size(geometry):.0%} of base's norm"
+    usual = f"tuning seldom makes more than {LARGE_VECTOR_WITH_SIGNS:.0%}"
+    why = "base is another version than the one that chat and target grew from"
+    return (f"another cause of the same figures: {why} ({size}, {usual}); then name that one as base",)
+
+
+def _told(signs: Signs) -> tuple[str, ...]:
+    """What the rows of the template's tokens say, if they say something."""
+    return (str(signs.rows),) if signs.rows is not None and signs.rows.like_chat + signs.rows.like_base > 0 else ()
+
+
+def _at_chat(held: Share, signs: Signs, other: tuple[str, ...] = ()) -> Decision:
+    """The paths part at the model given as chat, or the target went on from there: the weights look the same.
+
+    `other`: a reason more, where that is not the only explanation.
+    """
     seen = f"the target holds {held} of the step from base to chat, where a child of base holds 0"
-    told = signs.rows is not None and signs.rows.like_chat + signs.rows.like_base > 0
-    rows = (str(signs.rows),) if told else ()
+    rows = _told(signs)
     if signs.only_base_talks:
         why = "base and chat are swapped (of the two only the one given as base is a chat model by its files)"
         return "swapped", True, (f"{seen}: {why}; exchange them", *rows)
     if signs.only_chat_talks:
         why = "it descends from the chat model, or a chat vector was added to it before (the weights are alike in both)"
-        return "holds the vector", True, (f"{seen}: {why}; take a target without it", *rows)
+        return "holds the vector", True, (f"{seen}: {why}; take a target without it", *other, *rows)
     if "target" in signs.templates and not {"base", "chat"} & set(signs.templates):
         return "in another order", True, (f"{seen}, and of the three only the target has a chat template: {_ORDER[2]}",)
     why = "either base and chat are swapped, or the target already descends from the chat model"
-    return "swapped or holds the vector", True, (f"{seen}: {why} (nothing in the files tells which)", *rows)
+    return "swapped or holds the vector", True, (f"{seen}: {why} (nothing in the files tells which)", *other, *rows)
 
 
 _ORDER = {
@@ -250,14 +299,14 @@ _ORDER = {
 }
 
 
-def _at_target(taken: Share, signs: Signs) -> Decision:
+def _at_target(taken: Share, geometry: Geometry, signs: Signs) -> Decision:
     """The paths of base and chat part at the model given as target."""
     seen = f"the chat model holds {taken} of the step from base to target, where a child of base holds 0"
     if signs.only_base_talks:
         why = f"and of base and chat only the one given as base is a chat model by its files: {_ORDER[1]}"
         return "in another order", True, (f"{seen}, {why}",)
     why = "base and target are exchanged, or chat was tuned from the target (then that is its base)"
-    return "target is the ancestor", signs.only_chat_talks, (f"{seen}: {why}",)
+    return "target is the ancestor", signs.only_chat_talks, (f"{seen}: {why}", *_or_far_base(geometry))
 
 
 def _smaller_things(geometry: Geometry, signs: Signs) -> Decision:
@@ -280,18 +329,9 @@ def _smaller_things(geometry: Geometry, signs: Signs) -> Decision:
                 " (chat + (target − base) is the same sum at scale 1, with the other's tokenizer and rows)",
             ),
         )
-    size = ratio(geometry.total.tau, geometry.total.base) or 0.0
-    still = geometry.still_rows is not None and geometry.still_rows >= STILL_ROWS
-    if not still and size >= (LARGE_VECTOR_WITH_SIGNS if signs.differences else LARGE_VECTOR):
-        differ = f", and they differ in {'; '.join(signs.differences)}" if signs.differences else ""
-        return (
-            "other base version",
-            False,
-            (
-                f"chat differs from base by {size:.0%} of its norm{differ}, more than chat tuning makes:"
-                " was chat tuned from another version of base?",
-            ),
-        )
+    if _too_large(geometry, LARGE_VECTOR_WITH_SIGNS if signs.differences else LARGE_VECTOR):
+        why = "was chat tuned from another version of base?"
+        return "other base version", False, (f"{_large_step(geometry, signs)}: {why}",)
     if "base" in signs.templates and "chat" not in signs.templates:
         return "ok", False, ("of base and chat only base has a chat template",)
     open_question = held is not None and too_far and not _target_like_base(signs) and not _is_none(held, signs)
