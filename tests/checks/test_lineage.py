@@ -297,7 +297,11 @@ def judged(target: Blocks, base: Blocks, chat: Blocks, **signs: object) -> Linea
 def test_equal_models() -> None:
     one, other = blocks(1, 2, 3), blocks(1, 2, 3.1)
     assert judged(other, one, one).verdict == "zero vector"
-    assert judged(one, one, other).verdict == "ok"
+    lineage = judged(one, one, other)
+    assert (lineage.verdict, lineage.refused) == ("ok", False)
+    assert lineage.reasons == (
+        "base and target hold the same sampled weights: nothing was pre-trained on, the sum is base + scale · τ",
+    )
     assert judged(other, one, other, templates=("chat",)).verdict == "holds the vector"
     assert judged(other, one, other, templates=("base",)).verdict == "swapped"
 

@@ -170,6 +170,9 @@ def _decide(geometry: Geometry, signs: Signs) -> Decision:
         return "zero vector", False, ("base and chat hold the same sampled weights: the vector is zero",)
     if total.rest == 0:
         return _at_chat(Share(1.0, 0.0), signs)
+    if total.drift == 0:
+        why = "base and target hold the same sampled weights: nothing was pre-trained on, the sum is base + scale · τ"
+        return "ok", False, (why,)
     strangers = [pair for pair, cosine in geometry.similarity().items() if cosine < RELATED]
     if strangers:
         pairs = ", ".join(pair.replace(" ", " and ") for pair in strangers)
