@@ -360,6 +360,43 @@ def test_what_is_no_state_dict_of_plain_tensors(
         read_pickled_header(source)
 
 
+@pytest.mark.parametrize("zipped", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_a_negated_view_is_refused_and_its_cure_works(tmp_path: Path, zipped: bool) -> None:
+    """torch keeps the sign apart from the elements; read without it every weight would be of the other sign."""
+    view = torch._neg_view(torch.ones(2))  # pyright: ignore[reportPrivateImportUsage]
+    path = saved(tmp_path / "x.bin", {"w": view, "v": torch.ones(2)}, _use_new_zipfile_serialization=zipped)
+    message = r"^x\.bin: 1 tensors are views that torch changes when it reads them \(w: neg\); call \.resolve_neg\(\)"
+    with LocalFile(path, "x.bin") as source, pytest.raises(UnsupportedFormat, match=message):
+        read_pickled_header(source)
+    mended = {"w": view.resolve_neg().resolve_conj()}
+    assert read(saved(path, mended, _use_new_zipfile_serialization=zipped)) == as_read({"w": -torch.ones(2)})
+
+
+@pytest.mark.parametrize("zipped", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_what_a_parameter_brings_beside_its_elements_changes_nothing(tmp_path: Path, zipped: bool) -> None:
+    parameter = torch.nn.Parameter(torch.ones(2), requires_grad=False)
+    tensor = torch.ones(3, requires_grad=True)
+    path = saved(tmp_path / "x.bin", {"p": parameter, "t": tensor}, _use_new_zipfile_serialization=zipped)
+    assert read(path) == as_read({"p": parameter, "t": tensor})
+
+
+def test_attributes_that_would_replace_a_tensor(tmp_path: Path) -> None:
+    """Tensor.__setstate__ of four values gives the tensor another storage: torch never writes it."""
+
+    class Swapped:
+        def __init__(self, tensor: torch.Tensor) -> None:
+            self.tensor = tensor
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            function, arguments = self.tensor.__reduce_ex__(2)[:2]
+            other = (torch.zeros(2)._typed_storage(), 0, (2,), (1,))
+            return function, arguments, other
+
+    path = saved(tmp_path / "x.bin", {"w": Swapped(torch.ones(2))})
+    with LocalFile(path, "x.bin") as source, pytest.raises((DamagedFile, UnsupportedFormat), match=r"^x\.bin: "):
+        read_pickled_header(source)
+
+
 @pytest.mark.parametrize("zip_layout", [True, False])
 def test_a_merge_of_pickled_parents_gives_the_same_safetensors(tmp_path: Path, zip_layout: bool) -> None:
     specs = trio_specs()

@@ -41,7 +41,7 @@ def read_pickled_header(source: ByteSource) -> Header:
     """Where the tensors of a state dict lie in `source`, as the header of a safetensors file would say it.
 
     Raises DamagedFile for archives that contradict themselves, UnsupportedFormat for everything that is no state dict
-    of plain, contiguous tensors: other objects, compressed or encrypted members, big-endian machines.
+    of plain, contiguous tensors: other objects, negated views, compressed or encrypted members, big-endian machines.
     """
     first = source_bytes(source, 0, min(4, source.size))
     if first == b"PK\x03\x04":
@@ -243,6 +243,12 @@ def _header(tensors: Mapping[str, Tensor], places: Mapping[Storage, int], raw: b
         raise UnsupportedFormat(
             f"{source.name}: {len(spread)} tensors are not contiguous ({first_five(spread)});"
             " call .contiguous() on them and save again, best as safetensors"
+        )
+    lazy = [f"{name}: {', '.join(one.bits)}" for name, one in tensors.items() if one.bits]
+    if lazy:
+        raise UnsupportedFormat(
+            f"{source.name}: {len(lazy)} tensors are views that torch changes when it reads them ({first_five(lazy)});"
+            " call .resolve_neg().resolve_conj() on them and save again, best as safetensors"
         )
     entries: list[HeaderEntry] = []
     for name, one in tensors.items():

@@ -36,6 +36,8 @@ STORAGES = {
 ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
 MAX_DIMENSIONS = 64  # torch's own limit
+# Of _rebuild_tensor_v2: storage, start, shape, stride, requires_grad, hooks and, since torch 1.12, metadata.
+MAX_TENSOR_ARGUMENTS = 7
 
 _ORDERED_DICT = ("collections", "OrderedDict")
 _TENSOR = ("torch._utils", "_rebuild_tensor_v2")
@@ -58,12 +60,16 @@ class Storage:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A view of a storage: first element, extents and steps, all in elements."""
+    """A view of a storage: first element, extents and steps, all in elements.
+
+    `bits`: what torch applies to the elements when it reads them, `neg` or `conj`; for nearly all tensors nothing.
+    """
 
     storage: Storage
     start: int
     shape: tuple[int, ...]
     stride: tuple[int, ...]
+    bits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,9 +154,12 @@ class _Machine:
         self.push(_called((called.module, called.name), arguments))
 
     def build(self) -> None:
-        """Attributes of the object below. A state dict's are its version numbers: left aside."""
+        """Attributes of the object below. A state dict's are its version numbers: left aside.
+
+        A tensor's would replace its storage, and torch writes none.
+        """
         self.pop()
-        if not isinstance(self.stack[-1], dict | Tensor):
+        if not isinstance(self.stack[-1], dict):
             raise TypeError("attributes of what has none")
 
     def items(self, pairs: list[Any]) -> None:
@@ -181,13 +190,25 @@ def _called(name: tuple[str, str], arguments: tuple[Any, ...]) -> Any:
         return arguments[0]
     if name in (_TENSOR, _OLD_TENSOR):
         storage, start, shape, stride = arguments[:4]
+        if len(arguments) > MAX_TENSOR_ARGUMENTS:
+            raise ValueError(f"a tensor of {len(arguments)} arguments")
         if len(shape) > MAX_DIMENSIONS:
             raise ValueError(f"a tensor of {len(shape)} dimensions")
         counts = (start, *shape, *stride)
         if not isinstance(storage, Storage) or len(shape) != len(stride) or not all(map(_is_count, counts)):
             raise TypeError("a tensor that is none")
-        return Tensor(storage, start, tuple(shape), tuple(stride))
+        return Tensor(storage, start, tuple(shape), tuple(stride), _bits(arguments[6:]))
     raise TypeError(f"{name[1]} is no function")
+
+
+def _bits(metadata: tuple[Any, ...]) -> tuple[str, ...]:
+    """The names in torch's metadata of a tensor, where it has some (`torch._utils.get_tensor_metadata`)."""
+    found = metadata[0] if metadata else None
+    if found is None:
+        return ()
+    if not isinstance(found, dict):
+        raise TypeError("metadata that is none")
+    return tuple(str(name) for name, is_set in found.items() if is_set is not False)
 
 
 def _keyed(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
