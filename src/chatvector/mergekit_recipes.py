@@ -13,14 +13,15 @@ Everything else is refused by its name. Facts about the format: mergekit 0.1.5, 
 from __future__ import annotations
 
 import math
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chatvector.checkpoint.names import classify
-from chatvector.errors import RecipeError, first_five
+from chatvector.errors import RecipeError, brief, first_five
 from chatvector.recipe import Recipe, VectorSpec
 from chatvector.yaml_text import NotYaml, parse_yaml
 
@@ -57,9 +58,12 @@ def read_mergekit(document: object, where: str) -> Imported | None:
 
 
 def read_mergekit_file(path: Path) -> Imported | None:
-    """As `read_mergekit`, from a file; None also for what cannot be read, which our own reader explains."""
+    """As `read_mergekit`, from a file; None also for what cannot be read, which our own reader explains.
+
+    So a key that stands twice is an error, where mergekit would take the last.
+    """
     try:
-        document = parse_yaml(path.read_text("utf-8"))
+        document = parse_yaml(path.read_text("utf-8"), unique_keys=True)
     except (OSError, UnicodeDecodeError, NotYaml):
         return None
     return read_mergekit(document, str(path))
@@ -127,17 +131,18 @@ class _Reader:
                 raise RecipeError(f"mergekit recipe with {key}: {reason}")
         method = self.document["merge_method"]
         if method != METHOD:
+            called = brief(method) if isinstance(method, str) else _quoted(method)
             raise RecipeError(
-                f"merge_method {method} is no chat vector; only {METHOD} adds chat − base to a target; {ADVICE}"
+                f"merge_method {called} is no chat vector; only {METHOD} adds chat − base to a target; {ADVICE}"
             )
-        unknown = sorted(map(str, self.document.keys() - {*KEYS, "chat_template"}))
+        unknown = _unknown(self.document, {*KEYS, "chat_template"})
         if unknown:
             raise RecipeError(f"unknown keys {first_five(unknown)} (mergekit would ignore them); take them out")
 
     def _global_parameters(self) -> tuple[float, float | None]:
         """`lambda`, the factor on everything, and the weight of models that have none of their own."""
-        parameters = self._mapping(self.document.get("parameters", {}), "parameters")
-        unknown = sorted(parameters.keys() - {"weight", "normalize", "lambda", "int8_mask"})
+        parameters = self._section(self.document, "parameters", "parameters")
+        unknown = _unknown(parameters, {"weight", "normalize", "lambda", "int8_mask"})
         if unknown:
             raise RecipeError(
                 f"parameters {first_five(unknown)} change or mean nothing in a chat vector; take them out"
@@ -152,16 +157,15 @@ class _Reader:
 
     def _weights(self, default: float | None) -> dict[str, float]:
         models = self.document.get("models")
-        if not isinstance(models, Sequence) or isinstance(models, str) or not models:
+        if not isinstance(models, list) or not models:
             raise RecipeError("models must be a list of models")
         weights: dict[str, float] = {}
         for number, entry in enumerate(models):
             where = f"models[{number}]"
             entry = self._mapping(entry, where)
             name = self._model_name(entry.get("model"), f"{where}.model")
-            unknown = sorted(map(str, entry.keys() - {"model", "parameters"}))
-            parameters = self._mapping(entry.get("parameters") or {}, f"{where}.parameters")
-            unknown += sorted(parameters.keys() - {"weight"})
+            parameters = self._section(entry, "parameters", f"{where}.parameters")
+            unknown = _unknown(entry, {"model", "parameters"}) + _unknown(parameters, {"weight"})
             if unknown:
                 raise RecipeError(
                     f"{name}: {first_five(unknown)} change or mean nothing in a chat vector; take them out"
@@ -181,31 +185,31 @@ class _Reader:
     def _explain_tokenizer(self, base_model: str, target: str, chats: list[str]) -> None:
         """Say whose tokenizer and template the other tool would have taken, and what happens here."""
         ours = f"here they are {target}'s, with template, stop ids and token rows of {' or '.join(chats)}"
-        source = self.document.get("tokenizer_source")
-        tokenizer = self._mapping(self.document.get("tokenizer") or {}, "tokenizer")
-        unknown = sorted(tokenizer.keys() - {"source"})
+        tokenizer = self._section(self.document, "tokenizer", "tokenizer")
+        unknown = _unknown(tokenizer, {"source"})
         if unknown:
             raise RecipeError(
                 f"tokenizer: {first_five(unknown)} cannot be kept; rows meet by token here, take them out"
             )
-        source = tokenizer.get("source", source)
-        if source is None:
+        named = {"tokenizer.source": tokenizer.get("source"), "tokenizer_source": self.document.get("tokenizer_source")}
+        sources = [self._model_name(source, key) for key, source in named.items() if source is not None]
+        if not sources:
             lost = f", and lose every token that only {target} has" if base_model != target else ""
             self.notes.append(
                 f"mergekit would take tokenizer, chat template and generation settings from its base_model"
                 f" {base_model}{lost}; {ours}"
             )
         else:
-            whose = {"base": f"its base_model {base_model}", "union": "all models together"}.get(
-                str(source), str(source)
-            )
+            whose = {"base": f"its base_model {base_model}", "union": "all models together"}.get(sources[0], sources[0])
             self.notes.append(
                 f"mergekit would take tokenizer and chat template from {whose}, and write no generation_config.json;"
                 f" {ours}"
             )
         template = self.document.get("chat_template")
         if template is not None:
-            called = "a template of its own" if "{" in str(template) else repr(str(template))
+            if not isinstance(template, str):
+                raise RecipeError(f"chat_template: {_quoted(template)} is neither a name nor a template; take it out")
+            called = "a template of its own" if "{" in template else repr(template)
             self.notes.append(
                 f"chat_template {called} is not followed: the chat model's own is taken; for another one --set"
                 " chat_format=FILE.jinja"
@@ -224,7 +228,7 @@ class _Reader:
     def _dtype(self, key: str) -> str | None:
         value = self.document.get(key)
         if value is not None and value not in DTYPES:
-            raise RecipeError(f"{key}: {value!r} is none of {', '.join(DTYPES)}")
+            raise RecipeError(f"{key}: {_quoted(value)} is none of {', '.join(DTYPES)}")
         return value
 
     def _model_name(self, value: object, where: str) -> str:
@@ -232,7 +236,7 @@ class _Reader:
             raise RecipeError(f"{where}: write the model's name as text, name@revision for a revision")
         if not isinstance(value, str) or not value.strip():
             raise RecipeError(f"{where} names no model")
-        if "+" in value and not Path(value).expanduser().exists():
+        if "+" in value and not os.path.exists(os.path.expanduser(value)):
             raise RecipeError(f"{value}: is a model with a LoRA (after the +); merge the LoRA into its model first")
         return value
 
@@ -240,6 +244,11 @@ class _Reader:
         if isinstance(value, Mapping):
             return value
         raise RecipeError(f"{where}: must be a mapping of names to values")
+
+    def _section(self, place: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+        """A mapping inside another; nothing there, or nothing written behind the key, is an empty one."""
+        value = place.get(key)
+        return {} if value is None else self._mapping(value, where)
 
     def _number_or_flag(self, value: object, where: str) -> float:
         return float(value) if isinstance(value, bool) else self._number(value, where)
@@ -251,18 +260,40 @@ class _Reader:
                 f"{where}: is {kind}; only one number a model is read. Here that is scale_tensors, scale_role or"
                 " scale_layers (docs/recipe.md)"
             )
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise RecipeError(f"{where}: {value!r} is no finite number")
+        number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else _as_float(value)
+        if not math.isfinite(number):
+            raise RecipeError(f"{where}: {_quoted(value)} is no finite number")
+        return number
+
+
+def _as_float(value: float) -> float:
+    try:
         return float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return math.inf
+
+
+def _unknown(place: Mapping[str, Any], known: set[str]) -> list[str]:
+    """The keys of a mapping that are none of the known, as text: YAML's keys may be numbers, dates or nothing."""
+    return sorted(str(key) for key in place if key not in known)
+
+
+def _quoted(value: object) -> str:
+    """A value in a message. Of a list or mapping only the kind: aliases make a few lines of YAML endless text."""
+    if isinstance(value, str | int | float | None):
+        return brief(repr(value))
+    return f"a {'mapping' if isinstance(value, Mapping) else type(value).__name__}"
 
 
 def _roles(base_model: str, weights: Mapping[str, float], factor: float) -> tuple[str, str, dict[str, float]]:
     """Target, base, and chat → scale: the two shapes of this module, told apart by the sum of the weights."""
     listed = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
     negative = [name for name, weight in weights.items() if weight < 0]
-    total = math.fsum(weights.values())
+    total = sum(weights.values())
     if len(negative) == 1 and math.isclose(total, 0.0, abs_tol=1e-9 * max(abs(w) for w in weights.values())):
         chats = {name: weight * factor for name, weight in weights.items() if weight > 0}
+        if not all(map(math.isfinite, chats.values())):
+            raise RecipeError(f"parameters.lambda {factor:g} times the weights {listed} is no finite number")
         return base_model, negative[0], chats
     if factor != 1:
         raise RecipeError(f"parameters.lambda {factor:g} would scale the target as well; set 1")

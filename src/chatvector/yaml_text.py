@@ -30,7 +30,7 @@ def parse_yaml(text: str, *, unique_keys: bool = False) -> Any:
     import yaml
 
     try:
-        return yaml.load(text, Loader=_strict_loader() if unique_keys else yaml.SafeLoader)
+        return yaml.load(text, Loader=_strict_loader() if unique_keys else _plain_loader())
     except yaml.YAMLError as error:
         raise NotYaml(" ".join(str(error).split())) from None
     except _LEAKS as error:
@@ -39,10 +39,26 @@ def parse_yaml(text: str, *, unique_keys: bool = False) -> Any:
 
 
 @cache
+def _plain_loader() -> type[yaml.SafeLoader]:
+    import yaml
+
+    class PlainLoader(yaml.SafeLoader):
+        """The safe loader, without integers of thousands of digits: in hexadecimal they can be read, never printed."""
+
+        def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+            value = super().construct_yaml_int(node)
+            str(value)  # raises ValueError
+            return value
+
+    PlainLoader.add_constructor("tag:yaml.org,2002:int", PlainLoader.construct_yaml_int)
+    return PlainLoader
+
+
+@cache
 def _strict_loader() -> type[yaml.SafeLoader]:
     import yaml
 
-    class StrictLoader(yaml.SafeLoader):
+    class StrictLoader(_plain_loader()):
         """The safe loader, for which a key may stand once."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

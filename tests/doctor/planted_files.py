@@ -287,6 +287,21 @@ def tags_of_the_card(body: Body) -> None:
     body.write("README.md", "---\nbase_model: [org/a, org/b]\ntags: [mergekit, merge]\n---\n# merge\n")
 
 
+@planted("mergekit", words=("recipe (mergekit_config.yml) cannot be read: no YAML",))
+def recipe_that_is_no_yaml(body: Body) -> None:
+    body.write("mergekit_config.yml", "merge_method: [")
+
+
+@planted("mergekit", words=("cannot be read: it is no mapping with a merge_method",))
+def recipe_that_is_a_list(body: Body) -> None:
+    body.write("mergekit_config.yml", "- models\n")
+
+
+@planted("mergekit", words=("cannot be read: sources is no list",))
+def recipe_whose_slices_hold_a_number(body: Body) -> None:
+    body.write("mergekit_config.yml", "merge_method: passthrough\nslices: [{sources: 3}]\n")
+
+
 @planted("mergekit", "readme-base", words=("org/llama-unrelated",))
 def card_names_an_unrelated_repository(body: Body) -> None:
     body.write("mergekit_config.yml", MERGEKIT.format(root="org/ko-base", target=1.0, base=-1.0))

@@ -7,8 +7,17 @@ leaves no model to examine, and is not listed.
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+
+from chatvector.checks.doctor.origin import CARD, MERGEKIT_CONFIG, check_origin
+from chatvector.checks.doctor.patient import Patient
 from doctor import planted_files, planted_weights
-from doctor.patients import GRID
+from doctor.patients import GRID, Body, merge
+from mergekit_recipes.documents import DOCUMENTS
 
 FOUND = {
     "arithmetic in bf16": "summed_in_bfloat16",
@@ -50,3 +59,48 @@ def test_each_is_planted() -> None:
     assert planted_weights
     names = {planted.name for planted in GRID}
     assert [fault for fault, planted in FOUND.items() if planted not in names] == []
+
+
+@pytest.fixture(scope="module")
+def merged(tmp_path_factory: pytest.TempPathFactory) -> Body:
+    body = Body(merge(tmp_path_factory.mktemp("merged")))
+    body.write(MERGEKIT_CONFIG)
+    return body
+
+
+def said(body: Body, recipe: str) -> str:
+    body.write(MERGEKIT_CONFIG, recipe)
+    return "\n".join(finding.detail for finding in check_origin(Patient.open(str(body.path))))
+
+
+@pytest.mark.parametrize(
+    ("part", "problem"),
+    [
+        ("models: 3", "models is no list"),
+        ("models: true", "models is no list"),
+        ("slices: 3", "slices is no list"),
+        ("slices: true", "slices is no list"),
+        (f"models: [{{model: a, parameters: {{weight: {'9' * 400}}}}}]", "a weight is an integer of hundreds of"),
+        ("base_model: " + "0x" + "f" * 5000, "no YAML (a value cannot be read: Exceeds the limit"),
+    ],
+)
+def test_recipes_that_mergekit_could_not_have_read(merged: Body, part: str, problem: str) -> None:
+    found = said(merged, f"merge_method: task_arithmetic\n{part}\n")
+    assert f"its recipe ({MERGEKIT_CONFIG}) cannot be read: {problem}" in found
+
+
+def test_a_model_that_is_inside_itself(merged: Body) -> None:
+    assert "tokenizer and template from ?" in said(merged, "merge_method: linear\nbase_model: &a {model: *a}\n")
+
+
+@pytest.mark.parametrize("tags", ["3", "true", "{mergekit: 1}"])
+def test_tags_of_a_card_that_are_no_list(merged: Body, tags: str) -> None:
+    other = merged.copy(merged.path.parent / f"tags {tags[0]}")
+    other.remove(MERGEKIT_CONFIG)
+    other.write(CARD, f"---\ntags: {tags}\n---\n# merge\n")
+    assert list(check_origin(Patient.open(str(other.path)))) == []
+
+
+@given(DOCUMENTS)
+def test_any_document_is_examined(merged: Body, document: Any) -> None:
+    said(merged, yaml.safe_dump(document, allow_unicode=True))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from chatvector.errors import RecipeError
 from chatvector.mergekit_recipes import Imported, read_mergekit, read_mergekit_file
 from chatvector.recipe import VectorSpec
+from chatvector.rerun import load_recipe
+from mergekit_recipes.documents import DOCUMENTS
 
 TARGET, BASE, CHAT = "org/target", "org/base", "org/chat"
 
@@ -138,6 +141,19 @@ def test_what_the_other_tool_would_have_done_is_said(document: dict[str, Any], p
         (recipe({CHAT: "1", BASE: -1}), "weight of org/chat: '1' is no finite number"),
         (recipe({CHAT: True, BASE: -1}), "weight of org/chat: True is no finite number"),
         (recipe({CHAT: float("nan"), BASE: -1}), "weight of org/chat: nan is no finite number"),
+        (recipe({CHAT: 10**400, BASE: -1}), "weight of org/chat: 1000+… is no finite number"),
+        (recipe({CHAT: {"a": 1}, BASE: -1}), "weight of org/chat: a mapping is no finite number"),
+        (recipe({CHAT: 1e308, BASE: -1e308}, parameters={"lambda": 10}), "parameters.lambda 10 times the weights"),
+        (recipe({CHAT: 1e308, "org/code": 1e308, BASE: -1}), "no chat vector: "),
+        (recipe({CHAT: 1, BASE: -1}, parameters={3: 4, "x": False}), "parameters 3, x change or mean nothing"),
+        (recipe({CHAT: 1, BASE: -1}, tokenizer={3: 4, "a": 1}), "tokenizer: 3, a cannot be kept"),
+        (recipe({CHAT: 1, BASE: -1}, tokenizer={"source": ["x"]}), "tokenizer.source names no model"),
+        (recipe({CHAT: 1, BASE: -1}, tokenizer=[]), "tokenizer: must be a mapping"),
+        (recipe({CHAT: 1, BASE: -1}, tokenizer_source=3), "tokenizer_source names no model"),
+        (recipe({CHAT: 1, BASE: -1}, chat_template=3), "chat_template: 3 is neither a name nor a template"),
+        (recipe({CHAT: 1, BASE: -1}, dtype=["float32"]), "dtype: a list is none of float64"),
+        (recipe({"~nobody/a+b": 1, BASE: -1}), "~nobody/a.b: is a model with a LoRA"),
+        ({"merge_method": ["task_arithmetic"]}, "merge_method a list is no chat vector"),
         (recipe({CHAT: 1, BASE: -1}, parameters={"normalize": True}), "parameters.normalize divides by the sum"),
         (recipe({CHAT: 1, BASE: -1}, parameters={"density": 0.5}), "parameters density change or mean nothing"),
         (recipe({CHAT: 1, BASE: -1}, parameters=[1]), "parameters: must be a mapping"),
@@ -184,11 +200,36 @@ def test_one_weight_for_all_models() -> None:
     assert vectors(document) == [(BASE, CHAT, 0.5)]
 
 
-def test_settings_of_a_model_that_mean_nothing_here() -> None:
+@pytest.mark.parametrize(("more", "named"), [({"density": 0.5}, "density"), ({3: 4, "x": 1, None: 2}, "3, None, x")])
+def test_settings_of_a_model_that_mean_nothing_here(more: dict[Any, Any], named: str) -> None:
     document = recipe({CHAT: 1, BASE: -1})
-    document["models"][0]["parameters"]["density"] = 0.5
-    with pytest.raises(RecipeError, match="org/chat: density change or mean nothing in a chat vector"):
+    document["models"][0]["parameters"] |= more
+    with pytest.raises(RecipeError, match=f"org/chat: {named} change or mean nothing in a chat vector"):
         read_mergekit(document, "r.yaml")
+
+
+@given(DOCUMENTS)
+def test_any_document_is_a_recipe_or_one_clear_error(document: Any) -> None:
+    with suppress(RecipeError):
+        read_mergekit(document, "r.yaml")
+
+
+def test_what_is_written_without_a_value_is_not_there() -> None:
+    assert vectors(recipe({CHAT: 1, BASE: -1}, parameters=None, tokenizer=None)) == [(BASE, CHAT, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("base_model: org/other\n", "the key 'base_model' comes twice"),
+        ("x: 0x" + "f" * 5000 + "\n", "a value cannot be read: Exceeds the limit"),
+    ],
+)
+def test_texts_that_hold_no_one_value(tmp_path: Path, text: str, problem: str) -> None:
+    place = tmp_path / "r.yaml"
+    place.write_text(yaml.safe_dump(recipe({CHAT: 1, BASE: -1})) + text)
+    with pytest.raises(RecipeError, match=f"r.yaml: no valid YAML .{problem}"):
+        load_recipe(place, [], None)
 
 
 def test_a_plus_in_a_path_that_is_there_is_a_plus(tmp_path: Path) -> None:

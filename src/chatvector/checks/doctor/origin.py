@@ -15,7 +15,7 @@ from typing import Any
 
 from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.patient import Patient
-from chatvector.errors import first_five
+from chatvector.errors import brief, first_five
 from chatvector.provenance.manifest import MANIFEST
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG
 from chatvector.yaml_text import NotYaml, parse_yaml
@@ -70,22 +70,23 @@ class MergekitRecipe:
         return {**others, self.root: 1 - sum(others.values())}
 
 
+class NoRecipe(ValueError):
+    """mergekit's recipe is there and cannot be read. The message says why."""
+
+
 def check_origin(model: Patient) -> Iterator[Finding]:
     """What files beside the weights tell."""
-    recipe = read_mergekit(model)
     card = _front_matter(model)
-    if recipe is not None:
-        yield from _mergekit(recipe)
-        named = card.get("base_model")
-        bases = [named] if isinstance(named, str) else named if isinstance(named, list) else []
-        parents = {_short(name) for name in recipe.parents}
-        strange = [name for name in bases if isinstance(name, str) and _short(name) not in parents]
-        if strange:
-            yield Finding(
-                "readme-base", f"{CARD} names {first_five(strange)}, the recipe {first_five(sorted(parents))}"
-            )
-    elif "mergekit" in (card.get("tags") or ()):
-        yield Finding("mergekit", f"by the tags of {CARD}; its recipe ({MERGEKIT_CONFIG}) is not there")
+    try:
+        recipe = read_mergekit(model)
+    except NoRecipe as problem:
+        yield Finding("mergekit", f"its recipe ({MERGEKIT_CONFIG}) cannot be read: {problem}")
+    else:
+        if recipe is not None:
+            yield from _mergekit(recipe)
+            yield from _card_beside(recipe, card)
+        elif "mergekit" in _texts(card.get("tags")):
+            yield Finding("mergekit", f"by the tags of {CARD}; its recipe ({MERGEKIT_CONFIG}) is not there")
     yield from _tokenizer_config(model)
 
 
@@ -94,7 +95,10 @@ def calls_itself_chat(model: Patient) -> str | None:
     own = _short(model.name)
     if _CHAT_NAME.search(own):
         return f"it is called {own}"
-    recipe = read_mergekit(model)
+    try:
+        recipe = read_mergekit(model)
+    except NoRecipe:
+        recipe = None
     parents = sorted(name for name in recipe.parents if _CHAT_NAME.search(_short(name))) if recipe else []
     if parents:
         return f"{parents[0]} is among its parents"
@@ -110,17 +114,24 @@ def _written_with_template(model: Patient) -> bool:
 
 
 def read_mergekit(model: Patient) -> MergekitRecipe | None:
-    """The recipe beside the model; None without one, or when it cannot be read."""
+    """The recipe beside the model; None without one. Raises NoRecipe for a file that is none."""
+    text = model.text(MERGEKIT_CONFIG)
+    return None if text is None else parse_mergekit(text)
+
+
+def parse_mergekit(text: str) -> MergekitRecipe:
+    """What a recipe says. Raises NoRecipe for text that is no YAML, and for parts that mergekit could not have read."""
     try:
-        document = parse_yaml(model.text(MERGEKIT_CONFIG) or "")
-    except NotYaml:
-        return None
-    if not isinstance(document, Mapping) or "merge_method" not in document:
-        return None
+        document = parse_yaml(text)
+    except NotYaml as error:
+        raise NoRecipe(f"no YAML ({brief(error)})") from None
+    if not isinstance(document, Mapping) or not isinstance(document.get("merge_method"), str):
+        raise NoRecipe("it is no mapping with a merge_method")
+    slices = [part for part in _entries(document, "slices") if isinstance(part, Mapping)]
     listed: list[tuple[str, float | None]] = [
         (_name(entry.get("model")), _weight(entry))
-        for source in (document, *(part for part in document.get("slices") or () if isinstance(part, Mapping)))
-        for entry in source.get("models") or source.get("sources") or ()
+        for source in (document, *slices)
+        for entry in _entries(source, "models") or _entries(source, "sources")
         if isinstance(entry, Mapping)
     ]
     root = _name(document.get("base_model")) or next((name for name, _ in listed), "")
@@ -133,7 +144,7 @@ def read_mergekit(model: Patient) -> MergekitRecipe | None:
     if document["merge_method"] == "task_arithmetic":
         unknown += _unknown_parameters(document)
     return MergekitRecipe(
-        str(document["merge_method"]),
+        document["merge_method"],
         weights,
         root,
         tokenizer,
@@ -144,7 +155,7 @@ def read_mergekit(model: Patient) -> MergekitRecipe | None:
 
 
 def _unknown_parameters(document: Mapping[str, Any]) -> list[str]:
-    places = [document, *(entry for entry in document.get("models") or () if isinstance(entry, Mapping))]
+    places = [document, *(entry for entry in _entries(document, "models") if isinstance(entry, Mapping))]
     given = (place.get("parameters") for place in places)
     return [str(key) for one in given if isinstance(one, Mapping) for key in one if key not in PARAMETERS]
 
@@ -166,6 +177,13 @@ def _mergekit(recipe: MergekitRecipe) -> Iterator[Finding]:
         yield Finding("not-a-chat-vector", f"the sum is {said}: no model is subtracted")
     elif coefficients.get(recipe.tokenizer, 0) < 0:
         yield Finding("tokenizer-parent", f"{recipe.tokenizer} is subtracted, and gave the tokenizer")
+
+
+def _card_beside(recipe: MergekitRecipe, card: Mapping[str, Any]) -> Iterator[Finding]:
+    parents = {_short(name) for name in recipe.parents}
+    strange = [name for name in _texts(card.get("base_model")) if _short(name) not in parents]
+    if strange:
+        yield Finding("readme-base", f"{CARD} names {first_five(strange)}, the recipe {first_five(sorted(parents))}")
 
 
 def _tokenizer_config(model: Patient) -> Iterator[Finding]:
@@ -192,17 +210,35 @@ def _front_matter(model: Patient) -> Mapping[str, Any]:
     return head if isinstance(head, Mapping) else {}
 
 
+def _texts(value: object) -> list[str]:
+    """What a card says in one text or in a list of them; nothing for anything else."""
+    listed = value if isinstance(value, list) else [value]
+    return [one for one in listed if isinstance(one, str)]
+
+
+def _entries(place: Mapping[str, Any], key: str) -> list[Any]:
+    """A list inside a recipe; nothing there is an empty one. Raises NoRecipe for anything else."""
+    value = place.get(key)
+    if value is not None and not isinstance(value, list):
+        raise NoRecipe(f"{key} is no list")
+    return value or []
+
+
 def _name(value: object) -> str:
-    """A model as mergekit spells it: text, or a mapping with `path` inside."""
-    while isinstance(value, Mapping):
-        value = value.get("path") or value.get("model")
+    """A model as mergekit spells it: text, a mapping with `path` inside, or one with such a mapping as `model`."""
+    for _ in range(2):
+        if isinstance(value, Mapping):
+            value = value.get("path") or value.get("model")
     return value if isinstance(value, str) else ""
 
 
 def _weight(entry: Mapping[str, Any]) -> float | None:
     parameters = entry.get("parameters")
     weight = parameters.get("weight") if isinstance(parameters, Mapping) else None
-    return float(weight) if isinstance(weight, int | float) else None
+    try:
+        return float(weight) if isinstance(weight, int | float) else None
+    except OverflowError:
+        raise NoRecipe("a weight is an integer of hundreds of digits") from None
 
 
 def _short(name: str) -> str:
