@@ -18,16 +18,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatvector.checkpoint.names import classify
 from chatvector.errors import RecipeError, brief, first_five
 from chatvector.recipe import Recipe, VectorSpec
 from chatvector.yaml_text import NotYaml, parse_yaml
 
+if TYPE_CHECKING:
+    from chatvector.checkpoint.tensor_files import TensorFiles
+
 METHOD = "task_arithmetic"
 KEYS = ("merge_method", "base_model", "models", "parameters", "dtype", "out_dtype", "tokenizer_source", "tokenizer")
-DTYPES = ("float64", "float32", "bfloat16", "float16")
+# Dtype code of safetensors → mergekit's word.
+DTYPE_WORDS = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+DTYPES = tuple(DTYPE_WORDS.values())
+USUAL_DTYPE = "bfloat16"
 # Keys that make another kind of merge, with what to do instead.
 OTHER_KINDS = {
     "slices": "layers are taken from different models; a chat vector keeps the target's",
@@ -69,8 +75,22 @@ def read_mergekit_file(path: Path) -> Imported | None:
     return read_mergekit(document, str(path))
 
 
-def write_mergekit(recipe: Recipe) -> str:
-    """The recipe as YAML for mergekit: weights in float32, rounded to bfloat16 at the end.
+def stored_dtypes(model: TensorFiles) -> list[str]:
+    """mergekit's words for the float dtypes in which a model is stored, the one with the most bytes first."""
+    sizes: dict[str, int] = {}
+    for tensor in model.tensors.values():
+        if tensor.dtype.kind == "float":
+            word = DTYPE_WORDS[tensor.dtype.code]
+            sizes[word] = sizes.get(word, 0) + tensor.nbytes
+    return sorted(sizes, key=lambda word: -sizes[word])
+
+
+def write_mergekit(recipe: Recipe, out_dtype: str = USUAL_DTYPE) -> str:
+    """The recipe as YAML for mergekit: weights in float32 (float64 for an output in it), rounded once at the end.
+
+    Args:
+        recipe: ours.
+        out_dtype: one of `DTYPES`. mergekit writes every tensor in it, where ours keeps that of each of the target's.
 
     Raises RecipeError naming what our recipe has and theirs cannot say, or a path that it would misread.
     """
@@ -86,21 +106,22 @@ def write_mergekit(recipe: Recipe) -> str:
             weights[place] = weights.get(place, 0.0) + weight
     target = _place(recipe.target)
     weights.pop(target, None)  # against itself it has no difference
+    dtype = "float64" if out_dtype == "float64" else "float32"
     document = {
         "merge_method": METHOD,
         "base_model": target,
         "models": [{"model": name, "parameters": {"weight": weight}} for name, weight in weights.items()],
         "parameters": {"normalize": False},
-        "dtype": "float32",
-        "out_dtype": "bfloat16",
+        "dtype": dtype,
+        "out_dtype": out_dtype,
     }
-    return _HEAD + _yaml(document)
+    return _HEAD.format(dtype=dtype, out_dtype=out_dtype) + _yaml(document)
 
 
 _HEAD = """\
-# Written by chatvector for mergekit 0.1.5: target + scale · (chat − base), computed in float32, rounded to bfloat16.
+# Written by chatvector for mergekit 0.1.5: target + scale · (chat − base), computed in {dtype}, written in {out_dtype}.
 # Tokenizer, configuration and generation settings will be the target's: mergekit moves no chat template, no stop ids
-# and no rows of template tokens. Where the tokenizers differ it asks for: tokenizer: {source: base}
+# and no rows of template tokens. Where the tokenizers differ it asks for: tokenizer: {{source: base}}
 """
 
 

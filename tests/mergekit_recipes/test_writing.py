@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from builders import Trio, load_weights, write_trio
+from builders import DTYPES, F32, Trio, load_weights, trio_specs, write_trio, write_weights
 from chatvector.cli.main import app
-from chatvector.errors import RecipeError
-from chatvector.mergekit_recipes import read_mergekit, write_mergekit
+from chatvector.errors import RecipeError, UsageError
+from chatvector.mergekit_recipes import DTYPE_WORDS, read_mergekit, write_mergekit
 from chatvector.recipe import Recipe, VectorSpec
 
 PAIR = VectorSpec(base="org/base", chat="org/chat", scale=0.8)
@@ -24,6 +24,14 @@ PAIR = VectorSpec(base="org/base", chat="org/chat", scale=0.8)
 
 def run(*words: str) -> Result:
     return CliRunner().invoke(app, ["run", *words], prog_name="chatvector")
+
+
+def written(trio: Trio, folder: Path) -> Path:
+    """Our recipe for a trio."""
+    place = folder / "ours.yaml"
+    vector = VectorSpec(base=str(trio.base), chat=str(trio.chat), scale=0.5)
+    place.write_text(Recipe(target=str(trio.target), vectors=(vector,)).to_yaml(), "utf-8")
+    return place
 
 
 def test_a_recipe_is_written_in_the_exact_setting() -> None:
@@ -40,6 +48,55 @@ def test_a_recipe_is_written_in_the_exact_setting() -> None:
         "dtype": "float32",
         "out_dtype": "bfloat16",
     }
+
+
+@pytest.mark.parametrize(("code", "dtype"), [("F16", "float32"), ("F32", "float32"), ("F64", "float64")])
+def test_the_output_is_asked_for_in_the_dtype_that_ours_has(tmp_path: Path, code: str, dtype: str) -> None:
+    trio = write_trio(tmp_path, trio_specs(dtype=DTYPES[code]))
+    out_dtype = DTYPE_WORDS[code]
+    result = run(str(written(trio, tmp_path)), "--export", "mergekit")
+    assert result.exit_code == 0, result.output
+    document = yaml.safe_load(result.stdout)
+    assert (document["dtype"], document["out_dtype"]) == (dtype, out_dtype)
+    assert f"computed in {dtype}, written in {out_dtype}." in result.stdout.splitlines()[0]
+    assert result.stderr == ""
+
+
+def test_a_target_in_two_dtypes(tmp_path: Path) -> None:
+    trio = write_trio(tmp_path)
+    weights = load_weights(trio.target)
+    weights["model.norm.weight"] = weights["model.norm.weight"].astype(F32)
+    write_weights(trio.target, weights)
+    result = run(str(written(trio, tmp_path)), "--export", "mergekit")
+    assert yaml.safe_load(result.stdout)["out_dtype"] == "bfloat16"
+    assert "is stored in bfloat16, float32: here each tensor would keep its own, mergekit writes all in bfloat16" in (
+        result.stderr
+    )
+
+
+def test_a_target_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    place = tmp_path / "recipe.yaml"
+    place.write_text(Recipe(target="org/target", vectors=(PAIR,)).to_yaml(), "utf-8")
+    result = run(str(place), "--export", "mergekit")
+    assert result.exit_code == 0, result.output
+    assert yaml.safe_load(result.stdout)["out_dtype"] == "bfloat16"
+    assert "warning: the target's dtype is not known: out_dtype: bfloat16 is a guess, correct it where" in result.stderr
+
+
+def test_export_does_nothing_else(trio: Trio, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"leave out --output, --dry-run, > FILE keeps the recipe"):
+        CliRunner().invoke(
+            app,
+            ["run", str(written(trio, tmp_path)), "--export", "mergekit", "-o", "x", "--dry-run"],
+            catch_exceptions=False,
+        )
+
+
+@pytest.mark.parametrize("name", ["s3://models/out/chat_vector.json", "https://example.org/recipe.yaml"])
+def test_a_recipe_is_no_url(name: str) -> None:
+    with pytest.raises(UsageError, match=f"^{name}: is a URL, a path on this machine is taken here; download it first"):
+        CliRunner().invoke(app, ["run", name], catch_exceptions=False)
 
 
 @given(st.lists(st.floats(0.01, 2), min_size=1, max_size=3))
@@ -92,9 +149,7 @@ def test_paths_are_written_absolute(trio: Trio, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("shape", ["target first", "base first"])
 def test_their_recipe_makes_our_model(trio: Trio, shape: str, tmp_path: Path) -> None:
-    ours, theirs = tmp_path / "ours.yaml", tmp_path / "theirs.yaml"
-    vector = VectorSpec(base=str(trio.base), chat=str(trio.chat), scale=0.5)
-    ours.write_text(Recipe(target=str(trio.target), vectors=(vector,)).to_yaml(), "utf-8")
+    ours, theirs = written(trio, tmp_path), tmp_path / "theirs.yaml"
     weights = {trio.chat: 0.5, trio.base: -0.5} if shape == "target first" else {trio.target: 1, trio.chat: 0.5}
     models = [{"model": str(name), "parameters": {"weight": weight}} for name, weight in weights.items()]
     base_model = str(trio.target if shape == "target first" else trio.base)
@@ -120,9 +175,7 @@ def test_notes_go_to_stderr_and_settings_still_work(trio: Trio, tmp_path: Path) 
 
 
 def test_export_from_a_recipe_and_from_a_manifest(trio: Trio, tmp_path: Path) -> None:
-    place = tmp_path / "ours.yaml"
-    vector = VectorSpec(base=str(trio.base), chat=str(trio.chat), scale=0.5)
-    place.write_text(Recipe(target=str(trio.target), vectors=(vector,)).to_yaml(), "utf-8")
+    place = written(trio, tmp_path)
     printed = run(str(place), "--export", "mergekit")
     assert printed.exit_code == 0, printed.output
     assert yaml.safe_load(printed.stdout)["base_model"] == str(trio.target)

@@ -92,6 +92,13 @@ def is_store(name: str) -> bool:
     return match is not None and match[1].lower() in STORES
 
 
+def require_path(name: str, instead: str) -> Path:
+    """A path on this machine, as the user wrote it. Raises UsageError for a URL, saying what to do `instead`."""
+    if _URL.match(name):
+        raise UsageError(f"{name}: is a URL, a path on this machine is taken here; {instead}")
+    return Path(name)
+
+
 def _looks_local(name: str, path: Path) -> bool:
     if name.startswith(("/", "./", "../", "~")) or "\\" in name or _DRIVE.match(name):
         return True

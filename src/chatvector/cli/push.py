@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chatvector.checkpoint.names import require_path
 from chatvector.cli import options
 from chatvector.cli.console import Console
 from chatvector.cli.examples import examples
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def push(
-    output: Path = typer.Argument(help="A directory that apply or run wrote.", show_default=False),
+    output: str = typer.Argument(help="A directory that apply or run wrote.", show_default=False),
     repo: str = typer.Argument(help="The hub name, org/name.", show_default=False),
     private: Annotated[bool, typer.Option("--private", help="Make a private repository.")] = False,
     branch: Annotated[str, typer.Option("--branch", help="Branch to commit to.")] = "main",
@@ -56,7 +56,7 @@ def push(
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
     ask = not dry_run or _has_token()
     plan = publishing.plan_push(
-        output,
+        require_path(output, "download the model first and push that directory"),
         repo,
         private=private,
         update=update,

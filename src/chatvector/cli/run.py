@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from chatvector.checkpoint.names import require_path
 from chatvector.cli import options
 from chatvector.cli.apply import make, show_plan
 from chatvector.cli.console import Console
 from chatvector.cli.examples import examples
+from chatvector.errors import HubError, MissingExtra, MissingInput, UsageError
 
 EPILOG = examples(
     "chatvector run recipe.yaml",
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 def run(
     recipe: Annotated[
-        Path,
+        str,
         typer.Argument(
             help="recipe.yaml, ours or a mergekit one that means a chat vector; or chat_vector.json of an output.",
             show_default=False,
@@ -62,16 +63,52 @@ def run(
     from chatvector.rerun import load_recipe, read_recipe
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
+    path = require_path(recipe, "download it first")
     if export is not None:
         from chatvector.mergekit_recipes import write_mergekit
 
-        text = write_mergekit(read_recipe(recipe, settings or []))
+        _require_alone({"--output": output is not None, "--restart": restart, "--dry-run": dry_run})
+        ours = read_recipe(path, settings or [])
+        text = write_mergekit(ours, _output_dtype(ours.target, console))
         console.result({"tool": export.value, "recipe": text}, text)
         return
-    loaded = load_recipe(recipe, settings or [], output)
+    loaded = load_recipe(path, settings or [], output)
     for line in loaded.notes:
         console.say(f"mergekit recipe: {line}")
     if dry_run:
         show_plan(loaded.recipe, console, loaded.check)
     else:
         make(loaded.recipe, console, restart=restart, check=loaded.check)
+
+
+def _require_alone(given: dict[str, bool]) -> None:
+    """Raise UsageError for what --export does not do."""
+    beside = [flag for flag, is_given in given.items() if is_given]
+    if beside:
+        raise UsageError(
+            f"--export prints a recipe and does nothing else; leave out {', '.join(beside)}, > FILE keeps the recipe"
+        )
+
+
+def _output_dtype(target: str, console: Console) -> str:
+    """In which dtype mergekit has to write to do as we do, read from the target's headers; said where it is a guess."""
+    from contextlib import ExitStack
+
+    from chatvector.mergekit_recipes import USUAL_DTYPE, stored_dtypes
+    from chatvector.preparation import open_model
+
+    with ExitStack() as stack:
+        try:
+            dtypes = stored_dtypes(open_model(target, stack, console.say, stream=True))
+        except (HubError, MissingExtra, MissingInput) as error:
+            console.warn(
+                f"the target's dtype is not known: out_dtype: {USUAL_DTYPE} is a guess, correct it where the target is"
+                f" stored otherwise ({error})"
+            )
+            return USUAL_DTYPE
+    if len(dtypes) > 1:
+        console.warn(
+            f"{target} is stored in {', '.join(dtypes)}: here each tensor would keep its own, mergekit writes all in"
+            f" {dtypes[0]}"
+        )
+    return dtypes[0] if dtypes else USUAL_DTYPE
