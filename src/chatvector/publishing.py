@@ -8,6 +8,7 @@ Everything passes through huggingface_hub: addresses, tokens, Xet or plain LFS t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,15 +69,21 @@ def plan_push(
     licence: str | None = None,
     accept_licence: bool = False,
     ask_hub: bool = True,
+    say: Say = lambda _line: None,
 ) -> PushPlan:
     """Check output, name, licence and, with `ask_hub`, what the hub has. Nothing is sent.
+
+    `say` takes what huggingface_hub logs meanwhile.
 
     Raises what `prepare_publication` raises, UsageError (no hub name), OutputRefused (a repository that has files
     already, unless `update`), HubError (no token, no connection, no right).
     """
     _require_name(repo_id)
     publication = prepare_publication(output, repo_id, licence=licence, accept_licence=accept_licence)
-    remote = _remote(repo_id, branch) if ask_hub else None
+    remote = None
+    if ask_hub:
+        with _log_lines(say):
+            remote = _remote(repo_id, branch)
     if remote is not None and not remote.empty and not update:
         raise OutputRefused(
             f"{repo_id}: exists already with {len(remote.files)} files ({first_five(remote.files)});"
@@ -89,8 +96,8 @@ def plan_push(
 def push(plan: PushPlan, *, say: Say = lambda _line: None, bars: bool = False) -> Pushed:
     """Carry out a plan: make the repository, upload the weights, commit everything at once.
 
-    `say` takes a line for each weight file; with `bars` huggingface_hub draws its progress bars on stderr.
-    Raises HubError; the same call goes on where it stopped.
+    `say` takes a line for each weight file and what huggingface_hub logs; with `bars` that library draws its progress
+    bars on stderr. Raises HubError; the same call goes on where it stopped.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -98,7 +105,7 @@ def push(plan: PushPlan, *, say: Say = lambda _line: None, bars: bool = False) -
     client = _client()
     publication = plan.publication
     repo_id, message = publication.repo_id, f"Chat vector merge, plan {publication.manifest['plan']}"
-    with _one_line(repo_id), _progress_bars(bars):
+    with _one_line(repo_id), _progress_bars(bars), _log_lines(say):
         if not plan.remote.exists:
             client.create_repo(repo_id, private=plan.private, exist_ok=True)
         if plan.remote.commit is None and plan.branch != DEFAULT_BRANCH:
@@ -164,6 +171,32 @@ def _client() -> Any:
     from chatvector.checkpoint.hub import client
 
     return client()
+
+
+class _Lines(logging.Handler):
+    """Hands each record on as one line."""
+
+    def __init__(self, say: Say) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it."""
+        self._say(" ".join(record.getMessage().split()))
+
+
+@contextmanager
+def _log_lines(say: Say) -> Iterator[None]:
+    """What huggingface_hub logs goes to `say`, not past it to stderr, which may be quiet or hold JSON lines."""
+    from huggingface_hub.utils import logging as library  # importing it sets its own handler up
+
+    logger = library.get_logger()
+    before: list[logging.Handler] = logger.handlers
+    logger.handlers = [_Lines(say)]
+    try:
+        yield
+    finally:
+        logger.handlers = before
 
 
 @contextmanager

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from typer.testing import CliRunner, Result
 from chatvector.cli.main import app
 from chatvector.errors import UsageError
 from docs.pages import read
+from faults.fault_models import command_line
+from hub_server import Fault
 from hub_writer import WritableHub
 
 NAME = "org/Llama-3.1-ko"
@@ -49,6 +53,44 @@ def test_the_plan_goes_to_stderr_and_the_result_to_stdout(hub: WritableHub, outp
     assert result.stdout.startswith(f"{hub.endpoint}/{NAME}: commit ")
     assert "(new): " in result.stderr
     assert hub.files(NAME)
+
+
+@pytest.mark.parametrize("name", ["s3://models/out", "https://huggingface.co/org/model"])
+def test_an_output_is_no_url(name: str) -> None:
+    with pytest.raises(UsageError, match=f"^{name}: is a URL, a path on this machine is taken here; download the mod"):
+        CliRunner().invoke(app, ["push", name, NAME], catch_exceptions=False)
+
+
+@pytest.fixture
+def loud(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> pytest.CaptureFixture[str]:
+    """huggingface_hub's log on stderr, as it is outside of tests."""
+    logger = logging.getLogger("huggingface_hub")
+    monkeypatch.setattr(logger, "handlers", [logging.StreamHandler(sys.stderr)])
+    monkeypatch.setattr(logger, "level", logging.WARNING)
+    return capsys
+
+
+def busy() -> Fault:
+    """One answer that makes huggingface_hub ask again, and log it."""
+    return Fault("POST", "/preupload/", status=429, times=1)
+
+
+def test_the_library_s_log_lines_are_json_too(hub: WritableHub, output: Path, loud: pytest.CaptureFixture[str]) -> None:
+    hub.faults.append(busy())
+    code, _, err = command_line(loud, "push", str(output), NAME, "--log-format", "json")
+    assert code == 0, err
+    events = [json.loads(line) for line in err.splitlines()]
+    assert {event["event"] for event in events} == {"message"}
+    assert any(re.search(r"429 .*/preupload/", event["text"]) for event in events)
+
+
+def test_quiet_is_quiet_while_the_hub_is_busy(hub: WritableHub, output: Path, loud: pytest.CaptureFixture[str]) -> None:
+    before = logging.getLogger("huggingface_hub").handlers
+    hub.faults.append(busy())
+    code, out, err = command_line(loud, "push", str(output), NAME, "-q")
+    assert (code, err) == (0, "")
+    assert out.startswith(hub.endpoint)
+    assert logging.getLogger("huggingface_hub").handlers is before
 
 
 def test_json(hub: WritableHub, output: Path) -> None:

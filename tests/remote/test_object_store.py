@@ -269,6 +269,14 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         Checkpoint.open("s3://b/m")
 
 
+@pytest.mark.parametrize("url", ["s3://", "gs:///models/out"])
+def test_a_url_without_a_bucket(url: str) -> None:
+    with pytest.raises(UsageError, match=f"^{url}: names no bucket; write {url[:2]}://BUCKET/NAME$"):
+        pipeline.apply(recipe(("nothing", "is", "read"), url))
+    with pytest.raises(UsageError, match="names no bucket"):
+        Checkpoint.open(url)
+
+
 def test_a_vector_is_a_directory() -> None:
     job = Recipe.from_mapping({"target": "demo:target", "vectors": [{"vector": "s3://b/v"}]})
     with pytest.raises(UsageError, match="a vector must be a directory on this machine"):

@@ -18,11 +18,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from chatvector.checkpoint.files import choose_files
 from chatvector.checkpoint.remote import RemoteStorage, Transfer
 from chatvector.checkpoint.remote_file import RemoteFile
-from chatvector.errors import ChatVectorError, DamagedFile, HubError, MissingExtra, MissingInput, NotEnoughSpace
+from chatvector.errors import (
+    ChatVectorError,
+    DamagedFile,
+    HubError,
+    MissingExtra,
+    MissingInput,
+    NotEnoughSpace,
+    UsageError,
+)
 from chatvector.sizes import disk_size
 
 if TYPE_CHECKING:
@@ -49,7 +58,12 @@ _ADVICE = {
 
 
 def open_store(url: str, *, retries: int = 0) -> ObjectStore:
-    """The store and prefix of `url`. Raises MissingExtra without obstore, HubError when the settings do not do."""
+    """The store and prefix of `url`.
+
+    Raises UsageError where it names no bucket, MissingExtra without obstore, HubError when the settings do not do.
+    """
+    if not urlsplit(url).netloc:
+        raise UsageError(f"{url}: names no bucket; write {url.partition('://')[0]}://BUCKET/NAME")
     try:
         from obstore.exceptions import BaseError
         from obstore.store import from_url

@@ -45,7 +45,7 @@ class ObjectOutput:
     """Where an output goes in an object store."""
 
     def __init__(self, url: str, mark: str) -> None:
-        """`mark`: the file that is written last. Raises MissingExtra, HubError."""
+        """`mark`: the file that is written last. Raises what `open_store` raises."""
         self.url = url
         self._mark = mark
         self._store = open_store(url, retries=RETRIES)

@@ -64,6 +64,7 @@ def push(
         licence=licence,
         accept_licence=accept_licence,
         ask_hub=ask,
+        say=console.say,
     )
     for line in plan.publication.warnings:
         console.warn(line)
