@@ -69,7 +69,7 @@ def extract(
 
     Args:
         base, chat: names of the two models.
-        output: directory to write; must not exist.
+        output: directory to write; must be new or empty.
         dtype: `fp32` keeps every difference of 16-bit parents exactly; `bf16` is half the size and rounds, and the
             share of differences it cannot hold is measured.
         memory: bytes of all buffers; `threads`: at most so many.

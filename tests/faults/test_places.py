@@ -138,7 +138,9 @@ def test_places_that_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert tree(tmp_path) == before
 
 
-def test_an_empty_directory_is_taken(tmp_path: Path) -> None:
+def test_an_empty_directory_is_taken_as_the_help_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, told, _ = command_line(capsys, "apply", "--help")
+    assert "Directory to write; must be new or empty." in " ".join(told.split())
     trio = write_trio(tmp_path / "in")
     (tmp_path / "out").mkdir()
     merge(trio, tmp_path / "out")

@@ -38,7 +38,7 @@ def extract(
     ],
     chat: Annotated[str, typer.Argument(help="The chat model.", show_default=False)],
     output: Annotated[
-        str, typer.Option("-o", "--output", help="Directory to write; must not exist.", show_default=False)
+        str, typer.Option("-o", "--output", help="Directory to write; must be new or empty.", show_default=False)
     ],
     dtype: Annotated[
         StoredDtype, typer.Option("--dtype", help="fp32 holds differences of 16-bit parents exactly; bf16 rounds.")

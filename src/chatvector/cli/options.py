@@ -65,7 +65,7 @@ Vectors = Annotated[
     ),
 ]
 Output = Annotated[
-    str | None, typer.Option("-o", "--output", help="Directory to write; must not exist.", show_default=False)
+    str | None, typer.Option("-o", "--output", help="Directory to write; must be new or empty.", show_default=False)
 ]
 Scale = Annotated[float, typer.Option("--scale", help="Factor on the vector; 1.0 is the paper's, no recommendation.")]
 ScaleRole = Annotated[
