@@ -7,6 +7,7 @@ import builtins
 import json
 import re
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,7 +18,7 @@ from typer.testing import CliRunner, Result
 from builders import write_trio
 from chatvector.cli.main import app
 from chatvector.errors import IncompatibleParents, MissingExtra, UsageError
-from chatvector.inspection.picture import draw, render, require_format
+from chatvector.inspection.picture import FONT, draw, missing_letters, render, require_format
 
 
 def run(*words: object) -> Result:
@@ -80,6 +81,54 @@ def test_pictures(tmp_path: Path, suffix: str) -> None:
     else:
         assert data.startswith(b"%PDF")
     assert render(found, suffix) == data
+
+
+HANGUL = "한국"
+
+
+def named(name: str) -> dict[str, Any]:
+    return document("demo:base") | {"names": [name]}
+
+
+@pytest.fixture
+def one_font(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """A machine with ours alone; all fonts that are really there."""
+    from matplotlib.font_manager import fontManager
+
+    everything = fontManager.ttflist
+    monkeypatch.setattr(fontManager, "ttflist", [font for font in everything if font.name == FONT])
+    return everything
+
+
+@pytest.mark.usefixtures("one_font")
+def test_letters_that_no_font_has(tmp_path: Path) -> None:
+    """pytest makes matplotlib's own warning an error."""
+    trio = write_trio(tmp_path)
+    place = trio.base.rename(tmp_path / f"모델-{HANGUL}")
+    found = run(place, "--plot", tmp_path / "x.png")
+    assert found.exit_code == 0, found.output
+    assert "x.png: no installed font has 4 letters of the name (모델한국), they are boxes; install" in found.stderr
+    assert "warning" not in run(place, "--plot", tmp_path / "x.svg").stderr
+    assert HANGUL in " ".join(ElementTree.parse(tmp_path / "x.svg").getroot().itertext())
+
+
+def test_a_font_that_has_the_letters_is_used(
+    tmp_path: Path, one_font: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Circled letters: of the fonts that come with matplotlib only STIX has them."""
+    from matplotlib.font_manager import fontManager
+
+    assert missing_letters(named("Ⓑ-" + HANGUL)) == "Ⓑ" + HANGUL
+    without = render(named("Ⓑ"), "png")
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    broken = replace(one_font[0], name="A Broken Font", fname=str(tmp_path / "broken.ttf"))
+    monkeypatch.setattr(fontManager, "ttflist", [*one_font, broken])
+    assert "Ⓑ" not in missing_letters(named("Ⓑ-" + HANGUL))
+    assert render(named("Ⓑ"), "png") != without
+
+
+def test_a_name_is_no_formula() -> None:
+    assert r"a$\nope$" in " ".join(ElementTree.fromstring(render(named(r"a$\nope$"), "svg")).itertext())
 
 
 def test_a_checkpoint_is_drawn_with_its_bytes() -> None:

@@ -12,6 +12,7 @@ import typer
 from chatvector.cli import options
 from chatvector.cli.console import Console
 from chatvector.cli.examples import examples
+from chatvector.errors import brief
 from chatvector.sizes import disk_size
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def inspect(
 
     Reads every tensor once, in bounded memory (again for --rank); writes nothing but the picture.
     """
-    from chatvector.inspection.picture import draw, require_format
+    from chatvector.inspection.picture import draw, missing_letters, require_format
     from chatvector.inspection.survey import bytes_to_read, survey
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
@@ -77,6 +78,11 @@ def inspect(
     if plot is not None:
         draw(document, plot)
         console.say(f"{plot} written")
+        if plot.suffix.lower() != ".svg" and (letters := missing_letters(document)):
+            console.warn(
+                f"{plot}: no installed font has {len(letters)} letters of the name ({brief(letters)}), they are boxes;"
+                " install one that has them, such as Noto Sans CJK, or write .svg"
+            )
     console.result(document, text(found, document, tensors=tensors))
 
 

@@ -7,6 +7,7 @@ Drawn from the document of `Survey.as_dict`, so that a stored `--json` can be dr
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg", ".pdf")
 DOTS_PER_INCH = 200
+FONT = "DejaVu Sans"
+# matplotlib's own font of boxes, which claims every letter.
+BOXES = "Last Resort"
 # Okabe and Ito's colours, told apart by most people, and by their lightness in print.
 COLOURS = {
     "attention": "#0072B2",
@@ -32,7 +36,7 @@ COLOURS = {
 }
 MARKERS = {"attention": "o", "mlp": "s", "norm": "^", "expert": "D", "router": "v", "bias": "x"}
 STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
+    "font.family": FONT,
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -55,6 +59,7 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
         document: of `Survey.as_dict`.
         path: ends with .png, .svg or .pdf; an existing file is replaced.
 
+    Letters of `missing_letters` become boxes in PNG and PDF; an SVG leaves them to whoever shows it.
     Raises UsageError for another ending or a model without layers, MissingExtra without matplotlib.
     """
     require_format(path)
@@ -97,17 +102,50 @@ def render_panels(document: Mapping[str, Any]) -> dict[str, bytes]:
     return {name: _figure(document, [panel], "svg", None) for name, panel in panels.items()}
 
 
+def missing_letters(document: Mapping[str, Any]) -> str:
+    """The letters of the models' names that no installed font has, each once."""
+    return _fallback(_title(document))[1]
+
+
+def _fallback(text: str) -> tuple[list[str], str]:
+    """Installed fonts that have the letters which ours lacks, by the alphabet; and the letters that none has."""
+    from matplotlib.font_manager import findfont, fontManager
+
+    files = {entry.name: entry.fname for entry in fontManager.ttflist if not entry.name.startswith(BOXES)}
+    lacking = set(text) - _letters(findfont(FONT))
+    chosen: list[str] = []
+    for name in sorted(files) if lacking else ():
+        left = lacking - _letters(files[name])
+        if left != lacking:
+            chosen.append(name)
+            lacking = left
+    return chosen, "".join(letter for letter in dict.fromkeys(text) if letter in lacking)
+
+
+def _letters(font: str) -> set[str]:
+    """What a font file has; nothing where it cannot be read."""
+    from matplotlib.font_manager import get_font
+
+    try:
+        return set(map(chr, get_font(font).get_charmap()))
+    except (OSError, RuntimeError):
+        return set()
+
+
 def _figure(document: Mapping[str, Any], panels: Sequence[Panel], kind: str, title: str | None) -> bytes:
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
+    family = [FONT, *_fallback(title or "")[0]]
+    with matplotlib.rc_context({**STYLE, "font.family": family}), warnings.catch_warnings():
+        # `missing_letters` says it in words of ours.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font|Matplotlib currently does not support")
         figure = Figure(figsize=(3.9 * len(panels), 3.4), layout="constrained")
         grid = figure.subplots(1, len(panels), squeeze=False, gridspec_kw={"wspace": 0.08})
         for axes, panel in zip(grid[0], panels, strict=True):
             panel(axes, document, figure)
         if title is not None:
-            figure.suptitle(title, fontsize=10, x=0.01, ha="left", color="#444444")
+            figure.suptitle(title, fontsize=10, x=0.01, ha="left", color="#444444", parse_math=False)
         buffer = io.BytesIO()
         # No date and no version: the same figures make the same file.
         metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
