@@ -149,3 +149,28 @@ def test_what_is_no_directory(tmp_path: Path, file: Path) -> None:
         LocalDirectory(file, "m")
     with pytest.raises(MissingInput, match=r"^m: no such directory$"):
         LocalDirectory(tmp_path / "x", "m")
+
+
+@pytest.mark.parametrize("target", ["nowhere", "a.jinja"])
+@pytest.mark.parametrize(
+    "name",
+    ["generation_config.json", "a.jinja", "model.safetensors.index.json", "additional_chat_templates/tools.jinja"],
+)
+def test_a_link_of_the_model_that_leads_nowhere(tmp_path: Path, name: str, target: str) -> None:
+    """`a.jinja` to itself is a loop. Without a word the model would chat in another way."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "a.jinja").symlink_to("a.jinja")
+    if not (tmp_path / name).is_symlink():
+        (tmp_path / name).symlink_to(target)
+    links = sorted({"a.jinja", name}, key=lambda link: ("/" in link, link))
+    message = f"{len(links)} files of the model are links to something that is not there .{links[0]} → "
+    with pytest.raises(MissingInput, match=message) as caught:
+        LocalDirectory(tmp_path).listing()
+    assert all(link in str(caught.value) for link in links)
+
+
+def test_links_beside_the_model_may_lead_nowhere(tmp_path: Path) -> None:
+    for name in ("pytorch_model.bin", "optimizer.pt", "README.md", "events.out"):
+        (tmp_path / name).symlink_to("nowhere")
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    assert LocalDirectory(tmp_path).listing() == {"model.safetensors": 1}

@@ -202,6 +202,11 @@ def is_side_file(name: str) -> bool:
     return _matches(name, SIDE_FILES)
 
 
+def is_model_file(name: str) -> bool:
+    """Whether a file (relative name with `/`) is a side file, or by its name the index or weights in safetensors."""
+    return is_side_file(name) or name in (INDEX, SINGLE) or SHARD.fullmatch(name) is not None
+
+
 def is_licence_file(name: str) -> bool:
     """Whether a side file (relative name with `/`) is a licence, a notice or rules of use."""
     return _matches(name, LICENCE_FILES)

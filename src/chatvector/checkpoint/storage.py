@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from chatvector.errors import DamagedFile, MissingInput, ReadFailed
+from chatvector.checkpoint.files import is_model_file
+from chatvector.errors import DamagedFile, MissingInput, ReadFailed, first_five
 
 # Linux moves at most 2 GiB − 4 KiB in one read or write, and may move less at any time.
 MAX_TRANSFER = 1 << 30
@@ -130,25 +131,40 @@ class LocalDirectory:
         """All files at the top, in the folders there that are not hidden, and in those of `licences`; sizes in bytes.
 
         No deeper: a model's files lie there, and a directory of models or of training runs may hold a great many.
-        Raises MissingInput when the directory cannot be read.
+        Raises MissingInput when the directory cannot be read, or a file of the model is a link that leads nowhere.
         """
+        lost: list[str] = []
         try:
-            found, folders = self._files_in(self.path)
+            found, folders = self._files_in(self.path, lost)
         except OSError as error:
             raise MissingInput(f"{self.location}: cannot be read ({error.strerror})") from error
         for folder in folders:
             # What may not be entered (`lost+found`) holds nothing of a model; a shard in it is missed by its name.
             with suppress(OSError):
-                files, below = self._files_in(folder)
+                files, below = self._files_in(folder, lost)
                 found |= files
                 for deeper in below if folder.name == "licences" else ():
-                    found |= self._files_in(deeper)[0]
+                    found |= self._files_in(deeper, lost)[0]
+        if lost:
+            raise MissingInput(
+                f"{self.location}: {len(lost)} files of the model are links to something that is not there"
+                f" ({first_five(lost)}); bring it back, or remove the links where the model goes without"
+            )
         return found
 
-    def _files_in(self, folder: Path) -> tuple[dict[str, int], list[Path]]:
-        """Files of a folder with their sizes, and the folders in it that are not hidden. Links are followed."""
+    def _files_in(self, folder: Path, lost: list[str]) -> tuple[dict[str, int], list[Path]]:
+        """Files of a folder with their sizes, and the folders in it that are not hidden. Links are followed.
+
+        `lost` is given the links, with where they lead, that belong to a model and cannot be followed.
+        """
         entries = sorted(folder.iterdir())
-        files = {entry.relative_to(self.path).as_posix(): entry.stat().st_size for entry in entries if entry.is_file()}
+        names = {entry: entry.relative_to(self.path).as_posix() for entry in entries}
+        lost += [
+            f"{name} → {os.readlink(entry)}"
+            for entry, name in names.items()
+            if is_model_file(name) and entry.is_symlink() and not entry.exists()
+        ]
+        files = {name: entry.stat().st_size for entry, name in names.items() if entry.is_file()}
         return files, [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
 
     def read(self, name: str) -> bytes:
