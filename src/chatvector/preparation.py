@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chatvector.arithmetic.merge_plan import MergePlan, head_norm, plan_merge, require_consistent_ties
+from chatvector.arithmetic.declared import require_consistent_ties, require_declared_rows
+from chatvector.arithmetic.merge_plan import MergePlan, head_norm, plan_merge
 from chatvector.arithmetic.plan import Plan
 from chatvector.arithmetic.roles import Role, assign_roles
 from chatvector.arithmetic.scales import ScaleRules, parse_layers
@@ -84,7 +85,7 @@ def prepare(recipe: Recipe, stack: ExitStack, say: Say, *, stream: bool | None =
     # 1. Open the parents: headers, configurations, lists of files.
     stream = recipe.stream if stream is None else stream
     target, vectors = _open_parents(recipe, stack, say, stream=stream)
-    # 2. Do they fit: architecture, tensors, ties.
+    # 2. Do they fit: the target's configuration to its tensors, architectures, tensors.
     warnings = _check_fit(target, vectors)
     # 3. Tokenizers and chat formats of the vectors.
     tokens = TokenTables()
@@ -184,6 +185,7 @@ def _open_stored(name: str, stack: ExitStack) -> StoredVector:
 
 
 def _check_fit(target: Checkpoint, vectors: tuple[VectorSource, ...]) -> list[str]:
+    require_declared_rows(target)
     warnings: list[str] = []
     for vector in vectors:
         compatibility = compare_configs(target.config, {"base": vector.base.config, "chat": vector.chat.config})

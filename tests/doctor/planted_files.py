@@ -30,6 +30,12 @@ def head_dropped(body: Body) -> None:
         del weights[HEAD]
 
 
+@planted("head-missing", model="tied", words=("means false for model_type llama",))
+def tie_flag_lost(body: Body) -> None:
+    with body.json("config.json") as config:
+        del config["tie_word_embeddings"]
+
+
 @planted("head-ignored", words=(HEAD,))
 def flag_says_tied_head_differs(body: Body) -> None:
     with body.json("config.json") as config:

@@ -123,8 +123,19 @@ def test_two_scales_untie_what_was_tied_in_the_file(tmp_path: Path) -> None:
     assert config(tmp_path / "out")["tie_word_embeddings"] is False
 
 
-def test_a_flag_that_is_absent_is_left_absent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", ["base", "chat", "target"])
+def test_an_absent_flag_means_what_the_class_means_by_it(tmp_path: Path, role: str) -> None:
+    """LlamaConfig has a head of its own unless told otherwise: without one, loaders draw random numbers."""
     made = trio(True, True, True)
+    members: dict[str, Member] = {"base": made.vectors[0].base, "chat": made.vectors[0].chat, "target": made.target}
+    del members[role].spec.config["tie_word_embeddings"]
+    with pytest.raises(DamagedFile, match=rf"/{role}.*: .* means false for model_type llama, but .* no head"):
+        run(made, tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_flag_that_is_absent_is_left_absent(tmp_path: Path) -> None:
+    made = trio(False, True, True)
     del made.target.spec.config["tie_word_embeddings"]
     run(made, tmp_path)
     assert "tie_word_embeddings" not in config(tmp_path / "out")
@@ -140,3 +151,34 @@ def test_a_tied_head_in_the_parents_files_is_compared_too(tmp_path: Path) -> Non
     assert HEAD not in found
     assert found[EMBEDDING].tobytes() == expected(made, moved(result))[EMBEDDING].tobytes()
     assert write_model(tmp_path / "again", made.target.spec).is_dir()
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(4000, "4000"), (-5, "-5"), (10**30, "1000000"), ("72", "'72'"), ([1], r"\[1\]"), (None, "None")]
+)
+def test_a_vocabulary_size_that_is_not_the_embeddings(tmp_path: Path, size: object, said: str) -> None:
+    made = trio(False, False, False)
+    made.target.spec.config["vocab_size"] = size
+    rows = len(made.target.spec.weights[EMBEDDING])
+    with pytest.raises(
+        DamagedFile, match=rf"vocab_size {said}.*, {EMBEDDING} has {rows} rows; set vocab_size to {rows}"
+    ):
+        run(made, tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_vocabulary_size_below_the_rows(tmp_path: Path) -> None:
+    """The cure is another number, not another chat template; code of the model's own may pad what it is told."""
+    made = trio(False, False, False)
+    made.target.spec.config["vocab_size"] -= 4
+    with pytest.raises(DamagedFile, match=r"rows; set vocab_size to \d+, or get the weights"):
+        run(made, tmp_path)
+    made.target.spec.config |= {"auto_map": {"AutoConfig": "org/code--config.Config"}}
+    run(made, tmp_path / "own")
+
+
+def test_a_vocabulary_size_in_the_language_models_section(tmp_path: Path) -> None:
+    made = trio(False, False, False)
+    made.target.spec.config["text_config"] = {"vocab_size": 4000}
+    with pytest.raises(DamagedFile, match="vocab_size 4000"):
+        run(made, tmp_path)

@@ -16,7 +16,6 @@ from chatvector.arithmetic.scales import ScaleRules
 from chatvector.arithmetic.sources import VectorSource
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.files import safetensors_name
-from chatvector.errors import DamagedFile
 from chatvector.vocabulary.rows import VocabularyPlan
 
 # Bytes compared at a time when asking whether a head is its embedding.
@@ -81,18 +80,6 @@ def plan_merge(
         if name not in target.tensors and is_derived(name, ref)
     )
     return MergePlan(tensors, roles, axis, derived, left_behind, builder.unties(), lost)
-
-
-def require_consistent_ties(model: Checkpoint) -> None:
-    """Raise DamagedFile when the configuration promises a head of its own and the files hold none."""
-    axis = find_vocabulary(model.tensors, model.config)
-    if axis.embedding is None or axis.head is not None:
-        return
-    if model.config.get("tie_word_embeddings") is False:
-        raise DamagedFile(
-            f"{model.name}: config.json says tie_word_embeddings false, but the files hold no head (lm_head);"
-            " get the missing tensor, or set the flag to true if the head is the embedding"
-        )
 
 
 def same_bytes(model: Checkpoint, one: str, other: str) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from chatvector.arithmetic.declared import tie_flag, tie_source
 from chatvector.arithmetic.roles import VocabularyTensors, find_vocabulary, text_config
 from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.expectations import PADDED
@@ -32,12 +33,6 @@ def check_vocabulary(model: Patient, *, complete: bool = True) -> Iterator[Findi
         yield from _ids(model, rows)
 
 
-def tie_flag(model: Patient) -> bool | None:
-    """What the configuration says about head and embedding; None when it says nothing."""
-    flag = model.config.get("tie_word_embeddings", text_config(model.config).get("tie_word_embeddings"))
-    return flag if isinstance(flag, bool) else None
-
-
 def effective_ids(model: Patient, key: str) -> list[int]:
     """The ids a loader uses for `bos_token_id` and the like: generation_config.json, else config.json."""
     for place in (model.generation_config, model.config, text_config(model.config)):
@@ -54,10 +49,12 @@ def _size(model: Patient, rows: int) -> Iterator[Finding]:
 
 
 def _ties(model: Patient, axis: VocabularyTensors) -> Iterator[Finding]:
-    flag = tie_flag(model)
+    flag = tie_flag(model.config)
     if axis.head is None:
         if flag is False:
-            yield Finding("head-missing", "tie_word_embeddings is false, the files hold no head (lm_head)")
+            yield Finding(
+                "head-missing", f"config.json says {tie_source(model.config)}; the files hold no head (lm_head)"
+            )
         return
     assert axis.embedding is not None
     tensors = model.weights.tensors
