@@ -81,7 +81,12 @@ def test_experts_are_refused_under_both_names() -> None:
         ("rope_parameters", {"rope_theta": 5e5, "rope_type": "default"}, "rope theta: target 10000.0"),
         ("rope_scaling", {"rope_type": "llama3", "factor": 8.0}, "rope factor: target None, base None, chat 8.0"),
         ("architectures", ["LlamaForSequenceClassification"], "architectures: target LlamaForCausalLM"),
-        ("use_sliding_window", True, "use_sliding_window: target False, base False, chat True"),
+        ("use_sliding_window", True, "use_sliding_window: target False by default, base False by default, chat True"),
+        (
+            "scale_emb",
+            12,
+            "1 keys cannot be compared, some files lack them and what that means is not known: scale_emb (not in",
+        ),
     ],
 )
 def test_warned(key: str, value: Any, start: str) -> None:
@@ -104,6 +109,8 @@ def test_warned(key: str, value: Any, start: str) -> None:
         {"rope_scaling": {"type": "default"}},
         {"head_dim": None},
         {"use_sliding_window": False},
+        {"use_bidirectional_attention": None},
+        {"attention_dropout": 0.1, "use_cache": False, "_name_or_path": "x", "pretraining_tp": 2, "bos_token_id": 5},
         {"architectures": None},
         {"architectures": []},
         {"hidden_act": None, "hidden_activation": "swish"},
@@ -111,6 +118,93 @@ def test_warned(key: str, value: Any, start: str) -> None:
 )
 def test_what_makes_no_difference(change: dict[str, Any]) -> None:
     assert compare(**change) == NONE
+
+
+MISTRAL = {"model_type": "mistral", "rope_theta": 1e4}
+GEMMA_2 = {"model_type": "gemma2", "rope_theta": 1e4}
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "value", "other", "said"),
+    [
+        (MISTRAL, "sliding_window", 128, None, "target 128, base 128, chat None ("),
+        (MISTRAL, "sliding_window", 128, ..., "target 128, base 128, chat 4096 by default ("),
+        (GEMMA_2, "final_logit_softcapping", 30.0, None, "target 30.0, base 30.0, chat None ("),
+        (GEMMA_2, "attn_logit_softcapping", 20.0, ..., "target 20.0, base 20.0, chat 50.0 by default ("),
+        (CONFIG, "rms_norm_eps", 1e-5, ..., "target 1e-05, base 1e-05, chat 1e-06 by default ("),
+        ({"model_type": "granite"}, "residual_multiplier", 0.22, ..., "target 0.22, base 0.22, chat 1.0 by default ("),
+        ({"model_type": "x"}, "logits_scaling", 8, 16, "target 8, base 8, chat 16 ("),
+        ({"model_type": "x"}, "topk_group", 4, None, "target 4, base 4, chat None ("),
+        ({"model_type": "x"}, "mlp_multipliers", [1.0, 1.0], [1.0, 2.0], "target [1.0, 1.0], base [1.0, 1.0], chat"),
+        ({"model_type": "x"}, "no_rope_layers", [1, 0], [1, 1], "target [1, 0], base [1, 0], chat [1, 1] ("),
+        ({"model_type": "x"}, "layer_magic", 1, 2, "target 1, base 1, chat 2 (no rule knows this key;"),
+    ],
+)
+def test_values_against_nulls_and_absent_keys(
+    config: dict[str, Any], key: str, value: Any, other: Any, said: str
+) -> None:
+    """A null is a value; an absent key is what the class makes of it."""
+    one = config | {key: value}
+    chat = {name: each for name, each in config.items() if name != key} | ({} if other is ... else {key: other})
+    found = compare_configs(one, {"base": one, "chat": chat})
+    assert found.refusals == ()
+    (line,) = found.warnings
+    assert line.startswith(f"{key}: {said}")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "other"),
+    [
+        ("rope_interleave", True, False),
+        ("use_qk_norm", True, False),
+        ("is_causal", None, False),
+        ("use_bidirectional_attention", None, True),
+    ],
+)
+def test_other_functions_of_the_same_weights_are_refused(key: str, value: Any, other: Any) -> None:
+    config = CONFIG | {key: value}
+    (line,) = compare_configs(config, {"base": config, "chat": CONFIG | {key: other}}).refusals
+    assert line.startswith(f"{key}: target ")
+
+
+def test_what_cannot_be_compared_is_said_in_one_line() -> None:
+    config = {"model_type": "x", "rms_norm_eps": 1e-5, "sliding_window": 128, "rope_theta": 5e5}
+    assert compare_configs(config, {"base": config, "chat": {"model_type": "x", "sliding_window": 128}}).warnings == (
+        "2 keys cannot be compared, some files lack them and what that means is not known: rms_norm_eps (not in chat),"
+        " rope_theta (not in chat)",
+    )
+
+
+def test_rotation_by_the_class() -> None:
+    """Nothing in two files, a theta in the third: it is compared with what Llama's class turns by."""
+    silent = {"model_type": "llama"}
+    (line,) = compare_configs(silent, {"base": silent, "chat": silent | {"rope_theta": 5e5}}).warnings
+    assert line.startswith("rope theta: target 10000.0, base 10000.0, chat 500000.0 (")
+    assert compare_configs(silent, {"chat": silent | {"rope_theta": 10000}}) == NONE
+    assert rope_of({"model_type": "mixtral", "rope_scaling": None})["theta"] == 1e6
+
+
+def test_two_thetas_in_one_file() -> None:
+    both = CONFIG | {"rope_theta": 5.0, "rope_parameters": {"rope_theta": 1000, "rope_type": "default"}}
+    (line,) = compare_configs(both, {"base": both}).warnings[:1]
+    assert line.startswith("rope_theta: target 5.0 beside rope_parameters, 1000 in them (the file contradicts itself")
+    kinds = {"full_attention": {"rope_theta": 1e6}, "sliding_attention": {"rope_theta": 1e4}}
+    one = {"model_type": "x", "rope_theta": 1000000, "rope_parameters": kinds}
+    assert compare_configs(one, {"base": one}) == NONE
+
+
+def test_windows_that_a_flag_switches_off() -> None:
+    """Qwen's published files give a window and the depth from which it holds, and do not use them."""
+    base = {"model_type": "qwen2", "sliding_window": 131072, "max_window_layers": 28, "use_sliding_window": False}
+    saved_again = {"model_type": "qwen2", "sliding_window": None, "max_window_layers": 21, "use_sliding_window": False}
+    assert compare_configs(base, {"chat": saved_again}) == NONE
+    found = compare_configs(base | {"use_sliding_window": True}, {"chat": saved_again | {"use_sliding_window": True}})
+    assert [line.partition(":")[0] for line in found.warnings] == ["sliding_window", "max_window_layers"]
+
+
+def test_a_number_and_its_digits_are_told_apart() -> None:
+    (line,) = compare(hidden_size="64").refusals
+    assert line.startswith("hidden_size: target 64, base 64, chat '64' (")
 
 
 def test_architectures() -> None:

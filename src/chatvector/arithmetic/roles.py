@@ -138,6 +138,10 @@ DERIVED_BUFFERS: tuple[tuple[re.Pattern[str], int | None], ...] = (
 )
 
 
+# Where the language model's keys lie in the configuration of a vision-language model, in any release's spelling.
+TEXT_SECTIONS = ("text_config", "language_config", "llm_config")
+
+
 @dataclass(frozen=True)
 class VocabularyTensors:
     """The tensors whose axis 0 is the vocabulary (V rows, padding included)."""
@@ -240,7 +244,7 @@ def assign_roles(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -
 
 def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The language model's keys: those at the top, overlaid by `text_config` and its older spellings."""
-    for section in ("text_config", "language_config", "llm_config"):
+    for section in TEXT_SECTIONS:
         if isinstance(config.get(section), Mapping):
             return {**config, **config[section]}
     return config

@@ -12,27 +12,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chatvector.arithmetic.roles import find_vocabulary, is_derived, text_config
+from chatvector.arithmetic.roles import TEXT_SECTIONS, find_vocabulary, is_derived, text_config
 from chatvector.checkpoint.tensor_info import TensorInfo, is_floating
-from chatvector.checks.config_rules import (
-    ACTIVATIONS,
-    LEGACY_GELU,
-    MISSING,
-    TEXT_RULES,
-    TOP_RULES,
-    VISION_RULES,
-    Rule,
-)
+from chatvector.checks.config_rules import TEXT_RULES, TOP_RULES, VISION_RULES
+from chatvector.checks.config_values import Config, agree, difference, shown, silent, spelt, without_rule
 from chatvector.checks.layouts import layout_hint
-from chatvector.checks.rope import rope_of
-from chatvector.errors import IncompatibleParents, brief, first_five
+from chatvector.checks.rope import ROPE_KEYS, default_rope, rope_of, two_thetas
+from chatvector.errors import IncompatibleParents, first_five
 
-Config = Mapping[str, Any]
 Tensors = Mapping[str, TensorInfo]
 
 # "LlamaForCausalLM" -> "Llama" and "ForCausalLM".
 _ARCHITECTURE = re.compile(r"(.+?)(For[A-Z]\w*|LMHeadModel|DoubleHeadsModel|Model)?", re.DOTALL)
 _VISION_SECTIONS = ("vision_config", "visual", "vision_tower_config")
+# Keys that are compared by a rule, by `rope_of` or, as sections, key by key.
+_RULED = frozenset({key for rule in (*TOP_RULES, *TEXT_RULES, *VISION_RULES) for key in rule.keys}).union(
+    ROPE_KEYS, TEXT_SECTIONS, _VISION_SECTIONS
+)
 
 
 @dataclass(frozen=True)
@@ -77,16 +73,27 @@ def compare_configs(target: Config, parents: Mapping[str, Config]) -> Compatibil
     if visions and len(visions) < len(models):
         without = [role for role in models if role not in visions]
         refusals.append(f"vision_config: in {_and(visions)}, not in {_and(without)} (only some have an image encoder)")
+    unheard: list[str] = []
     for section, rules, configs in (
         ("", TOP_RULES, models),
         ("", TEXT_RULES, texts),
         ("vision_config.", VISION_RULES, visions),
     ):
         for rule in rules:
-            if difference := _difference(rule, configs):
-                line = f"{section}{_spelt(rule, configs)}: {difference} ({rule.reason})"
-                (refusals if rule.verdict == "refuse" else warnings).append(line)
-    warnings.extend(_compare_rope(texts))
+            key = f"{section}{spelt(rule, configs)}"
+            if found := difference(rule, configs):
+                (refusals if rule.verdict == "refuse" else warnings).append(f"{key}: {found} ({rule.reason})")
+            if without := silent(rule, configs):
+                unheard.append(f"{key} (not in {_and(without)})")
+    warnings.extend(_compare_rope(texts, unheard))
+    for section, configs in (("", texts), ("vision_config.", visions)):
+        for line in without_rule(configs, _RULED):
+            warnings.append(f"{section}{line} (no rule knows this key; look up whether the weights depend on it)")
+    if unheard:
+        warnings.append(
+            f"{len(unheard)} keys cannot be compared, some files lack them and what that means is not known:"
+            f" {', '.join(unheard)}"
+        )
     return Compatibility(tuple(refusals), tuple(warnings))
 
 
@@ -125,7 +132,7 @@ def compare_tensors(
             else:
                 reshaped.append(_shapes(name, having))
         elif len({is_floating(tensor) for tensor in having.values()}) > 1 and not is_derived(name, having["target"]):
-            mixed.append(f"{name} ({_values({role: tensor.dtype.code for role, tensor in having.items()})})")
+            mixed.append(f"{name} ({shown({role: tensor.dtype.code for role, tensor in having.items()})})")
         else:
             shared.append(name)
     if lacking or reshaped or mixed:
@@ -144,47 +151,26 @@ def _compare_architectures(models: Mapping[str, Config], refusals: list[str], wa
             assert match is not None  # the first group takes any text
             families[role], heads[role] = match[1], names[0]
     if len(set(families.values())) > 1:
-        refusals.append(f"architectures: {_values(heads)} (the parents are different architectures)")
+        refusals.append(f"architectures: {shown(heads)} (the parents are different architectures)")
     elif len(set(heads.values())) > 1:
-        warnings.append(f"architectures: {_values(heads)} (the heads differ; the target's is kept)")
+        warnings.append(f"architectures: {shown(heads)} (the heads differ; the target's is kept)")
 
 
-def _difference(rule: Rule, configs: Mapping[str, Config]) -> str | None:
-    """The values by role where they differ; None where they agree or too few are known."""
-    values = {role: value for role, config in configs.items() if (value := _value(rule, config)) is not MISSING}
-    if len(values) < 2 or all(value == next(iter(values.values())) for value in values.values()):
-        return None
-    return _values(values)
-
-
-def _spelt(rule: Rule, configs: Mapping[str, Config]) -> str:
-    """The key as these models spell it."""
-    there = (key for key in rule.keys if any(config.get(key) is not None for config in configs.values()))
-    return next(there, rule.keys[0])
-
-
-def _value(rule: Rule, config: Config) -> Any:
-    for key in rule.keys:
-        value = config.get(key)
-        if value is not None:
-            if "hidden_act" in rule.keys:
-                return _activation(key, value, config)
-            return value
-    return rule.default
-
-
-def _activation(key: str, value: Any, config: Config) -> Any:
-    if key == "hidden_act" and value == "gelu" and config.get("model_type") in LEGACY_GELU:
-        return "gelu_pytorch_tanh"
-    return ACTIVATIONS.get(value, value) if isinstance(value, str) else value
-
-
-def _compare_rope(texts: Mapping[str, Config]) -> Iterator[str]:
-    tables = {role: table for role, config in texts.items() if (table := rope_of(config))}
+def _compare_rope(texts: Mapping[str, Config], silent: list[str]) -> Iterator[str]:
+    """One line for each difference; roles whose rotation is not known go into `silent`."""
+    written = {role: rope_of(config) for role, config in texts.items()}
+    if not any(written.values()):
+        return
+    tables = {role: table for role, config in texts.items() if (table := written[role] or default_rope(config))}
+    if unknown := [role for role in texts if role not in tables]:
+        silent.append(f"rope_theta (not in {_and(unknown)})")
     for key in sorted({key for table in tables.values() for key in table}):
         values = {role: table.get(key) for role, table in tables.items()}
-        if any(value != next(iter(values.values())) for value in values.values()):
-            yield f"rope {key}: {_values(values)} (positions are turned otherwise; the target's is kept)"
+        if not agree(values):
+            yield f"rope {key}: {shown(values)} (positions are turned otherwise; the target's is kept)"
+    for role, config in texts.items():
+        if said := two_thetas(config):
+            yield f"rope_theta: {role} {said} (the file contradicts itself; loaders take either)"
 
 
 def _text(config: Config) -> Config:
@@ -234,11 +220,7 @@ def _problems(
 
 
 def _shapes(name: str, having: Mapping[str, TensorInfo]) -> str:
-    return f"{name} ({_values({role: list(tensor.shape) for role, tensor in having.items()})})"
-
-
-def _values(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{role} {brief(value)}" for role, value in values.items())
+    return f"{name} ({shown({role: list(tensor.shape) for role, tensor in having.items()})})"
 
 
 def _and(roles: Mapping[str, Any] | list[str]) -> str:

@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from chatvector.checks.class_defaults import MISSING, class_default
 from chatvector.checks.config_rules import ROPE_DEFAULT_THETA
+from chatvector.errors import brief
 
+ROPE_KEYS = ("rope_theta", "rope_scaling", "rope_parameters", "rope_local_base_freq")
+"""The keys that `rope_of` reads."""
 _LAYER_KINDS = ("full_attention", "sliding_attention", "chunked_attention")
 
 
@@ -34,8 +38,27 @@ def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:
     return full
 
 
+def default_rope(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the class turns by where `rope_of` finds nothing; empty where that is not known."""
+    theta = class_default(config, "rope_theta")
+    return {} if theta is MISSING else {"theta": theta, "type": "default"}
+
+
+def two_thetas(config: Mapping[str, Any]) -> str | None:
+    """What a configuration says of theta that contradicts itself, for a message; None where it does not."""
+    beside, parameters = config.get("rope_theta"), config.get("rope_parameters")
+    if beside is None or not isinstance(parameters, Mapping):
+        return None
+    tables = [parameters, *(parameters[kind] for kind in _LAYER_KINDS if isinstance(parameters.get(kind), Mapping))]
+    inside = [table["rope_theta"] for table in tables if table.get("rope_theta") is not None]
+    if not inside or any(_number(theta) == _number(beside) for theta in inside):
+        return None
+    return f"{brief(beside)} beside rope_parameters, {brief(inside[0])} in them"
+
+
 def _table(table: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    theta = table.get("rope_theta") or config.get("rope_theta") or ROPE_DEFAULT_THETA
+    usual = class_default(config, "rope_theta")
+    theta = table.get("rope_theta") or config.get("rope_theta") or (ROPE_DEFAULT_THETA if usual is MISSING else usual)
     kind = table.get("rope_type") or table.get("type") or "default"
     # "mrope" names the sections of Qwen2-VL, not another way to scale; transformers 5 writes "default" for it.
     result: dict[str, Any] = {"theta": _number(theta), "type": "default" if kind == "mrope" else kind}
