@@ -14,9 +14,16 @@ from chatvector.vocabulary.files import output_side_files
 
 
 def side_files(job: Job, verdict: Verdict) -> dict[str, bytes]:
-    """All side files of the output by name, remote code and all parents' licences and notices among them.
+    """All side files of the output by name, remote code and all parents' licences and notices among them."""
+    files = own_files(job)
+    files |= licence_files([found.parent for found in verdict.found], files)
+    return files | notice_file(verdict, files)
 
-    The target's README is left behind: it describes another model.
+
+def own_files(job: Job) -> dict[str, bytes]:
+    """The side files by name, but for the licences: the target's, and what the chat format changes of them.
+
+    The target's README is left behind: it describes another model. Raises DamagedFile, UsageError.
     """
     chat = None if job.choice.vector is None else job.vectors[job.choice.vector].chat
     changed = output_side_files(
@@ -28,9 +35,7 @@ def side_files(job: Job, verdict: Verdict) -> dict[str, bytes]:
         tie_word_embeddings=False if job.merge.unties else None,
     )
     kept = {name: job.target.read_file(name) for name in job.target.files if name not in changed}
-    files = kept | {name: data for name, data in changed.items() if data is not None}
-    files |= licence_files([found.parent for found in verdict.found], files)
-    return files | notice_file(verdict, files)
+    return kept | {name: data for name, data in changed.items() if data is not None}
 
 
 def index_bytes(plan: Plan, target: Checkpoint) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ Reads headers, side files and a sample of at most 32 MiB a model; writes nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -87,14 +87,31 @@ def prepare(recipe: Recipe, stack: ExitStack, say: Say, *, stream: bool | None =
     target, vectors = _open_parents(recipe, stack, say, stream=stream)
     # 2. Do they fit: the target's configuration to its tensors, architectures, tensors.
     warnings = _check_fit(target, vectors)
-    # 3. Tokenizers and chat formats of the vectors.
+    # 3. The sample: lineage and fingerprints. Before the choice of a format, which swapped parents would confuse.
     tokens = TokenTables()
-    tables = [_tables(vector, tokens) for vector in vectors]
-    formats = [read_chat_format(vector.chat, table.chat) for vector, table in zip(vectors, tables, strict=True)]
-    # 4. The sample: lineage and fingerprints. Before the choice of a format, which swapped parents would confuse.
     roles = assign_roles(target.tensors, target.config)
     lineage, fingerprints = _sample(recipe, target, vectors, roles, tokens, warnings)
-    # 5. Whose chat format, and where every row of the vocabulary comes from.
+    # 4. Everything else.
+    return plan_job(recipe, target, vectors, tokens, lineage, fingerprints, warnings)
+
+
+def plan_job(
+    recipe: Recipe,
+    target: Checkpoint,
+    vectors: tuple[VectorSource, ...],
+    tokens: TokenTables,
+    lineage: tuple[Lineage | None, ...],
+    fingerprints: Mapping[str, Fingerprint | Mapping[str, Any]],
+    warnings: Sequence[str],
+) -> Job:
+    """The plan for open parents that fit: chat format, vocabulary, tensors. `warnings`: what is known already.
+
+    Raises InputError and its kinds, UsageError for choices and rules.
+    """
+    # 1. Tokenizers and chat formats of the vectors.
+    tables = [_tables(vector, tokens) for vector in vectors]
+    formats = [read_chat_format(vector.chat, table.chat) for vector, table in zip(vectors, tables, strict=True)]
+    # 2. Whose chat format, and where every row of the vocabulary comes from.
     own_table = tokens.read(target)
     own_format = read_chat_format(target, own_table)
     models = [(vector.chat, table.chat) for vector, table in zip(vectors, tables, strict=True)]
@@ -109,13 +126,16 @@ def prepare(recipe: Recipe, stack: ExitStack, say: Say, *, stream: bool | None =
         health=health,
         name=target.name,
     )
-    warnings += [f"{name}: {marker} in the template is no token of its tokenizer" for name, marker in _markers(choice)]
-    # 6. The plan.
+    said = [
+        *warnings,
+        *(f"{name}: {marker} in the template is no token of its tokenizer" for name, marker in _markers(choice)),
+    ]
+    # 3. The plan.
     rules = [scale_rules(spec) for spec in recipe.vectors]
     merge = plan_merge(target, vectors, rules, vocabulary, choice.vector if choice.moves else None)
     for number, vector in enumerate(vectors):
         if merge.lost_heads[number]:
-            warnings.append(
+            said.append(
                 f"{target.name} ties head and embedding, {vector.name} does not: only the embedding's difference is"
                 f" added, the head's is left out (norm {head_norm(vector, vocabulary, number):.4g})"
             )
@@ -127,7 +147,7 @@ def prepare(recipe: Recipe, stack: ExitStack, say: Say, *, stream: bool | None =
     }
     plan = Plan(merge.tensors, metadata, identity)
     return Job(
-        recipe, target, vectors, fingerprints, choice, vocabulary, merge, plan, lineage, tuple(warnings), tuple(formats)
+        recipe, target, vectors, fingerprints, choice, vocabulary, merge, plan, lineage, tuple(said), tuple(formats)
     )
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from builders import Spec, Trio, nudged, trio_specs, write_trio
 from chatvector.checks.lineage import Verdict
 from chatvector.cli.main import app
-from chatvector.errors import LineageError, MissingInput, UsageError
+from chatvector.errors import InputError, LineageError, MissingInput, UsageError
 from chatvector.pipeline import apply
 from chatvector.recipe import Recipe
 
@@ -70,6 +70,76 @@ def test_a_base_of_another_version_is_named_and_not_the_target_accused(tmp_path:
     assert "take a target without it" not in result.stdout
     with pytest.raises(LineageError, match="name that one as base"):
         apply(recipe(trio, tmp_path / "out"))
+
+
+def test_a_probe_that_cannot_start_does_not_hide_the_verdict(tmp_path: Path) -> None:
+    """Swapped parents: what is given as chat has no template, and the probe could only ask for one."""
+    trio = write_trio(tmp_path, honest_specs())
+    words = ("check", trio.chat, trio.base, trio.target, "--probe", "--language", "ko")
+    result = run(*words)
+    assert result.exit_code == 3, result.output
+    assert result.stdout.startswith("refused: swapped")
+    assert "probe: not measured (" in result.stdout
+    document = json.loads(run(*words, "--json").stdout)
+    assert document["lineage"]["verdict"] == "swapped"
+    assert "template" in document["probe"]["problem"]
+
+
+def test_a_probe_that_cannot_start_ends_with_its_own_code(tmp_path: Path) -> None:
+    specs = honest_specs()
+    specs["chat"].tokenizer_config.pop("chat_template")
+    trio = write_trio(tmp_path, specs)
+    result = run("check", trio.base, trio.chat, trio.target, "--probe", "--language", "ko")
+    assert isinstance(result.exception, UsageError)
+    assert "probe: not measured (" in result.stdout
+
+
+@pytest.mark.parametrize("file", ["generation_config.json", "special_tokens_map.json"])
+@pytest.mark.parametrize("content", ["", '{"a'])
+def test_what_apply_refuses_check_refuses(tmp_path: Path, file: str, content: str) -> None:
+    trio = write_trio(tmp_path, honest_specs())
+    (trio.chat / file).write_text(content)
+    with pytest.raises(InputError, match=file):
+        apply(recipe(trio, tmp_path / "out"))
+    result = run("check", trio.base, trio.chat, trio.target)
+    assert result.exit_code == 3
+    assert result.stdout.startswith("refused: the output would be no chat model; lineage ok (")
+    assert f"{file}: line 1, column " in result.stdout
+
+
+@pytest.mark.parametrize("role", ["chat", "target"])
+def test_a_byte_order_mark_before_a_configuration(tmp_path: Path, role: str) -> None:
+    trio = write_trio(tmp_path, honest_specs())
+    path = tmp_path / role / "config.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    with pytest.raises(InputError, match="BOM"):
+        apply(recipe(trio, tmp_path / "out"))
+    result = run("check", trio.base, trio.chat, trio.target)
+    assert result.exit_code == 3
+    assert "BOM" in result.stdout
+
+
+@pytest.mark.parametrize("size", [-5, 12, 4000])
+def test_a_target_whose_vocabulary_size_is_wrong(tmp_path: Path, size: int) -> None:
+    specs = honest_specs()
+    specs["target"].config["vocab_size"] = size
+    trio = write_trio(tmp_path, specs)
+    result = run("check", trio.base, trio.chat, trio.target)
+    assert result.exit_code == 3
+    assert f"config.json says vocab_size {size}, model.embed_tokens.weight has" in result.stdout
+
+
+def test_a_target_without_rows(tmp_path: Path) -> None:
+    specs = honest_specs()
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        if name in specs["target"].weights:
+            specs["target"].weights[name] = specs["target"].weights[name][:0]
+    trio = write_trio(tmp_path, specs)
+    with pytest.raises(InputError, match=r"embed_tokens.weight has no rows; get the weights again"):
+        apply(recipe(trio, tmp_path / "out"))
+    result = run("check", trio.base, trio.chat, trio.target)
+    assert result.exit_code == 3
+    assert "has no rows" in result.stdout
 
 
 def test_a_parent_that_holds_what_is_no_number_is_named_by_check_and_plan(tmp_path: Path) -> None:

@@ -50,16 +50,21 @@ def require_consistent_ties(model: Checkpoint) -> None:
 
 
 def require_declared_rows(model: Checkpoint) -> None:
-    """Raise DamagedFile when vocab_size is there and not the number of the embedding's rows.
+    """Raise DamagedFile when the embedding has no rows, or vocab_size is there and another number than of its rows.
 
     No loader takes such a model, and a merge of it would have the same configuration. Fewer than the rows are left to
     models that bring code of their own, which may pad what it is told.
     """
     embedding = find_vocabulary(model.tensors, model.config).embedding
     text = text_config(model.config)
-    if embedding is None or "vocab_size" not in text:
+    if embedding is None:
         return
-    size, rows = text["vocab_size"], model.tensors[embedding].shape[0]
+    rows = model.tensors[embedding].shape[0]
+    if rows == 0:
+        raise DamagedFile(f"{model.name}: {embedding} has no rows; get the weights again")
+    if "vocab_size" not in text:
+        return
+    size = text["vocab_size"]
     own_code = "auto_map" in model.config or "model_type" not in model.config
     if type(size) is not int or size > rows or size < 1 or (size < rows and not own_code):
         raise DamagedFile(

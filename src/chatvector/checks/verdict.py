@@ -10,13 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chatvector.arithmetic.declared import require_declared_rows
 from chatvector.arithmetic.roles import assign_roles
+from chatvector.arithmetic.sources import PairVector
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.fingerprint import read_samples
 from chatvector.checks.compatibility import Compatibility, compare_configs, compare_tensors
 from chatvector.checks.evidence import lineage_of
 from chatvector.checks.lineage import Lineage
-from chatvector.errors import IncompatibleParents, InputError
+from chatvector.checks.selfcheck import check_chat_files
+from chatvector.errors import IncompatibleParents, InputError, UsageError
+from chatvector.output_files import own_files
+from chatvector.preparation import plan_job
+from chatvector.recipe import Recipe, VectorSpec
 from chatvector.vocabulary.tokens import TokenTables
 
 
@@ -26,7 +32,7 @@ class Check:
 
     Attributes:
         names: role → the model as the user named it.
-        fit: differences of configurations and tensors, and tokenizers that cannot be read.
+        fit: differences of configurations and tensors, tokenizers and other side files that make no chat model.
         lineage: None where the parents do not fit, so that weights cannot be compared.
     """
 
@@ -64,15 +70,19 @@ class Check:
         }
 
 
-def check_models(base: Checkpoint, chat: Checkpoint, target: Checkpoint) -> Check:
+def check_models(base: Checkpoint, chat: Checkpoint, target: Checkpoint, *, chat_format: str = "auto") -> Check:
     """Compare three open models by configuration, tensors, tokenizers, sampled weights and files.
 
-    Raises what reading raises (MissingInput, DamagedFile); what does not fit is in the result, a tokenizer that is not
-    there or cannot be read as well.
+    `chat_format` as `apply` takes it. Raises what reading raises (MissingInput, DamagedFile); what does not fit is in
+    the result, and so is every other reason for which `apply` would refuse before the first byte.
     """
     configs = {"base": base.config, "chat": chat.config}
     fit = compare_configs(target.config, configs)
     refusals = list(fit.refusals)
+    try:
+        require_declared_rows(target)
+    except InputError as error:
+        refusals.append(str(error))
     try:
         compare_tensors(target.tensors, base.tensors, chat.tensors, {"target": target.config, **configs})
     except IncompatibleParents as error:
@@ -90,4 +100,23 @@ def check_models(base: Checkpoint, chat: Checkpoint, target: Checkpoint) -> Chec
     models = {"base": base, "chat": chat, "target": target}
     samples = dict(zip(models, read_samples(list(models.values())), strict=True))
     roles = assign_roles(target.tensors, target.config)
-    return Check(names, fit, lineage_of(target, base, chat, roles, samples, tokens=tokens.read))
+    lineage = lineage_of(target, base, chat, roles, samples, tokens=tokens.read)
+    if (problem := _output_problem(base, chat, target, tokens, lineage, chat_format)) is not None:
+        fit = Compatibility((problem,), fit.warnings)
+    return Check(names, fit, lineage)
+
+
+def _output_problem(
+    base: Checkpoint, chat: Checkpoint, target: Checkpoint, tokens: TokenTables, lineage: Lineage, chat_format: str
+) -> str | None:
+    """Why the files of the output would be no chat model, as `apply` would say it; None where it would go on or ask."""
+    vector = VectorSpec(base=base.name, chat=chat.name)
+    recipe = Recipe(target=target.name, vectors=(vector,), chat_format=chat_format)
+    try:
+        job = plan_job(recipe, target, (PairVector(base, chat),), tokens, (lineage,), {}, ())
+        check_chat_files(own_files(job), job.choice, target)
+    except InputError as error:
+        return str(error)
+    except UsageError:
+        return None
+    return None

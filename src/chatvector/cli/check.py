@@ -82,7 +82,7 @@ def check(
     from contextlib import ExitStack
 
     from chatvector.checks.verdict import check_models
-    from chatvector.errors import UsageError
+    from chatvector.errors import ChatVectorError, UsageError
     from chatvector.preparation import open_model
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
@@ -91,19 +91,27 @@ def check(
     texts = _texts((base, chat, target), language, target_text, chat_text) if probe else None
     with ExitStack() as stack:
         models = (open_model(name, stack, console.say, stream=True) for name in (base, chat, target))
-        found = check_models(*models)
+        found = check_models(*models, chat_format=chat_format)
     document, lines = found.as_dict(), text(found)
-    answer = None
+    answer, problem = None, None
     if texts is not None and not found.fit.refusals:
         from chatvector.probe import probe as run
 
-        measured = run(base, chat, target, texts, chat_format=chat_format, say=console.say)
-        answer = measured.answer
-        document |= {"probe": {**measured.as_dict(), "texts": texts.source}}
-        lines += f"\n\n{_probe_text(measured, texts)}"
+        try:
+            measured = run(base, chat, target, texts, chat_format=chat_format, say=console.say)
+        except ChatVectorError as error:
+            problem = error
+            document |= {"probe": {"problem": str(error)}}
+            lines += f"\n\nprobe: not measured ({error})"
+        else:
+            answer = measured.answer
+            document |= {"probe": {**measured.as_dict(), "texts": texts.source}}
+            lines += f"\n\n{_probe_text(measured, texts)}"
     console.result(document, lines)
     if found.refused or answer == "no-go":
         raise typer.Exit(3 if found.refused else 4)
+    if problem is not None:
+        raise problem
 
 
 def _texts(
@@ -221,4 +229,6 @@ def _headline(found: Check) -> str:
     trio = f"base {names['base']}, chat {names['chat']}, target {names['target']}"
     if found.lineage is None:
         return f"the models do not fit together ({trio})"
+    if found.fit.refusals:
+        return f"the output would be no chat model; lineage {found.lineage.verdict} ({trio})"
     return f"{found.lineage.verdict} ({trio})"
