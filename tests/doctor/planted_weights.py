@@ -167,6 +167,40 @@ def one_layer_lost_v_proj(body: Body) -> None:
         del weights["model.layers.1.self_attn.v_proj.weight"]
 
 
+def without(body: Body, *parts: str, model_type: str = "llama") -> None:
+    """Drop what has one of `parts` in its name from every layer."""
+    with body.json("config.json") as config:
+        config["model_type"] = model_type
+    with body.weights() as weights:
+        for name in [name for name in weights if any(part in name for part in parts)]:
+            del weights[name]
+
+
+@planted("tensors-missing", words=("model_type llama: self_attn.v_proj in 2 of 2 layers",))
+def every_layer_lost_v_proj(body: Body) -> None:
+    without(body, ".v_proj.")
+
+
+@planted("tensors-missing", words=("mlp.down_proj in", "mlp.gate_proj in", "mlp.up_proj in"))
+def every_layer_lost_its_mlp(body: Body) -> None:
+    without(body, ".mlp.")
+
+
+@planted("tensors-missing", words=("self_attn.k_proj in", "self_attn.o_proj in", "self_attn.q_proj in"))
+def every_layer_lost_its_attention(body: Body) -> None:
+    without(body, ".self_attn.", model_type="qwen3")
+
+
+@planted("tensors-missing", words=("input_layernorm in 2 of 2 layers", "post_attention_layernorm in"))
+def every_layer_lost_its_norms(body: Body) -> None:
+    without(body, ".input_layernorm.", ".post_attention_layernorm.", model_type="mistral")
+
+
+@planted("tensors-missing", words=("self_attn.o_proj in 1 of 2 layers", "mlp.down_proj in 1 of 2 layers"))
+def one_layer_kept_its_norms_only(body: Body) -> None:
+    without(body, ".layers.1.self_attn.", ".layers.1.mlp.")
+
+
 @planted("biases-dropped", words=("8 tensors", "attention_bias is true", "q_proj.bias"))
 def attention_biases_dropped(body: Body) -> None:
     with body.json("config.json") as config:
@@ -213,6 +247,7 @@ def experts_dropped(body: Body) -> None:
         config |= {"model_type": "mixtral", "num_local_experts": 3}
     with body.weights() as weights:
         for layer in range(LAYERS):
+            weights[f"model.layers.{layer}.block_sparse_moe.gate.weight"] = np.full((3, 16), 0.1, BF16)
             for name in [name for name in weights if f".layers.{layer}.mlp." in name]:
                 values = weights.pop(name)
                 short = {"gate_proj": "w1", "down_proj": "w2", "up_proj": "w3"}[name.split(".")[-2]]
@@ -227,6 +262,7 @@ def experts_fused_as_in_memory(body: Body) -> None:
     with body.weights() as weights:
         for layer in range(LAYERS):
             at = f"model.layers.{layer}.mlp"
+            weights[f"{at}.gate.weight"] = np.full((2, 16), 0.1, BF16)
             gate, up, down = (weights.pop(f"{at}.{part}_proj.weight") for part in ("gate", "up", "down"))
             weights[f"{at}.experts.gate_up_proj"] = np.stack([np.concatenate([gate, up])] * 2)
             weights[f"{at}.experts.down_proj"] = np.stack([down] * 2)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from architectures.family_models import CHAT_ROWS, FAMILIES, KNOWN, Family, nudge, save
+from architectures.family_models import CHAT_ROWS, FAMILIES, KNOWN, SMALL, Family, nudge, save
 from builders import CHAT_SPECIAL
 from chatvector.checks.doctor.examine import examine
+from chatvector.checks.doctor.layer_parts import LAYER_PARTS, lacking
 
 # What a family's file holds because a flag or its model type says so, and what is found when it is dropped.
 DROPPED = {
@@ -72,3 +74,61 @@ def test_what_a_tool_drops_is_missed(family: Family, tmp_path: Path) -> None:
     kept = {name: tensor for name, tensor in held.items() if name not in dropped}
     save_file(kept, folder / "model.safetensors", {"format": "pt"})
     assert {finding.code for finding in examine(str(folder)).findings} == {code}
+
+
+# Language models of vision models come as a part of one, and not by themselves.
+ALONE = sorted(name for name in LAYER_PARTS if "_vl" not in name)
+MIXTURE = {
+    "num_experts": 4,
+    "n_routed_experts": 4,
+    "moe_intermediate_size": 16,
+    "first_k_dense_replace": 1,
+    "n_group": 1,
+    "topk_group": 1,
+}
+
+
+def layers_of(model_type: str) -> dict[int, frozenset[str]]:
+    """Layer → endings of the names of its tensors, of the model that transformers makes."""
+    options = SMALL | {"num_key_value_heads": 4} | (MIXTURE if "moe" in model_type or "deepseek" in model_type else {})
+    config = transformers.AutoConfig.for_model(model_type, **options)
+    with torch.device("meta"):
+        names = list(transformers.AutoModelForCausalLM.from_config(config).state_dict())
+    layers: dict[int, set[str]] = {}
+    for name in names:
+        if match := re.search(r"\.(?:layers|h)\.(\d+)\.(.+)", name):
+            layers.setdefault(int(match[1]), set()).add(match[2])
+    return {layer: frozenset(endings) for layer, endings in layers.items()}
+
+
+@pytest.mark.parametrize("model_type", ALONE)
+def test_the_table_of_layers_is_what_transformers_makes(model_type: str) -> None:
+    layers = layers_of(model_type)
+    text = {"model_type": model_type, "num_hidden_layers": 2}
+    assert len(layers) == 2
+    assert lacking(text, layers) == {}
+    for part in LAYER_PARTS[model_type]:
+        without = {
+            layer: frozenset(ending for ending in endings if not f"{ending}.".startswith(tuple(f"{p}." for p in part)))
+            for layer, endings in layers.items()
+        }
+        if without != layers:  # an expert's number stands in its names
+            assert part[0] in lacking(text, without)
+
+
+def test_a_model_with_code_of_its_own_is_not_judged_by_its_name() -> None:
+    layers = {0: frozenset({"mixer.weight"})}
+    assert lacking({"model_type": "llama"}, layers)
+    assert lacking({"model_type": "llama", "auto_map": {"AutoModel": "own.Own"}}, layers) == {}
+    assert lacking({"model_type": "mamba2"}, layers) == {}
+
+
+@pytest.mark.parametrize("part", ["v_proj", "o_proj", "gate_proj", "down_proj", "input_layernorm", "mlp", "self_attn"])
+@pytest.mark.parametrize("name", ["llama", "qwen3", "gemma3-vision"])
+def test_what_a_tool_drops_from_every_layer_is_missed(name: str, part: str, tmp_path: Path) -> None:
+    (family,) = (one for one in FAMILIES if one.name == name)
+    folder = write_chat(family, tmp_path / "chat")
+    held = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in held.items() if f".{part}." not in name or "vision" in name}
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    assert {finding.code for finding in examine(str(folder)).findings} == {"tensors-missing"}

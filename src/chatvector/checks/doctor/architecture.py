@@ -13,15 +13,16 @@ from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.expectations import (
     EXPERT_COUNTS,
     LAST_NORM,
+    LAYER_KEYS,
     PER_EXPERT,
     PROMISES,
     SHAPES,
     SWITCHES,
 )
+from chatvector.checks.doctor.layer_parts import lacking
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import first_five
 
-LAYER_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 # A layer that lacks at most this share of what a sister has lost tensors; one that lacks more is of another kind
 # (hybrids of attention and state space, dense layers among mixtures).
 LOST_SHARE = 0.25
@@ -43,7 +44,11 @@ def check_architecture(model: Patient, *, complete: bool = True) -> Iterator[Fin
     text = text_config(model.config)
     layers = _layers(model)
     yield from _layer_count(text, layers)
-    yield from _irregular(text, layers)
+    lost = _irregular(text, layers)
+    if lost:
+        said = [f"{ending} in layers {first_five(where)}" for ending, where in sorted(lost.items())]
+        yield Finding("tensors-irregular", f"{sum(map(len, lost.values()))} tensors: {first_five(said)}")
+    yield from _missing(text, layers, lost)
     if text:
         yield from _promises(text, layers)
         yield from _last_norm(model, text)
@@ -77,10 +82,11 @@ def _layer_count(text: Mapping[str, Any], layers: Layers) -> Iterator[Finding]:
         yield Finding("layers-extra", f"the configuration says {count} layers, the files hold {max(layers) + 1}")
 
 
-def _irregular(text: Mapping[str, Any], layers: Layers) -> Iterator[Finding]:
-    if text.get("num_kv_shared_layers"):
-        return  # some layers use the keys and values of others
+def _irregular(text: Mapping[str, Any], layers: Layers) -> dict[str, list[int]]:
+    """Ending of a tensor's name → the layers that lack it though their sisters have it."""
     lost: dict[str, list[int]] = {}
+    if text.get("num_kv_shared_layers"):
+        return lost  # some layers use the keys and values of others
     kinds = Counter(layers.values())
     for layer, endings in layers.items():
         for fuller in sorted(kinds, key=len, reverse=True):
@@ -91,9 +97,20 @@ def _irregular(text: Mapping[str, Any], layers: Layers) -> Iterator[Finding]:
                 for ending in fuller - endings:
                     lost.setdefault(ending, []).append(layer)
                 break
+    return lost
+
+
+def _missing(text: Mapping[str, Any], layers: Layers, told: Mapping[str, list[int]]) -> Iterator[Finding]:
+    """What the architecture demands of every layer; not again what `told` has by comparison with other layers."""
+    known = {(ending.rpartition(".")[0], layer) for ending, where in told.items() for layer in where}
+    lost = {
+        module: where
+        for module, found in lacking(text, layers).items()
+        if (where := [layer for layer in found if (module, layer) not in known])
+    }
     if lost:
-        said = [f"{ending} in layers {first_five(where)}" for ending, where in sorted(lost.items())]
-        yield Finding("tensors-irregular", f"{sum(map(len, lost.values()))} tensors: {first_five(said)}")
+        said = [f"{module} in {len(where)} of {len(layers)} layers" for module, where in sorted(lost.items())]
+        yield Finding("tensors-missing", f"model_type {text['model_type']}: {first_five(said)}")
 
 
 def _promises(text: Mapping[str, Any], layers: Layers) -> Iterator[Finding]:

@@ -129,6 +129,13 @@ TABLE = (
         "merge again with a tool that keeps every tensor",
     ),
     Fault(
+        "tensors-missing",
+        "fault",
+        "layers lack what every layer of this architecture has; transformers fills it with random numbers and only"
+        " warns",
+        "merge again with a tool that keeps every tensor",
+    ),
+    Fault(
         "biases-dropped",
         "fault",
         "the configuration promises biases that are not there: loaders take random or zero ones, trained ones are lost",

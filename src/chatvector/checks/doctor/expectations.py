@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# Spellings of how many layers there are.
+LAYER_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+
 
 @dataclass(frozen=True)
 class Promise:
