@@ -22,6 +22,11 @@ def index_is_no_json(body: Body) -> None:
     body.write(INDEX, "{")
 
 
+@planted("index-missing", model="sharded", words=("2 shards and no model.safetensors.index.json",))
+def shards_without_an_index(body: Body) -> None:
+    body.remove(INDEX)
+
+
 @planted("index-stale", words=("model-00001-of-00002.safetensors",))
 def index_of_an_earlier_run_beside_a_single_file(body: Body) -> None:
     body.write(INDEX, json.dumps({"metadata": {}, "weight_map": {EMBEDDING: "model-00001-of-00002.safetensors"}}))
@@ -54,6 +59,12 @@ def index_names_the_wrong_shard(body: Body) -> None:
 def index_leaves_a_tensor_out(body: Body) -> None:
     with body.json(INDEX) as index:
         del index["weight_map"]["model.norm.weight"]
+
+
+@planted("index-wrong", model="sharded", words=("1 tensors are said to be in files without weights: config.json",))
+def index_names_a_file_without_weights(body: Body) -> None:
+    with body.json(INDEX) as index:
+        index["weight_map"]["model.norm.weight"] = "config.json"
 
 
 @planted("index-size", model="sharded", words=("total_size 21",))

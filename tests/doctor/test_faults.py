@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from builders import BF16, Shape, load_weights, trio_specs, write_trio, write_weights
 from chatvector.checkpoint.fingerprint import blocks_of
@@ -18,7 +19,7 @@ from chatvector.checks.doctor.numbers import LOCAL_GRID
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import InputError, MissingInput, OutputRefused, UnsupportedFormat
 from doctor import planted_files, planted_weights
-from doctor.patients import GRID, Body, Planted, merge
+from doctor.patients import GRID, INDEX, Body, Planted, merge
 
 # Importing them fills the grid.
 assert planted_files
@@ -102,6 +103,26 @@ def test_one_number_that_no_sample_meets_is_found_by_looking_at_all(tmp_path: Pa
     assert code not in {finding.code for finding in examine(str(trio.chat)).findings}
     (found,) = [finding for finding in examine(str(trio.chat), full=True).findings if finding.code == code]
     assert found.detail.startswith(f"1 tensors: {name} (1 of {weights[name].size}")
+
+
+def test_no_index_is_written_for_a_model_that_lacks_a_shard(healthy: dict[str, Body], tmp_path: Path) -> None:
+    for number, gone in enumerate([("model-00002-of-00002.safetensors",), ("model-00001-of-00002.safetensors", INDEX)]):
+        body = healthy["sharded"].copy(tmp_path / str(number))
+        body.remove(*gone)
+        findings = examine(str(body.path)).findings
+        assert {finding.code for finding in findings} & {"index-missing-files", "shards-incomplete"}
+        assert "fetch the missing shards again" in findings[0].fault.cure
+        assert mended_files(Patient.open(str(body.path)), findings) == {}
+
+
+def test_no_index_is_written_for_a_model_that_lacks_tensors(healthy: dict[str, Body], tmp_path: Path) -> None:
+    body = healthy["sharded"].copy(tmp_path / "merged")
+    body.remove(INDEX)
+    shard = body.path / "model-00001-of-00002.safetensors"
+    save_file({name: values for name, values in load_file(shard).items() if "v_proj" not in name}, shard)
+    findings = examine(str(body.path)).findings
+    assert {finding.code for finding in findings} == {"index-missing", "tensors-irregular"}
+    assert mended_files(Patient.open(str(body.path)), findings) == {}
 
 
 @pytest.mark.parametrize("model", ["single", "sharded", "tied"])

@@ -43,6 +43,13 @@ TABLE = (
         mended=True,
     ),
     Fault(
+        "index-missing",
+        "fault",
+        "transformers and most engines look for numbered shards in the index only: the model cannot be loaded",
+        "copy the mended index",
+        mended=True,
+    ),
+    Fault(
         "index-stale",
         "fault",
         "some loaders read the files the index names, others model.safetensors: two different models in one directory",
@@ -53,7 +60,7 @@ TABLE = (
         "index-missing-files",
         "fault",
         "the model cannot be loaded",
-        "fetch the missing shards again; if none was meant, copy the mended index",
+        "fetch the missing shards again, or merge again; where the set is whole without them, copy the mended index",
         mended=True,
     ),
     Fault(

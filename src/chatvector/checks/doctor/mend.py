@@ -16,7 +16,7 @@ from chatvector.checks.doctor.chat import ends_of_turn
 from chatvector.checks.doctor.origin import LEAKED_KEYS
 from chatvector.checks.doctor.patient import Patient
 from chatvector.checks.doctor.vocabulary import effective_ids
-from chatvector.checks.doctor.weight_files import index_of
+from chatvector.checks.doctor.weight_files import index_of, is_whole
 from chatvector.errors import ChatVectorError, OutputRefused
 from chatvector.vocabulary.chat_format import CONFIG, GENERATION_CONFIG, read_chat_format
 from chatvector.vocabulary.files import Edits
@@ -25,7 +25,15 @@ from chatvector.vocabulary.template import compile_template, probe
 from chatvector.vocabulary.template_files import TEMPLATE_FILE, read_special_tokens
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG
 
-_INDEX_CODES = ("index-damaged", "index-stale", "index-missing-files", "index-wrong", "index-size")
+_INDEX_CODES = ("index-damaged", "index-missing", "index-stale", "index-missing-files", "index-wrong", "index-size")
+# With tensors lost an index would make a model that loads, with random numbers in their place.
+_LOST_TENSORS = frozenset(
+    {
+        *("weights-damaged", "shards-incomplete", "tensor-twice", "embedding-missing", "head-missing"),
+        *("layers-missing", "tensors-irregular", "tensors-missing", "experts-missing"),
+        *("biases-dropped", "norms-dropped", "norm-missing"),
+    }
+)
 
 
 def mended_files(model: Patient, findings: Iterable[Finding]) -> dict[str, bytes]:
@@ -33,7 +41,7 @@ def mended_files(model: Patient, findings: Iterable[Finding]) -> dict[str, bytes
     codes = {finding.code for finding in findings}
     edits = Edits(model)
     files: dict[str, bytes] = {}
-    if codes & set(_INDEX_CODES):
+    if codes & set(_INDEX_CODES) and not codes & _LOST_TENSORS and is_whole(model):
         files[INDEX] = index_of(model)
     for wanted, mend in _MENDS:
         if codes & wanted:

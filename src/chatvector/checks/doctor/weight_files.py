@@ -54,6 +54,19 @@ def index_of(model: Patient) -> bytes:
     return (json.dumps(document, indent=2) + "\n").encode()
 
 
+def is_whole(model: Patient) -> bool:
+    """Whether no weight file of the model is missing or damaged, as far as names tell."""
+    if not model.shards or any(name in model.damaged for name in model.shards):
+        return False
+    named = set() if model.weight_map is None else set(model.weight_map.values())
+    if named & set(model.shards) and named <= model.listing.keys():
+        return True
+    if model.shards == (SINGLE,):
+        return SINGLE not in named
+    sets = _numbered(model)
+    return len(sets) == 1 and all(SHARD.fullmatch(name) for name in model.shards) and not any(map(_gaps, sets.items()))
+
+
 def _index(model: Patient) -> Iterator[Finding]:
     if model.index_problem is not None:
         yield Finding("index-damaged", model.index_problem)
@@ -72,6 +85,12 @@ def _index(model: Patient) -> Iterator[Finding]:
     absent = sorted(name for name in readable if name not in held)
     moved = sorted(name for name, file in readable.items() if name in held and held[name] != file)
     unlisted = sorted(held.keys() - model.weight_map.keys())
+    strange = sorted(set(named) - model.headers.keys() - model.damaged.keys())
+    if strange:
+        count = sum(file in strange for file in model.weight_map.values())
+        yield Finding(
+            "index-wrong", f"{INDEX}: {count} tensors are said to be in no weight file: {first_five(strange)}"
+        )
     for what, names in (
         ("are in no file", absent),
         ("lie in another file", moved),
@@ -95,19 +114,33 @@ def _total(model: Patient) -> Iterator[Finding]:
 def _shards(model: Patient) -> Iterator[Finding]:
     if SINGLE in model.listing or model.pickles or (model.weight_map is not None and model.index_problem is None):
         return
+    sets = _numbered(model)
+    if len(sets) > 1:
+        kinds = first_five(f"{len(numbers)} of {int(total)}" for total, numbers in sorted(sets.items()))
+        yield Finding("shards-incomplete", f"{len(sets)} sets of shards and no index: {kinds}")
+        return
+    for total, numbers in sets.items():
+        if gaps := _gaps((total, numbers)):
+            names = [f"model-{number:0{len(total)}d}-of-{total}.safetensors" for number in gaps]
+            yield Finding("shards-incomplete", f"{len(gaps)} of {int(total)} shards are not there: {first_five(names)}")
+        elif INDEX not in model.listing:
+            yield Finding("index-missing", f"{len(numbers)} shards and no {INDEX}")
+
+
+def _numbered(model: Patient) -> dict[str, set[int]]:
+    """The sets of numbered shards that a loader takes: how many there should be, as written → the numbers."""
     sets: dict[str, set[int]] = {}
     for name in model.shards:
         if match := SHARD.fullmatch(name):
             sets.setdefault(match[2], set()).add(int(match[1]))
-    if len(sets) > 1:
-        kinds = first_five(f"{len(numbers)} of {int(total)}" for total, numbers in sorted(sets.items()))
-        yield Finding("shards-incomplete", f"{len(sets)} sets of shards and no index: {kinds}")
-    for total, numbers in sets.items():
-        first = 0 if 0 in numbers else 1
-        gaps = sorted(set(range(first, first + int(total))) - numbers)
-        if gaps and len(sets) == 1:
-            names = [f"model-{number:0{len(total)}d}-of-{total}.safetensors" for number in gaps]
-            yield Finding("shards-incomplete", f"{len(gaps)} of {int(total)} shards are not there: {first_five(names)}")
+    return sets
+
+
+def _gaps(numbered: tuple[str, set[int]]) -> list[int]:
+    """The numbers that a set lacks; it counts from 1, or from 0."""
+    total, numbers = numbered
+    first = 0 if 0 in numbers else 1
+    return sorted(set(range(first, first + int(total))) - numbers)
 
 
 def _twice(model: Patient) -> Iterator[Finding]:
