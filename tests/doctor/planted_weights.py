@@ -153,6 +153,43 @@ def empty_config(body: Body) -> None:
     body.write("config.json", "{}")
 
 
+@planted(
+    "config-values", words=("num_hidden_layers is 'four' instead of a whole number above 0", "hidden_size is '16'")
+)
+def sizes_in_words(body: Body) -> None:
+    with body.json("config.json") as config:
+        config |= {"num_hidden_layers": "four", "hidden_size": "16"}
+
+
+@planted("config-values", words=("num_attention_heads is 0", "intermediate_size is [32]", "vocab_size is nan"))
+def sizes_that_are_none(body: Body) -> None:
+    with body.json("config.json") as config:
+        config |= {"num_attention_heads": 0, "intermediate_size": [32], "vocab_size": float("nan")}
+
+
+@planted("config-values", words=("rms_norm_eps is nan instead of a finite number",))
+def epsilon_is_no_number(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["rms_norm_eps"] = float("nan")
+
+
+@planted("config-values", words=("model_type is ['llama'] instead of a name",))
+def model_type_is_a_list(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["model_type"] = ["llama"]
+
+
+@planted("config-values", words=("model_type is null",))
+def model_type_is_null(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["model_type"] = None
+
+
+@planted("config-missing", words=("Unexpected UTF-8 BOM",))
+def config_begins_with_a_byte_order_mark(body: Body) -> None:
+    body.write("config.json", b"\xef\xbb\xbf" + (body.path / "config.json").read_bytes())
+
+
 @planted("embedding-missing")
 def no_embedding(body: Body) -> None:
     with body.weights() as weights:
@@ -164,6 +201,12 @@ def a_layer_is_gone(body: Body) -> None:
     with body.weights() as weights:
         for name in [name for name in weights if ".layers.1." in name]:
             del weights[name]
+
+
+@planted("layers-missing", words=("999999999999999998 of 1000000000000000000 layers: 2, 3, 4, 5, 6, … (",))
+def more_layers_than_there_is_memory(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["num_hidden_layers"] = 10**18
 
 
 @planted("layers-extra", words=("1 layers", "hold 2"))
@@ -283,6 +326,30 @@ def experts_fused_as_in_memory(body: Body) -> None:
 def configuration_of_a_wider_model(body: Body) -> None:
     with body.json("config.json") as config:
         config["intermediate_size"] = 32
+
+
+@planted("shapes-differ", words=("q_proj.weight [16, 16] instead of [32, 16] by the heads", "8 tensors"))
+def heads_of_another_width(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["head_dim"] = 8
+
+
+@planted("shapes-differ", words=("4 tensors", "k_proj.weight [8, 16] instead of [4, 16]"))
+def fewer_key_and_value_heads(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["num_key_value_heads"] = 1
+
+
+@planted("shapes-differ", words=("8 tensors", "o_proj.weight [16, 16] instead of [16, 15]"))
+def heads_that_do_not_divide_the_width(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["num_attention_heads"] = 3
+
+
+@planted("shapes-differ", words=("model.norm.weight holds no number",))
+def last_norm_is_empty(body: Body) -> None:
+    with body.weights() as weights:
+        weights["model.norm.weight"] = np.zeros(0, BF16)
 
 
 @planted("code-missing", words=("modeling_own.py",))

@@ -138,7 +138,7 @@ DERIVED_BUFFERS: tuple[tuple[re.Pattern[str], int | None], ...] = (
 )
 
 
-# Where the language model's keys lie in the configuration of a vision-language model, in any release's spelling.
+# Where configurations of models with images or sound keep the language model's keys.
 TEXT_SECTIONS = ("text_config", "language_config", "llm_config")
 
 

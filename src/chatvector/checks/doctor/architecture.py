@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chatvector.arithmetic.roles import find_vocabulary, layer_of, text_config
+from chatvector.checkpoint.tensor_files import TensorRef
 from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.expectations import (
     EXPERT_COUNTS,
+    HEADS_GIVE_SHAPES,
+    HEADS_SHARE_WIDTH,
     LAST_NORM,
     LAYER_KEYS,
     PER_EXPERT,
@@ -34,8 +38,10 @@ def check_architecture(model: Patient, *, complete: bool = True) -> Iterator[Fin
     """What headers and configuration say about each other; unless `complete`, not what is missing."""
     if model.config_problem is not None:
         yield Finding("config-missing", model.config_problem)
-    elif not model.config.get("model_type") and not model.config.get("architectures"):
+    elif not model.config_values and not model.config.get("model_type") and not model.config.get("architectures"):
         yield Finding("config-missing", "config.json names neither model_type nor architectures")
+    if model.config_values:
+        yield Finding("config-values", f"config.json: {first_five(model.config_values)}")
     yield from _code(model)
     if not complete:
         return
@@ -72,12 +78,14 @@ def _layer_count(text: Mapping[str, Any], layers: Layers) -> Iterator[Finding]:
     count = next((text[key] for key in LAYER_KEYS if isinstance(text.get(key), int)), None)
     if count is None or not layers:
         return
-    missing = sorted(set(range(count)) - layers.keys())
+    lacking = count - sum(layer < count for layer in layers)
+    missing = itertools.islice((layer for layer in range(count) if layer not in layers), 5)
     # Layers that predict further tokens are stored behind the others, and not counted.
     further = text.get("num_nextn_predict_layers")
     extra = sorted(layer for layer in layers if layer >= count + (further if isinstance(further, int) else 0))
-    if missing:
-        yield Finding("layers-missing", f"{len(missing)} of {count} layers: {first_five(missing)}")
+    if lacking:
+        more = f", … ({lacking - 5} more)" if lacking > 5 else ""
+        yield Finding("layers-missing", f"{lacking} of {count} layers: {first_five(missing)}{more}")
     if extra:
         yield Finding("layers-extra", f"the configuration says {count} layers, the files hold {max(layers) + 1}")
 
@@ -166,12 +174,38 @@ def _shapes(model: Patient, text: Mapping[str, Any]) -> Iterator[Finding]:
                 continue
             if ref.shape != wanted:
                 wrong.append(f"{name} {list(ref.shape)} instead of {list(wanted)}")
+    wrong += _attention_shapes(model, text)
+    wrong += [f"{name} holds no number" for name, ref in model.weights.tensors.items() if _is_empty(name, ref)]
     embedding = find_vocabulary(model.weights.tensors, model.config).embedding
     width = text.get("word_embed_proj_dim", text.get("hidden_size"))
     if embedding is not None and isinstance(width, int) and model.weights.tensors[embedding].shape[1] != width:
         wrong.append(f"{embedding} has {model.weights.tensors[embedding].shape[1]} columns instead of {width}")
     if wrong:
         yield Finding("shapes-differ", f"{len(wrong)} tensors differ from the configuration: {first_five(wrong)}")
+
+
+def _attention_shapes(model: Patient, text: Mapping[str, Any]) -> Iterator[str]:
+    """Query, key, value and output projections against the numbers of heads: a line on each that differs."""
+    if text.get("model_type") not in HEADS_GIVE_SHAPES or text.get("auto_map"):
+        return
+    hidden, heads, groups = (text.get(key) for key in ("hidden_size", "num_attention_heads", "num_key_value_heads"))
+    width = text.get("head_dim")
+    if width is None and hidden and heads and text["model_type"] in HEADS_SHARE_WIDTH:
+        width = hidden // heads
+    if not (hidden and heads and width):
+        return
+    rows = {"q": heads, "k": groups, "v": groups}
+    wanted = {f".self_attn.{part}_proj.weight": (n * width, hidden) for part, n in rows.items() if n}
+    wanted[".self_attn.o_proj.weight"] = (hidden, heads * width)
+    for name, ref in model.weights.tensors.items():
+        shape = wanted.get(f".self_attn.{name.rpartition('.self_attn.')[2]}")
+        if shape and layer_of(name) is not None and ref.dtype.kind == "float" and ref.shape != shape:
+            yield f"{name} {list(ref.shape)} instead of {list(shape)} by the heads"
+
+
+def _is_empty(name: str, ref: TensorRef) -> bool:
+    """A weight without elements, as distributed training leaves when it saves its own part only."""
+    return name.endswith(".weight") and ref.dtype.kind == "float" and ref.elements == 0
 
 
 def _code(model: Patient) -> Iterator[Finding]:

@@ -112,6 +112,12 @@ TABLE = (
         "copy config.json of the parent that the weights were made from",
     ),
     Fault(
+        "config-values",
+        "fault",
+        "values that are no sizes, no numbers or no name: no loader accepts them, or every reply is noise",
+        "copy config.json of the parent that the weights were made from",
+    ),
+    Fault(
         "embedding-missing",
         "fault",
         "transformers fills it with random numbers and only warns",

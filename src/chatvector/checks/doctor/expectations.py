@@ -173,6 +173,14 @@ PADDED: Mapping[str, int] = {
 PER_EXPERT = _types("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "phimoe", "deepseek_v2", "deepseek_v3", "glm4_moe")
 EXPERT_COUNTS = ("num_local_experts", "num_experts", "n_routed_experts")
 
+# Model types whose projections have as many rows (the output's: columns) as heads times head_dim; of those, the ones
+# whose heads share hidden_size where there is no head_dim. Key and value heads: num_key_value_heads, where given.
+HEADS_SHARE_WIDTH = _types(
+    "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "granite", "smollm3", "arcee", "starcoder2",
+    "olmo", "olmo2", "olmo3", "olmoe", "cohere", "exaone4",
+)  # fmt: skip
+HEADS_GIVE_SHAPES = HEADS_SHARE_WIDTH | _types("qwen3", "qwen3_moe", "gemma", "gemma2", "gemma3_text", "glm", "glm4")
+
 # Ending of a tensor's name -> the keys of the configuration that give its extents; None for any.
 SHAPES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     (".input_layernorm.weight", ("hidden_size",)),

@@ -17,6 +17,7 @@ from chatvector.checkpoint.locate import open_storage
 from chatvector.checkpoint.remote import RemoteStorage
 from chatvector.checkpoint.storage import ByteSource, Storage
 from chatvector.checkpoint.tensor_files import TensorFiles, read_shard_header
+from chatvector.checks.doctor.config_values import usable
 from chatvector.errors import ChatVectorError, InputError, MissingInput
 from chatvector.vocabulary.tokens import TokenTable, read_tokens
 
@@ -72,8 +73,20 @@ class Patient:
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
-        """config.json parsed; {} when it is missing or damaged (`config_problem` then says why)."""
-        return self._config[0]
+        """config.json parsed, without values that mean nothing (`config_values`, of which these are the lines).
+
+        {} when it is missing or damaged (`config_problem` then says why).
+        """
+        return self._usable[0]
+
+    @property
+    def config_values(self) -> tuple[str, ...]:
+        """A line on each value of config.json that no loader accepts."""
+        return self._usable[1]
+
+    @cached_property
+    def _usable(self) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        return usable(self._config[0])
 
     @property
     def config_problem(self) -> str | None:
@@ -85,7 +98,8 @@ class Patient:
         if "config.json" not in self.listing:
             return {}, "config.json is missing"
         try:
-            document = json.loads(self.read_file("config.json"))
+            # As loaders do: a byte-order mark, or another encoding than UTF-8, is damage.
+            document = json.loads(self.read_file("config.json").decode("utf-8"))
         except (ValueError, RecursionError) as error:
             return {}, f"config.json is no JSON ({error})"
         return (document, None) if isinstance(document, dict) else ({}, "config.json is no JSON object")

@@ -88,9 +88,8 @@ def _index(model: Patient) -> Iterator[Finding]:
     strange = sorted(set(named) - model.headers.keys() - model.damaged.keys())
     if strange:
         count = sum(file in strange for file in model.weight_map.values())
-        yield Finding(
-            "index-wrong", f"{INDEX}: {count} tensors are said to be in no weight file: {first_five(strange)}"
-        )
+        said = f"{count} tensors are said to be in files without weights: {first_five(strange)}"
+        yield Finding("index-wrong", f"{INDEX}: {said}")
     for what, names in (
         ("are in no file", absent),
         ("lie in another file", moved),
