@@ -97,6 +97,23 @@ def truncated_shard(body: Body) -> None:
     file.write_bytes(file.read_bytes()[:-100])
 
 
+@planted("weights-damaged", words=("model.safetensors", "truncated"))
+def truncated_single_file(body: Body) -> None:
+    file = body.path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+@planted("weights-damaged", words=("model.safetensors",))
+def single_file_of_no_bytes(body: Body) -> None:
+    body.write("model.safetensors", b"")
+
+
+@planted("weights-damaged", "tokenizer-missing", words=("model.safetensors: holds no tensor",))
+def single_file_without_tensors(body: Body) -> None:
+    save_file({}, body.path / "model.safetensors", {"format": "pt"})
+    body.remove("tokenizer.json", "tokenizer_config.json")
+
+
 @planted("tensor-twice", model="sharded", words=("model.norm.weight",))
 def one_tensor_in_two_shards(body: Body) -> None:
     from safetensors.numpy import load_file

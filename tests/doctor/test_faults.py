@@ -106,7 +106,8 @@ def test_one_number_that_no_sample_meets_is_found_by_looking_at_all(tmp_path: Pa
 
 
 def test_no_index_is_written_for_a_model_that_lacks_a_shard(healthy: dict[str, Body], tmp_path: Path) -> None:
-    for number, gone in enumerate([("model-00002-of-00002.safetensors",), ("model-00001-of-00002.safetensors", INDEX)]):
+    first, second = (f"model-0000{number}-of-00002.safetensors" for number in (1, 2))
+    for number, gone in enumerate([(second,), (first, INDEX), (first, second)]):
         body = healthy["sharded"].copy(tmp_path / str(number))
         body.remove(*gone)
         findings = examine(str(body.path)).findings
@@ -154,6 +155,17 @@ def test_mending_refuses_a_directory_that_exists(healthy: dict[str, Body], tmp_p
         write_mended({"config.json": b"{}"}, tmp_path, model)
 
 
+def test_mending_refuses_a_directory_in_the_model(healthy: dict[str, Body], tmp_path: Path) -> None:
+    body = healthy["single"].copy(tmp_path / "merged")
+    (tmp_path / "link").symlink_to(body.path)
+    before = sorted(body.path.iterdir())
+    for folder in (body.path / "mended", tmp_path / "link" / "mended"):
+        for name in (body.path, tmp_path / "link"):
+            with pytest.raises(OutputRefused, match=r"mended: overlaps the input .*; inputs are never written to"):
+                write_mended({"config.json": b"{}"}, folder, Patient.open(str(name)))
+    assert sorted(body.path.iterdir()) == before
+
+
 # What `pickle.dumps` makes of an object whose __reduce__ is (os.system, ("exit 7",)).
 HOSTILE = b"\x80\x04cposix\nsystem\nX\x06\x00\x00\x00exit 7\x85R."
 
@@ -167,7 +179,6 @@ HOSTILE = b"\x80\x04cposix\nsystem\nX\x06\x00\x00\x00exit 7\x85R."
         ({"pytorch_model.bin": b"x"}, MissingInput, "no weight file can be read: .*pytorch_model.bin: .*nor a pickle"),
         ({"pytorch_model.bin": HOSTILE}, MissingInput, "the pickle names posix.system; refused, and nothing of it was"),
         ({"adapter_config.json": b"{}", "adapter_model.safetensors": b"x"}, UnsupportedFormat, "LoRA"),
-        ({"model.safetensors": b"x"}, MissingInput, "no weight file can be read"),
     ],
 )
 def test_a_directory_that_is_no_model(

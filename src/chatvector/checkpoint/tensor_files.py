@@ -85,8 +85,6 @@ class TensorFiles:
         self._lock = threading.Lock()
         self.headers: dict[str, Header] = {shard: read_shard_header(shard, self.source(shard)) for shard in shards}
         self.tensors: dict[str, TensorRef] = self._collect()
-        if not self.tensors:
-            raise DamagedFile(f"{name}: the weight files hold no tensor")
 
     @property
     def is_remote(self) -> bool:
@@ -161,6 +159,8 @@ class TensorFiles:
                         f"{self.name}: tensor {entry.name!r} is in {tensors[entry.name].file} and again in {shard}"
                     )
                 tensors[entry.name] = TensorRef(entry.name, entry.dtype, entry.shape, shard, entry.offset, entry.nbytes)
+        if not tensors:
+            raise DamagedFile(f"{self.name}: the weight files hold no tensor")
         return tensors
 
 

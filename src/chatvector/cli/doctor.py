@@ -56,12 +56,15 @@ def doctor(
     manifest of chatvector, as `verify` does.
     """
     from chatvector.checks.doctor.examine import examine_opened
+    from chatvector.checks.doctor.mend import check_place
     from chatvector.checks.doctor.patient import Patient
     from chatvector.errors import VerificationFailed, first_five
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
     patient = Patient.open(model, console.say)
     try:
+        if fix is not None:
+            check_place(fix, patient)
         diagnosis = examine_opened(patient, full=full)
         written, restored = _fix(patient, diagnosis, fix, console) if fix is not None else (None, None)
     finally:

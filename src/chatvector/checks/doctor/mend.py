@@ -11,6 +11,8 @@ from pathlib import Path
 
 from chatvector.arithmetic.roles import find_vocabulary
 from chatvector.checkpoint.files import INDEX
+from chatvector.checkpoint.staging import check_output_place
+from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.chat import ends_of_turn
 from chatvector.checks.doctor.origin import LEAKED_KEYS
@@ -49,10 +51,16 @@ def mended_files(model: Patient, findings: Iterable[Finding]) -> dict[str, bytes
     return files | {name: data for name, data in edits.changed().items() if data is not None}
 
 
-def write_mended(files: dict[str, bytes], folder: Path, model: Patient) -> None:
-    """Write `files` into the new directory `folder`. Raises OutputRefused when it exists or cannot be made."""
+def check_place(folder: Path, model: Patient) -> None:
+    """Refuse a directory for mended files that exists, or lies in or around the model. Raises OutputRefused."""
     if folder.exists() or folder.is_symlink():
         raise OutputRefused(f"--fix {folder}: exists; name a new directory, {model.name} itself is never changed")
+    check_output_place(folder, [model.storage.path] if isinstance(model.storage, LocalDirectory) else [])
+
+
+def write_mended(files: dict[str, bytes], folder: Path, model: Patient) -> None:
+    """Write `files` into the new directory `folder`. Raises OutputRefused when it exists or cannot be made."""
+    check_place(folder, model)
     try:
         folder.mkdir(parents=True)
         for name, data in files.items():

@@ -104,7 +104,9 @@ def _quantised(model: Patient) -> Iterator[Finding]:
         yield Finding("quantised-unsaid", f"{marks[0]}: {len(marks[1])} tensors: {first_five(marks[1])}")
     elif marks is not None:
         yield Finding("quantised", f"{marks[0]}: {len(marks[1])} tensors")
-    elif declared and all(ref.dtype.kind == "float" for ref in model.weights.tensors.values()):
+    elif (
+        declared and model.weights.tensors and all(ref.dtype.kind == "float" for ref in model.weights.tensors.values())
+    ):
         yield Finding("quantised-stale", "quantization_config is there, quantised tensors are not")
 
 

@@ -37,7 +37,7 @@ class Patient:
     """
 
     def __init__(self, storage: Storage, name: str) -> None:
-        """Read all headers. Raises MissingInput when there are no weights at all, as the loader would."""
+        """Read all headers. Raises MissingInput when there are no weight files at all, or no pickle can be read."""
         self.name = name
         self.storage = storage
         self.listing: Mapping[str, int] = storage.listing()
@@ -181,12 +181,17 @@ class Patient:
         """The readable tensors of the chosen shards; of a tensor that is there twice, the first."""
         good = [name for name in self.shards if name in self.headers and self.headers[name].entries]
         if not good:
-            raise MissingInput(f"{self.name}: no weight file can be read: {'; '.join(self.damaged.values())}")
+            self.damaged |= {
+                name: f"{self.name}/{name}: holds no tensor" for name in self.shards if name in self.headers
+            }
+            # What is wrong with a pickle may be what it would do: that is no finding, but the end.
+            if self.pickles:
+                raise MissingInput(f"{self.name}: no weight file can be read: {'; '.join(self.damaged.values())}")
         return _Lenient(self.storage, tuple(good), self.name, self._opened)
 
 
 class _Lenient(TensorFiles):
-    """Tensors of several files; a name that comes twice is taken from the first file."""
+    """Tensors of several files, or of none; a name that comes twice is taken from the first file."""
 
     def _collect(self) -> dict[str, Any]:
         from chatvector.checkpoint.tensor_files import TensorRef

@@ -24,6 +24,7 @@ STRETCHES, STRETCH_ELEMENTS = 8, 4096
 def check_vocabulary(model: Patient, *, complete: bool = True) -> Iterator[Finding]:
     """Rows against the configuration, ties, tokenizer and ids; unless `complete`, not what is missing."""
     axis = find_vocabulary(model.weights.tensors, model.config)
+    yield from _readable(model)
     if axis.embedding is not None:
         rows = model.weights.tensors[axis.embedding].shape[0]
         yield from _size(model, rows)
@@ -83,13 +84,17 @@ def _stretches(elements: int) -> list[int]:
     return sorted({last * number // (STRETCHES - 1) for number in range(STRETCHES)})
 
 
+def _readable(model: Patient) -> Iterator[Finding]:
+    problem = model.tokens_problem
+    if isinstance(problem, MissingInput):
+        yield Finding("tokenizer-missing", "there is no tokenizer.json, tokenizer.model or vocab.json")
+    elif problem is not None and not isinstance(problem, UnsupportedFormat):
+        yield Finding("tokenizer-damaged", str(problem).removeprefix(f"{model.name}/"))
+
+
 def _tokenizer(model: Patient, rows: int) -> Iterator[Finding]:
-    tokens, problem = model.tokens, model.tokens_problem
+    tokens = model.tokens
     if tokens is None:
-        if isinstance(problem, MissingInput):
-            yield Finding("tokenizer-missing", "there is no tokenizer.json, tokenizer.model or vocab.json")
-        elif problem is not None and not isinstance(problem, UnsupportedFormat):
-            yield Finding("tokenizer-damaged", str(problem).removeprefix(f"{model.name}/"))
         return
     beyond = sorted((row, token) for token, row in tokens.ids.items() if row >= rows)
     if beyond:
