@@ -162,10 +162,17 @@ def template_takes_one_turn_only(body: Body) -> None:
         text[0] = "{% if messages|length > 2 %}{{ raise_exception('no') }}{% endif %}" + text[0]
 
 
-@planted("templates-differ", words=("chat_template.jinja",))
-def two_templates(body: Body) -> None:
+@planted("templates-differ", "turn-end-is-text", words=("fits this tokenizer: tokenizer_config.json",))
+def two_templates_of_which_json_fits(body: Body) -> None:
     with body.template() as text:
-        body.write("chat_template.jinja", "<s>" + text[0])
+        body.write("chat_template.jinja", text[0].replace("<|end|>", "<|im_end|>"))
+
+
+@planted("templates-differ", words=("fits this tokenizer: chat_template.jinja",))
+def two_templates_of_which_the_jinja_file_fits(body: Body) -> None:
+    with body.template() as text:
+        body.write("chat_template.jinja", text[0])
+        text[0] = text[0].replace("<|end|>", "<|im_end|>")
 
 
 @planted("template-one-place")

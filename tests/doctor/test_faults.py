@@ -155,6 +155,20 @@ def test_mending_refuses_a_directory_that_exists(healthy: dict[str, Body], tmp_p
         write_mended({"config.json": b"{}"}, tmp_path, model)
 
 
+@pytest.mark.parametrize(("end", "fitting"), [("<|end|>", "chat_template.jinja, "), ("<|im_end|>", "neither")])
+def test_which_of_two_templates_was_meant_is_left_to_people(
+    healthy: dict[str, Body], tmp_path: Path, end: str, fitting: str
+) -> None:
+    body = healthy["single"].copy(tmp_path / "merged")
+    with body.template() as text:
+        text[0] = text[0].replace("<|end|>", end)
+        body.write("chat_template.jinja", "<s>" + text[0])
+    findings = examine(str(body.path)).findings
+    (differ,) = (finding for finding in findings if finding.code == "templates-differ")
+    assert f"fits this tokenizer: {fitting}" in differ.detail
+    assert mended_files(Patient.open(str(body.path)), findings) == {}
+
+
 def test_mending_refuses_a_directory_in_the_model(healthy: dict[str, Body], tmp_path: Path) -> None:
     body = healthy["single"].copy(tmp_path / "merged")
     (tmp_path / "link").symlink_to(body.path)

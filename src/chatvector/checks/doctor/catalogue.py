@@ -273,7 +273,7 @@ TABLE = (
         "templates-differ",
         "fault",
         "chat_template.jinja and tokenizer_config.json hold different templates; loaders take different ones",
-        "copy the mended tokenizer_config.json, which has the template of the .jinja file; look which one was meant",
+        "keep the one that was meant; where one alone fits the tokenizer, copy the mended file, which has it",
         mended=True,
     ),
     Fault(
@@ -330,7 +330,8 @@ TABLE = (
     Fault(
         "generation-config-missing",
         "warning",
-        "stop ids come from config.json, which newer loaders ignore for generation",
+        "stop ids stand in config.json alone: transformers takes them from there, what reads generation_config.json"
+        " only has none",
         "copy the mended generation_config.json",
         mended=True,
     ),

@@ -31,6 +31,7 @@ from chatvector.vocabulary.template import ASSISTANT, compile_template, probe
 from chatvector.vocabulary.template_files import (
     SPECIAL_TOKENS_MAP,
     TEMPLATE_FILE,
+    TemplateFiles,
     configured_templates,
     read_template_files,
 )
@@ -70,7 +71,7 @@ def check_chat(model: Patient, seen: Rendered) -> Iterator[Finding]:
         if not files.sources:
             yield from _without_template(model, tokens)
             return
-        yield from _places(model)
+        yield from _places(model, tokens)
         found = format_of(files, model, tokens)
         template = compile_template(found.templates["default"], found.source, found.special_tokens)
         texts = probe(template)
@@ -125,7 +126,26 @@ def _without_template(model: Patient, tokens: TokenTable) -> Iterator[Finding]:
         yield Finding("template-absent", f"no chat template, and trained rows of {first_five(trained)}")
 
 
-def _places(model: Patient) -> Iterator[Finding]:
+def templates_that_fit(model: Patient, tokens: TokenTable) -> dict[str, str]:
+    """File → template, of the two places of the default template: where it renders every turn and ends with a token."""
+    places = {TOKENIZER_CONFIG: configured_templates(model, TOKENIZER_CONFIG).get("default")}
+    if TEMPLATE_FILE in model.files:
+        places[TEMPLATE_FILE] = read_text(model, TEMPLATE_FILE)
+    return {file: text for file, text in places.items() if text is not None and _fits(file, text, model, tokens)}
+
+
+def _fits(file: str, text: str, model: Patient, tokens: TokenTable) -> bool:
+    alone = TemplateFiles({"default": text}, {"default": f"{model.name}/{file}"}, uses_jinja_file=False)
+    try:
+        found = format_of(alone, model, tokens)
+        texts = probe(compile_template(text, found.source, found.special_tokens))
+    except ChatVectorError:
+        return False
+    whole = all(name in texts for name in REQUIRED_PROBES)
+    return whole and _plain_end(texts, tokens) is None and bool(ends_of_turn(found, texts, tokens))
+
+
+def _places(model: Patient, tokens: TokenTable) -> Iterator[Finding]:
     if TEMPLATE_FILE not in model.files:
         return
     inside = configured_templates(model, TOKENIZER_CONFIG).get("default")
@@ -133,7 +153,9 @@ def _places(model: Patient) -> Iterator[Finding]:
     if inside is None:
         yield Finding("template-one-place", f"{TEMPLATE_FILE} only")
     elif inside != outside:
-        yield Finding("templates-differ", f"{TEMPLATE_FILE} ({len(outside)} characters), JSON ({len(inside)})")
+        fitting = first_five(sorted(templates_that_fit(model, tokens))) or "neither"
+        said = f"{TEMPLATE_FILE} ({len(outside)} characters), JSON ({len(inside)}); fits this tokenizer: {fitting}"
+        yield Finding("templates-differ", said)
 
 
 def _plain_end(texts: Mapping[str, str], tokens: TokenTable) -> str | None:

@@ -14,7 +14,7 @@ from chatvector.checkpoint.files import INDEX
 from chatvector.checkpoint.staging import check_output_place
 from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.checks.doctor.catalogue import Finding
-from chatvector.checks.doctor.chat import ends_of_turn
+from chatvector.checks.doctor.chat import ends_of_turn, templates_that_fit
 from chatvector.checks.doctor.origin import LEAKED_KEYS
 from chatvector.checks.doctor.patient import Patient
 from chatvector.checks.doctor.vocabulary import effective_ids
@@ -87,9 +87,17 @@ def _untie(_model: Patient, edits: Edits) -> None:
             document.set(False, *place)
 
 
-def _template(model: Patient, edits: Edits) -> None:
-    # The .jinja file is the one that current loaders take.
+def _template_copied(model: Patient, edits: Edits) -> None:
     edits.json(TOKENIZER_CONFIG).set(read_text(model, TEMPLATE_FILE), "chat_template")
+
+
+def _template_chosen(model: Patient, edits: Edits) -> None:
+    """The template that fits the tokenizer in both places; nothing where both do, or neither."""
+    fitting = {} if model.tokens is None else templates_that_fit(model, model.tokens)
+    if fitting.keys() == {TEMPLATE_FILE}:
+        _template_copied(model, edits)
+    elif fitting.keys() == {TOKENIZER_CONFIG}:
+        edits.put(TEMPLATE_FILE, fitting[TOKENIZER_CONFIG].encode())
 
 
 def _leaks(_model: Patient, edits: Edits) -> None:
@@ -133,7 +141,8 @@ def _generation(model: Patient, edits: Edits) -> None:
 _MENDS: tuple[tuple[set[str], Callable[[Patient, Edits], None]], ...] = (
     ({"vocab-size"}, _vocabulary_size),
     ({"head-ignored"}, _untie),
-    ({"templates-differ", "template-one-place"}, _template),
+    ({"template-one-place"}, _template_copied),
+    ({"templates-differ"}, _template_chosen),
     ({"config-leak"}, _leaks),
     ({"stop-missing", "generation-config-missing", "ids-of-another-family", "ids-beyond-vocab"}, _generation),
 )
