@@ -20,8 +20,9 @@ from chatvector.arithmetic.plan import Plan, Slice, TensorPlan, Term, working_fo
 from chatvector.arithmetic.roles import assign_roles, find_vocabulary, is_derived, layer_of
 from chatvector.arithmetic.sources import PairVector, tensor_or_embedding
 from chatvector.arithmetic.statistics import report
-from chatvector.arithmetic.stored import ROWS_FILE, VECTOR_FILE, VECTOR_INDEX, StoredVector
+from chatvector.arithmetic.stored import ROWS_FILE, StoredVector
 from chatvector.checkpoint.dtypes import DTYPES
+from chatvector.checkpoint.files import VECTOR_FILE, VECTOR_INDEX
 from chatvector.checkpoint.fingerprint import Sample, fingerprint
 from chatvector.checkpoint.staging import check_output_place, open_staging, output_path
 from chatvector.checkpoint.tensor_files import TensorRef

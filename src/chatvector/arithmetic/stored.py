@@ -26,6 +26,7 @@ from chatvector.arithmetic.plan import Slice
 from chatvector.arithmetic.roles import find_vocabulary
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.dtypes import DTYPES, DType
+from chatvector.checkpoint.files import VECTOR_FILE, VECTOR_INDEX
 from chatvector.checkpoint.fingerprint import Sample
 from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.checkpoint.tensor_files import TensorFiles, TensorRef
@@ -38,8 +39,6 @@ from chatvector.vocabulary.untrained import RowHealth
 if TYPE_CHECKING:
     from chatvector.arithmetic.stored_facts import Origin
 
-VECTOR_FILE = "vector.safetensors"
-VECTOR_INDEX = "vector.safetensors.index.json"
 ROWS_FILE = "chat_rows.safetensors"
 
 

@@ -24,6 +24,11 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 # Writers pad to five digits; a number without bounds would be a set of shards without end.
 SHARD = re.compile(r"model-(\d{1,6})-of-(\d{1,6})\.safetensors")
+# Shards as writers number them while they do not know how many there will be, and sets under other names.
+_FRAGMENT = re.compile(r"(?:model[-_]\d+|.+-\d+-of-\d+)\.safetensors")
+# What `extract` writes instead of a model.
+VECTOR_FILE = "vector.safetensors"
+VECTOR_INDEX = "vector.safetensors.index.json"
 PICKLED_SUFFIXES = (".bin", ".pt")
 
 
@@ -321,7 +326,14 @@ def _no_weights(listing: Mapping[str, int], read: Callable[[str], bytes], where:
             f"{where}: holds only the vendor's own layout ({first_five(consolidated)}): take the version "
             f"converted for transformers (model*.safetensors)"
         )
+    if VECTOR_FILE in top or VECTOR_INDEX in top:
+        return UnsupportedFormat(f"{where}: is a vector, not a model: name a model that was made with it, or a parent")
     renamed = [n for n in top if n.endswith(".safetensors") and not _is_training_state(n)]
+    if renamed and all(_FRAGMENT.fullmatch(name) for name in renamed):
+        return MissingInput(
+            f"{where}: no {SINGLE}, no model-*-of-*.safetensors and no index, but {first_five(renamed)}: "
+            f"parts of a model, as an interrupted run leaves them: merge again, or get all shards and their index"
+        )
     if renamed:
         return MissingInput(
             f"{where}: no {SINGLE}, no model-*-of-*.safetensors and no index, but {first_five(renamed)}: "
