@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is wrong with a checkpoint, whoever made it: `examine("org/name").findings`.
 
-The room: `catalogue` (every fault, its consequence and cure), `patient` (a model opened leniently), one module for
-each subject (`weight_files`, `architecture` with `expectations`, `vocabulary`, `chat`, `numbers`, `origin`), `examine`
-(all of them in order) and `mend` (side files that cure what can be cured safely).
+The room: `catalogue` (every fault, its consequence and cure), `patient` (a model opened leniently; `config_values`),
+one module for each subject (`weight_files`, `architecture` with `expectations` and `layer_parts`, `vocabulary`, `chat`,
+`numbers`, `origin`), `examine` (all of them in order) and `mend` (side files that cure what can be cured safely).
 """
