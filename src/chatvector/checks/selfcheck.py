@@ -29,7 +29,7 @@ from chatvector.vocabulary.choice import Choice
 from chatvector.vocabulary.rows import VocabularyPlan
 from chatvector.vocabulary.selfcheck import check_chat_model, load_tokenizer
 from chatvector.vocabulary.side_files import SideFiles
-from chatvector.vocabulary.tokens import TOKENIZER_JSON
+from chatvector.vocabulary.tokens import TOKENIZER_JSON, TokenTables
 
 # Two blocks of a tensor, its first and its last: a wrong offset, scale or row map shows in either. Over a network it is
 # one, in turns, as the end of one tensor then comes with the beginning of the next: a request for two tensors.
@@ -91,19 +91,29 @@ class PlannedFiles:
         return self.contents[name]
 
 
-def check_chat_files(files: Mapping[str, bytes], choice: Choice, target: SideFiles) -> dict[str, Any]:
+def check_chat_files(
+    files: Mapping[str, bytes],
+    choice: Choice,
+    target: SideFiles,
+    *,
+    tables: TokenTables | None = None,
+    by_library: bool = True,
+) -> dict[str, Any]:
     """Whether the side files of the output make a chat model, as data for the manifest; {} where no format moved.
 
-    The chat format is checked only where this run moves one: a target's own faults are not this run's.
+    The chat format is checked only where this run moves one: a target's own faults are not this run's. `tables` and
+    `by_library` as `check_chat_model` takes them.
 
     Raises InputError when they do not (DamagedFile when it is the target's tokenizer that no library loads): nothing
     is written then, and other inputs or another chat format are needed.
     """
     if not choice.moves or choice.format is None:
         return {}
-    chat = check_chat_model(PlannedFiles("the output", files), expected=choice.format)
+    chat = check_chat_model(
+        PlannedFiles("the output", files), expected=choice.format, tables=tables, by_library=by_library
+    )
     if not chat.ok:
-        if TOKENIZER_JSON in target.files:
+        if by_library and TOKENIZER_JSON in target.files:
             load_tokenizer(target)
         raise InputError(
             f"{target.name}: the output would be no chat model: {first_five(chat.problems)}; give a template that does"

@@ -15,7 +15,7 @@ from chatvector.vocabulary.chat_format import CONFIG, GENERATION_CONFIG, ChatFor
 from chatvector.vocabulary.side_files import SideFiles, read_json_object, read_text
 from chatvector.vocabulary.template import compile_template, probe
 from chatvector.vocabulary.template_files import TEMPLATE_FILE, configured_templates
-from chatvector.vocabulary.tokens import TOKENIZER_CONFIG, TOKENIZER_JSON, TokenTable, read_tokens
+from chatvector.vocabulary.tokens import TOKENIZER_CONFIG, TOKENIZER_JSON, TokenTable, TokenTables
 
 if TYPE_CHECKING:
     import tokenizers
@@ -53,7 +53,9 @@ class ChatReport:
         }
 
 
-def check_chat_model(model: SideFiles, *, expected: ChatFormat | None = None) -> ChatReport:
+def check_chat_model(
+    model: SideFiles, *, expected: ChatFormat | None = None, tables: TokenTables | None = None, by_library: bool = True
+) -> ChatReport:
     """Check a model's side files.
 
     The template renders one turn and three; each token it needs is one id, the same to the tokenizers library and
@@ -63,11 +65,13 @@ def check_chat_model(model: SideFiles, *, expected: ChatFormat | None = None) ->
     Args:
         model: the side files of an output (or of any model).
         expected: the chat format that was to be moved; its tokens and stop tokens must be there too.
+        tables: tokenizers that were parsed already.
+        by_library: whether the tokenizers library is asked, which takes 0.1 s for 32 k tokens to load them.
 
     A broken file is a problem in the report, not an exception.
     """
     try:
-        tokens = read_tokens(model)
+        tokens = (tables or TokenTables()).read(model)
         found = read_chat_format(model, tokens)
         if found is None:
             return ChatReport(problems=("the model has no chat template",))
@@ -78,7 +82,7 @@ def check_chat_model(model: SideFiles, *, expected: ChatFormat | None = None) ->
         wanted = dict.fromkeys([*found.stop_tokens, *(expected.stop_tokens if expected else ())])
         problems = [
             *(f"the template does not render: {name}" for name in REQUIRED_PROBES if name not in rendered),
-            *split_tokens(model, tokens, list(needed)),
+            *split_tokens(model, tokens, list(needed), by_library=by_library),
             *_missing_stops(tokens, list(wanted), stops),
             *_beyond_vocabulary(model, tokens),
             *_two_templates(model),
@@ -89,11 +93,15 @@ def check_chat_model(model: SideFiles, *, expected: ChatFormat | None = None) ->
     return ChatReport(problems=tuple(problems), probes=rendered, template_tokens=ids, stop_ids=tuple(stops))
 
 
-def split_tokens(model: SideFiles, tokens: TokenTable, needed: Sequence[str]) -> Iterator[str]:
-    """One line for the tokens that are missing, and one for those that a tokenizer cuts into pieces."""
+def split_tokens(
+    model: SideFiles, tokens: TokenTable, needed: Sequence[str], *, by_library: bool = True
+) -> Iterator[str]:
+    """One line for the tokens that are missing, and one for those that a tokenizer cuts into pieces, if it is asked."""
     missing = [repr(token) for token in needed if token not in tokens.ids]
     if missing:
         yield f"{len(missing)} tokens that the template needs are not in the tokenizer: {first_five(missing)}"
+    if not by_library:
+        return
     present = [token for token in needed if token in tokens.ids]
     if tokens.source == TOKENIZER_JSON:
         try:
