@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from chatvector import __version__
-from chatvector.checkpoint.files import INDEX, is_side_file
+from chatvector.checkpoint.files import ADAPTER, INDEX, is_side_file
 from chatvector.checkpoint.hub import read_small_file
 from chatvector.checkpoint.locate import open_storage
 from chatvector.checkpoint.names import classify
@@ -48,8 +48,6 @@ SMALL_FILE_BYTES = 64 << 20
 GENERATE_BYTES = 1 << 30
 # The same for a model that would have to be downloaded first.
 DOWNLOAD_BYTES = 256 << 20
-# With peft installed, transformers loads the adapter that it describes, and the base that it names.
-ADAPTER = "adapter_config.json"
 PROMPTS = ("Hello!", "안녕하세요?", "你好", "こんにちは")
 REPLY_TOKENS = 256
 

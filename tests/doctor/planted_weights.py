@@ -146,6 +146,11 @@ def vendor_layout_beside_ours(body: Body) -> None:
     shutil.copy(body.path / "model.safetensors", body.path / "consolidated.safetensors")
 
 
+@planted("adapter", words=("adapter_config.json",))
+def an_adapter_laid_in(body: Body) -> None:
+    body.write("adapter_config.json", '{"base_model_name_or_path": "someone/else", "peft_type": "LORA"}')
+
+
 @planted("leftovers", words=("model.safetensors.partial", "optimizer.pt"))
 def leftovers_of_runs(body: Body) -> None:
     body.write("model.safetensors.partial")

@@ -127,7 +127,7 @@ def recipe_tells_another_scale(body: Body) -> None:
         (public_recipe_tells_another_scale, {"manifest"}, "recipe is not what the recipe and the parents mean"),
         (another_target_is_named, {"manifest"}, "origins is not what the recipe and the parents mean"),
         (another_licence_is_named, {"manifest"}, "licences is not what the recipe and the parents mean"),
-        (an_adapter_is_laid_in, {"files"}, "adapter_config.json was not there when the model was made"),
+        (an_adapter_is_laid_in, {"files", "model"}, "adapter_config.json was not there when the model was made"),
         (recipe_tells_another_scale, {"weights", "manifest"}, "tensors differ from the recipe"),
     ],
 )

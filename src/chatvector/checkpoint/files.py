@@ -21,6 +21,8 @@ from pathlib import Path, PurePosixPath
 from chatvector.errors import DamagedFile, InputError, MissingInput, UnsupportedFormat, first_five
 
 INDEX = "model.safetensors.index.json"
+# With peft installed, transformers loads the adapter that it describes, and the base that it names.
+ADAPTER = "adapter_config.json"
 SINGLE = "model.safetensors"
 # Writers pad to five digits; a number without bounds would be a set of shards without end.
 SHARD = re.compile(r"model-(\d{1,6})-of-(\d{1,6})\.safetensors")

@@ -103,6 +103,12 @@ TABLE = (
         "the same weights, or others, a second time: which are read depends on the loader",
         "delete what is not meant",
     ),
+    Fault(
+        "adapter",
+        "fault",
+        "where peft is installed, transformers loads the base that the adapter names and not these weights, or fails",
+        "delete adapter_config.json; to use the adapter, merge it into its own base first",
+    ),
     Fault("leftovers", "warning", "files of an interrupted or training run travel with the model", "delete them"),
     # ---- tensors against the configuration
     Fault(

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from chatvector.checkpoint.files import INDEX, OTHER_WEIGHTS, SHARD, SINGLE
+from chatvector.checkpoint.files import ADAPTER, INDEX, OTHER_WEIGHTS, SHARD, SINGLE
 from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import first_five
@@ -40,6 +40,8 @@ def check_files(model: Patient) -> Iterator[Finding]:
         if file in model.shards:
             yield Finding("weights-damaged", problem.removeprefix(f"{model.name}/"))
     yield from _twice(model)
+    if ADAPTER in model.listing:
+        yield Finding("adapter", ADAPTER)
     yield from _others(model)
 
 
