@@ -11,13 +11,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from chatvector.checking import Check, check_models
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.fingerprint import Grid
 from chatvector.checks.compatibility import Compatibility
 from chatvector.checks.geometry import Geometry, Products, Share
 from chatvector.checks.lineage import Lineage, alarming, judge, judge_lineage
 from chatvector.checks.signs import RowSigns, Signs
-from chatvector.checks.verdict import Check, check_models
 from chatvector.errors import LineageError
 from checks.lineage_cases import FAR_BASES, KINDS, RIGHT, Blocks, Kind, confusion
 

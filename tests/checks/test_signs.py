@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from builders import Trio, trio_specs, write_model, write_trio
+from chatvector.checking import Check, check_models
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checks.signs import Signs, compare_rows, earlier_scales, foreign_recipe, with_templates
-from chatvector.checks.verdict import Check, check_models
 
 
 class Rows:

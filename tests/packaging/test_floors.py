@@ -33,6 +33,7 @@ PIPELINE = {
     "output_files": "side files and index of an output",
     "record": "what a run did, for the manifest",
     "rerun": "from a manifest to a recipe",
+    "checking": "check",
     "verification": "verify",
     "restoration": "lost side files, made again from a manifest's parents",
     "origins": "names, cards and licences of the parents",

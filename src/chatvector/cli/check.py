@@ -13,8 +13,8 @@ from chatvector.cli.console import Console
 from chatvector.cli.examples import examples
 
 if TYPE_CHECKING:
+    from chatvector.checking import Check
     from chatvector.checks.connectivity import Connectivity
-    from chatvector.checks.verdict import Check
     from chatvector.runtime.texts import ProbeTexts
 
 EPILOG = examples(
@@ -81,7 +81,7 @@ def check(
     """
     from contextlib import ExitStack
 
-    from chatvector.checks.verdict import check_models
+    from chatvector.checking import check_models
     from chatvector.errors import ChatVectorError, UsageError
     from chatvector.preparation import open_model
 

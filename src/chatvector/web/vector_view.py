@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatvector.arithmetic.stored import StoredVector
+from chatvector.checking import Check, check_models
 from chatvector.checks.geometry import CORRELATION, Geometry, Products
-from chatvector.checks.verdict import Check, check_models
 from chatvector.inspection.picture import STYLE, render_panels
 from chatvector.inspection.subject import of_pair, of_vector
 from chatvector.inspection.survey import bytes_to_read, survey
