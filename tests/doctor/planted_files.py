@@ -266,6 +266,16 @@ def stops_in_config_json_alone(body: Body) -> None:
 # ---- where it comes from --------------------------------------------------------------------------------------------
 
 
+@planted("manifest-damaged", words=("chat_vector.json: no valid JSON",))
+def manifest_cut_off(body: Body) -> None:
+    body.write("chat_vector.json", '{"format": 1, "kind": "mod')
+
+
+@planted("manifest-damaged", words=("chat_vector.json: ",))
+def manifest_with_nothing_in_it(body: Body) -> None:
+    body.write("chat_vector.json", '{"format": 1, "kind": "model"}')
+
+
 @planted("mergekit", "tokenizer-parent", words=("org/llama is subtracted",))
 def rearranged_recipe_rooted_at_the_english_base(body: Body) -> None:
     body.write("mergekit_config.yml", MERGEKIT.format(root="org/llama", target=1.0, base=0.0))

@@ -393,6 +393,12 @@ TABLE = (
     ),
     # ---- where it comes from
     Fault(
+        "manifest-damaged",
+        "warning",
+        "what was merged cannot be shown: verify, run and push refuse the model",
+        "take the manifest from where the model came, or merge again",
+    ),
+    Fault(
         "mergekit",
         "note",
         "made by mergekit",

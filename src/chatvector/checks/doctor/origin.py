@@ -15,8 +15,8 @@ from typing import Any
 
 from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.patient import Patient
-from chatvector.errors import brief, first_five
-from chatvector.provenance.manifest import MANIFEST
+from chatvector.errors import DamagedFile, brief, first_five
+from chatvector.provenance.manifest import MANIFEST, parse_manifest
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG
 from chatvector.yaml_text import NotYaml, parse_yaml
 
@@ -76,6 +76,7 @@ class NoRecipe(ValueError):
 
 def check_origin(model: Patient) -> Iterator[Finding]:
     """What files beside the weights tell."""
+    yield from _manifest(model)
     card = _front_matter(model)
     try:
         recipe = read_mergekit(model)
@@ -88,6 +89,16 @@ def check_origin(model: Patient) -> Iterator[Finding]:
         elif "mergekit" in _texts(card.get("tags")):
             yield Finding("mergekit", f"by the tags of {CARD}; its recipe ({MERGEKIT_CONFIG}) is not there")
     yield from _tokenizer_config(model)
+
+
+def _manifest(model: Patient) -> Iterator[Finding]:
+    text = model.text(MANIFEST)
+    if text is None:
+        return
+    try:
+        parse_manifest(text.encode(), MANIFEST)
+    except DamagedFile as problem:  # one of another version is whole: what verify says of it is told below
+        yield Finding("manifest-damaged", str(problem))
 
 
 def calls_itself_chat(model: Patient) -> str | None:
