@@ -22,8 +22,8 @@ setup: $(VENV)/.dev  ## the environment in .venv, with everything that the other
 demo: $(VENV)/.local  ## the embedded family: merged, asked, measured; a minute after the set-up
 	$(BIN)/chatvector demo
 
-test: $(VENV)/.dev  ## all tests
-	$(BIN)/python -m pytest -q
+test: $(VENV)/.dev  ## all tests, as many files side by side as there are cores, four at most
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 test-core: $(BIN)/python  ## the core in an environment without torch: installs, starts, merges
 	rm -rf $(CORE)
