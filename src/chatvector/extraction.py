@@ -71,8 +71,8 @@ def extract(
     Args:
         base, chat: names of the two models.
         output: directory to write; must be new or empty.
-        dtype: `fp32` keeps every difference of 16-bit parents exactly; `bf16` is half the size and rounds, and the
-            share of differences it cannot hold is measured.
+        dtype: `fp32` keeps every difference as a merge of 16-bit parents into a 16-bit target computes it; `bf16` is
+            half the size and rounds. How many differences are not those of float64 is counted.
         memory: bytes of all buffers; `threads`: at most so many.
         stream: read hub models by byte range instead of downloading them.
         restart: discard what an interrupted run left.

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from builders import BASE_SPECIAL, WORDS, load_weights
+from builders import BASE_SPECIAL, WORDS, load_weights, write_model
+from chatvector.cli.main import app
 from chatvector.errors import DamagedFile, InputError, MissingInput, OutputRefused, UsageError
 from chatvector.extraction import extract
 from chatvector.pipeline import Result, apply
 from chatvector.recipe import Recipe
-from reference import BF16, Part, merged
+from reference import BF16, FLOATS, Part, merged
 from trios import VOCABULARY, Trio, Vector, chat_member, expected, member, trios
 
 
@@ -75,14 +77,48 @@ def test_what_bf16_loses_is_counted_exactly(tmp_path: Path) -> None:
         if name in VOCABULARY:
             rows = [pair.base.tokens.index(token) if token in pair.base.tokens else -1 for token in pair.chat.tokens]
             known = np.array(rows) >= 0
-            exact = np.where(known[:, None], tuned.astype(np.float32) - origin[rows].astype(np.float32), 0)
+            exact = np.where(known[:, None], tuned.astype(np.float64) - origin[rows].astype(np.float64), 0)
         else:
-            exact = tuned.astype(np.float32) - origin.astype(np.float32)
+            exact = tuned.astype(np.float64) - origin.astype(np.float64)
         elements += exact.size
-        inexact += int((exact.astype(BF16).astype(np.float32) != exact).sum())
-        assert stored[name].tobytes() == exact.astype(BF16).tobytes() if name not in VOCABULARY else True
+        once = exact.astype(np.float32).astype(BF16)
+        inexact += int((once.astype(np.float64) != exact).sum())
+        assert stored[name].tobytes() == once.tobytes() if name not in VOCABULARY else True
     assert inexact > 0
     assert manifest["loss"] == {"elements": elements, "inexact": inexact, "share": inexact / elements}
+
+
+def test_fp32_says_what_it_rounds_and_where_that_shows(tmp_path: Path) -> None:
+    """0.0123 − 1e-9 has more digits than float32. A merge in 16 bits computes in float32, one in F32 in float64."""
+    name, rounded, answers = "model.layers.0.mlp.up_proj.weight", 7, {}
+    for case, dtypes in (("exact", "BF16"), ("narrow", "BF16"), ("wide", "F32")):
+        trio, folder = by_hand(), tmp_path / case
+        pair = trio.vectors[0]
+        for parent, small in ((pair.base, 1e-9), (pair.chat, 0.0123)):
+            for tensor, values in parent.spec.weights.items():
+                coarse = np.round(values.astype(np.float64), 2).astype(BF16)
+                coarse.reshape(-1)[:rounded] = small if tensor == name and case != "exact" else 0.5
+                parent.spec.weights[tensor] = coarse.astype(FLOATS[dtypes])
+        _, ((base, chat),) = trio.write(folder)
+        answers[case] = CliRunner().invoke(app, ["extract", base, chat, "-o", str(folder / "vec"), "-q"]).stdout
+        manifest = json.loads((folder / "vec/chat_vector.json").read_text())
+        assert manifest["loss"]["inexact"] == (0 if case == "exact" else rounded)
+        for kind in ("BF16", "F32"):
+            trio.target.spec.weights = {key: v.astype(FLOATS[kind]) for key, v in trio.target.spec.weights.items()}
+            target = str(write_model(folder / f"target-{kind}", trio.target.spec))
+            direct, stored = folder / f"direct-{kind}", folder / f"stored-{kind}"
+            merge(target, direct, {"base": base, "chat": chat, "scale": 0.7})
+            merge(target, stored, {"vector": str(folder / "vec"), "scale": 0.7})
+            if case == "exact" or (case, kind) == ("narrow", "BF16"):
+                assert weights_and_side_files(direct) == weights_and_side_files(stored)
+            else:
+                one, other = load_weights(direct), load_weights(stored)
+                assert sum(int((one[key] != other[key]).sum()) for key in one) <= rounded
+    assert "applying it gives the same bytes as --base --chat" in answers["exact"]
+    assert "fp32 rounds 7 of" in answers["narrow"]
+    assert "fp32 rounds 7 of" in answers["wide"]
+    assert "to a 16-bit target gives the same bytes" in answers["narrow"]
+    assert "16-bit" not in answers["wide"]
 
 
 def test_a_bf16_vector_is_added_as_it_is_stored(tmp_path: Path) -> None:

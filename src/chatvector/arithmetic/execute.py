@@ -96,7 +96,7 @@ def execute(
         memory: bytes of all buffers together.
         threads: at most so many; None chooses by the machine.
         full: also gather the sums of `--stats full`.
-        count_inexact: count elements that the output's dtype cannot hold.
+        count_inexact: count elements of a lone difference that its dtype does not hold as float64 has them.
         progress: told of every finished unit.
     """
     threads = choose_threads(plan, memory, threads)

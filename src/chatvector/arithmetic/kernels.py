@@ -14,7 +14,7 @@ Shapes: B elements of a block, flat; R = B / row rows where the tensor has a voc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,14 +160,25 @@ def dot(left: NDArray[Any], right: NDArray[Any]) -> float:
 
 def difference_squares(operand: Operand) -> float:
     """Σ (plus − minus)² in float64, for differences whose squares overflow float32."""
-    total: list[float] = []
     with np.errstate(over="ignore"):
-        for start in range(0, len(operand.plus), DOT_ELEMENTS):
-            part = operand.plus[start : start + DOT_ELEMENTS].astype(np.float64)
-            if operand.minus is not None:
-                part -= operand.minus[start : start + DOT_ELEMENTS].astype(np.float64)
-            total.append(float(np.vecdot(part, part)))
-    return exact_sum(total)
+        return exact_sum(float(np.vecdot(part, part)) for _, part in _wide_differences(operand))
+
+
+def count_inexact(operand: Operand, stored: NDArray[Any]) -> int:
+    """How many of `stored` [B] are not plus − minus in float64, the widest working format that a merge may have."""
+    return sum(
+        int(np.count_nonzero(stored[piece].astype(np.float64) != part)) for piece, part in _wide_differences(operand)
+    )
+
+
+def _wide_differences(operand: Operand) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """plus − minus in float64, in short pieces."""
+    for start in range(0, len(operand.plus), DOT_ELEMENTS):
+        piece = slice(start, start + DOT_ELEMENTS)
+        part = operand.plus[piece].astype(np.float64)
+        if operand.minus is not None:
+            part -= operand.minus[piece].astype(np.float64)
+        yield piece, part
 
 
 def exact_sum(values: Iterable[float]) -> float:

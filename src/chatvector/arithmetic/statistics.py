@@ -6,7 +6,7 @@ Sums are added with `math.fsum`, so the result does not depend on the order in w
 | key          | per                | meaning                                                              |
 |--------------|--------------------|----------------------------------------------------------------------|
 | `tau²`       | vector             | Σ (chat − base)², unscaled                                           |
-| `inexact`    | tensor             | elements that the output's dtype cannot hold exactly (extract)        |
+| `inexact`    | tensor             | elements that are not chat − base in float64 (extract)                |
 | `target²`    | tensor, full only  | Σ target²                                                            |
 | `changed`    | tensor, full only  | elements whose value differs from the target's                        |
 | `base²`      | vector, full only  | Σ base²                                                              |

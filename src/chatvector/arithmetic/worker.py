@@ -14,6 +14,7 @@ from chatvector.arithmetic.kernels import (
     Operand,
     Scratch,
     add_vectors,
+    count_inexact,
     count_non_finite,
     difference_squares,
     exact_sum,
@@ -106,18 +107,12 @@ class Worker:
             squares = [[difference_squares(operand)] for operand in operands]
         sums = {f"tau²/{term.vector}": exact_sum(part) for term, part in zip(tensor.terms, squares, strict=True)}
         if self._count_inexact:
-            sums["inexact"] = float(self._inexact(tensor, operands, values))
+            sums["inexact"] = float(sum(count_inexact(operand, values) for operand in operands))
         if self._full and tensor.target is not None:
             measured = measure_all(target, operands, values)
             numbers = [term.vector for term in tensor.terms]
             sums |= {_renumber(key, numbers): value for key, value in measured.items()}
         return sums
-
-    def _inexact(self, tensor: TensorPlan, operands: list[Operand], values: NDArray[Any]) -> int:
-        work = WORK_DTYPES[tensor.work]
-        exact, stored, _ = self.scratch.take(len(values), work)
-        np.copyto(stored, values)
-        return int(np.count_nonzero(stored != exact)) if operands else 0
 
     def _keep_rows(self, tensor: TensorPlan, unit: Unit, target: NDArray[Any], values: NDArray[Any]) -> None:
         """Rows that no vector touches keep the target's bytes, which the detour over the working format preserves

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shlex
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -41,7 +41,7 @@ def extract(
         str, typer.Option("-o", "--output", help="Directory to write; must be new or empty.", show_default=False)
     ],
     dtype: Annotated[
-        StoredDtype, typer.Option("--dtype", help="fp32 holds differences of 16-bit parents exactly; bf16 rounds.")
+        StoredDtype, typer.Option("--dtype", help="fp32 keeps what a merge of 16-bit models computes; bf16 rounds.")
     ] = StoredDtype.fp32,
     memory: options.Memory = "128MiB",
     threads: options.Threads = None,
@@ -70,17 +70,27 @@ def extract(
             progress=meter.start,
             say=console.say,
         )
-    loss = result.manifest["loss"]
     run = result.manifest["run"]
-    if loss["inexact"]:
-        exact = (
-            f"{loss['share']:.2%} of {loss['elements']} differences are not held exactly by {dtype.value};"
-            " so many elements of a merge may differ from --base --chat"
-        )
-    else:
-        exact = f"all {loss['elements']} differences are exact: applying it gives the same bytes as --base --chat"
     text = (
-        f"{output}: {disk_size(run['bytes_written'])} in {run['seconds']:.1f} s\n{exact}\n"
+        f"{output}: {disk_size(run['bytes_written'])} in {run['seconds']:.1f} s\n{_exactness(result.manifest)}\n"
         f"apply it: chatvector apply TARGET --vector {shlex.quote(output)} -o OUT"
     )
     console.result(result.manifest, text)
+
+
+def _exactness(manifest: dict[str, Any]) -> str:
+    """In one line, whether applying the vector gives the bytes that its parents would."""
+    from chatvector.arithmetic.plan import working_format
+    from chatvector.checkpoint.dtypes import DTYPES
+
+    loss, vector = manifest["loss"], manifest["vector"]
+    if not loss["inexact"]:
+        return f"no rounding in {loss['elements']} differences: applying it gives the same bytes as --base --chat"
+    rounded = f"{vector['dtype']} rounds {loss['inexact']} of {loss['elements']} differences ({loss['share']:.2g})"
+    parents = [DTYPES[code] for codes in vector["parent_dtypes"].values() for code in codes]
+    if vector["dtype"] == "fp32" and working_format(parents) == "F32":
+        return (
+            f"{rounded}: applying it to a 16-bit target gives the same bytes as --base --chat; in one of F32 or F64 so"
+            " many elements may differ"
+        )
+    return f"{rounded}: so many elements of a merge may differ from --base --chat"
