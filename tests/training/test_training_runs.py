@@ -244,9 +244,28 @@ def test_what_fills_up_on_the_way(
     assert train(recipe).record["steps"] == 2
 
 
-def test_rows_that_are_too_long_for_an_answer(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="all 8 rows have nothing to learn within max_length: 4 tokens"):
-        train(recipe_of(tmp_path, "sft", max_length=4))
+@pytest.mark.parametrize(
+    ("stage", "data", "changes", "words"),
+    [
+        ("sft", None, {"max_length": 4}, "all 8 rows have nothing to learn within max_length: 4 tokens"),
+        ("sft", None, {"chat_template": None}, "the model has no chat template"),
+        ("sft", b'{"messages": [{"role": "user", "content": "a"}]}', {}, "line 1: no assistant turn"),
+        ("cp", b'{"txt": "a"}', {}, "line 1: column 'text' is missing or empty"),
+        ("cp", b'{"text": " "}', {}, "line 1: column 'text' is missing or empty"),
+        ("cp", b'{"text": "a"', {}, "line 1 is no JSON in UTF-8"),
+        ("cp", b'{"text": "\xff"}', {}, "line 1 is no JSON in UTF-8"),
+        ("cp", b"", {}, "no rows, so there is nothing to train on"),
+    ],
+)
+def test_what_is_refused_leaves_nothing_in_the_way_of_the_corrected_command(
+    stage: str, data: bytes | None, changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    recipe = recipe_of(tmp_path, stage, steps=1, **changes)
+    if data is not None:
+        Path(recipe.data[0]).write_bytes(data)
+    with pytest.raises(InputError, match=words):
+        train(recipe)
+    assert list(tmp_path.glob(".out*")) == []
 
 
 def test_no_output_and_an_output_that_is_there(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -88,7 +88,8 @@ def train(
         with open_staging(output, digest, restart=restart, on_resume=say) as staging:
             work = staging.path / "training"
             if not staging.finished_units():
-                record = _train(recipe, start, files, template, staging, work, gpu, meter, say)
+                with _discarded_before_a_checkpoint(staging, work):
+                    record = _train(recipe, start, files, template, staging, work, gpu, meter, say)
                 record |= {"identity": digest, "start": origin}
                 write_side_files(start, staging, template, record["rows"]["stops"], record)
                 staging.record(0, 0, {})  # whoever is killed from here on has only to publish
@@ -123,6 +124,20 @@ def _identity(
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     return digest, origin.hexdigest()
+
+
+@contextmanager
+def _discarded_before_a_checkpoint(staging: Staging, work: Path) -> Iterator[None]:
+    """Remove the staging directory of refused data or a refused template while it holds nothing to continue from.
+
+    With the input corrected the plan is another one, in whose way it would be.
+    """
+    try:
+        yield
+    except InputError:
+        if not any(work.glob("checkpoint-*")):
+            staging.discard()
+        raise
 
 
 def _train(
