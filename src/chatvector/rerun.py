@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,13 +43,14 @@ def load_recipe(path: Path, settings: list[str], output: str | None) -> Loaded:
         return Loaded(_overridden(recipe, settings, output), _accept, notes)
     manifest = read_manifest(path)
     recipe = recipe_of(manifest, path, format_is_given=any(one.startswith("chat_format=") for one in settings))
-    changed = bool(settings)
+    recorded = _places(recipe)
     # The earlier output is there already; another one has to be named.
     recipe = _overridden(recipe.model_copy(update={"output": None}), settings, output)
     if recipe.output is None:
         own = manifest.get("run", {}).get("output")
         raise UsageError(f"{path}: name the new output with -o" + (f" (the manifest's own is {own})" if own else ""))
-    return Loaded(recipe, _accept if changed else _same_parents(manifest, path))
+    kept = recorded.items() & _places(recipe).items()
+    return Loaded(recipe, _same_parents(manifest, path, {role for role, _ in kept}))
 
 
 def read_recipe(path: Path, settings: list[str]) -> Recipe:
@@ -141,16 +142,28 @@ def _overridden(recipe: Recipe, settings: list[str], output: str | None) -> Reci
     return recipe if output is None else recipe.model_copy(update={"output": output})
 
 
+def _places(recipe: Recipe) -> dict[str, str]:
+    """The names of the parents by their role."""
+    places = {"target": recipe.target}
+    for number, vector in enumerate(recipe.vectors):
+        named = {"": vector.vector, ".base": vector.base, ".chat": vector.chat}
+        places |= {f"vectors.{number}{side}": name for side, name in named.items() if name is not None}
+    return places
+
+
 def _accept(_job: Job) -> None:
     return
 
 
-def changed_parents(manifest: Mapping[str, Any], job: Job) -> list[str]:
-    """The roles whose fingerprints are not those of the manifest, each with what changed."""
+def changed_parents(manifest: Mapping[str, Any], job: Job, roles: Collection[str] | None = None) -> list[str]:
+    """Those of `roles` (None: all) whose fingerprints are not those of the manifest, each with what changed."""
     found = fingerprints(job)
     models = _models(job)
+    roles = manifest["parents"].keys() if roles is None else roles
     changed: list[str] = []
     for role, expected in manifest["parents"].items():
+        if role not in roles:
+            continue
         now = _on_the_same_grid(found.get(role, {}), expected, models.get(role), manifest)
         if now == expected:
             continue
@@ -158,14 +171,16 @@ def changed_parents(manifest: Mapping[str, Any], job: Job) -> list[str]:
         before, after = expected.get("side_files") or {}, now.get("side_files") or {}
         parts += sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
         changed.append(f"{role} ({', '.join(parts[:5])})")
-    return changed or _relicensed(manifest, job)
+    return changed or _relicensed(manifest, job, roles)
 
 
-def _relicensed(manifest: Mapping[str, Any], job: Job) -> list[str]:
-    """The parents in directories whose card or licence files name other licences than they did; on the hub a commit
-    holds them. Another version may know more licences: then nothing is said."""
+def _relicensed(manifest: Mapping[str, Any], job: Job, roles: Collection[str]) -> list[str]:
+    """The parents among `roles` in directories whose card or licence files name other licences than they did.
+
+    On the hub a commit holds them. Another version may know more licences: then nothing is said.
+    """
     before = {one["role"]: one for one in manifest["licences"]["parents"]}
-    local = {role for role, origin in manifest["origins"].items() if origin["model"] is None}
+    local = {role for role, origin in manifest["origins"].items() if origin["model"] is None and role in roles}
     if not local or manifest["chatvector"] != __version__:
         return []
     now = judge(parents_of(job, lambda _line: None)).as_dict()["parents"]
@@ -199,9 +214,11 @@ def _on_the_same_grid(
     return fingerprint_like(model, expected).as_dict()
 
 
-def _same_parents(manifest: Mapping[str, Any], path: Path) -> Callable[[Job], None]:
+def _same_parents(manifest: Mapping[str, Any], path: Path, roles: Collection[str]) -> Callable[[Job], None]:
+    """The check that the parents of `roles` are those of the manifest; others were replaced."""
+
     def check(job: Job) -> None:
-        changed = changed_parents(manifest, job)
+        changed = changed_parents(manifest, job, roles)
         if changed:
             raise InputError(
                 f"{path}: {len(changed)} of {len(manifest['parents'])} parents are no longer what they were:"

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from chatvector.cli.main import app
-from chatvector.errors import VerificationFailed
+from chatvector.errors import InputError, VerificationFailed
 from doctor.patients import Body, merge
 
 
@@ -159,6 +160,20 @@ def test_doctor_restores_nothing_from_parents_that_changed(merged: Body, tmp_pat
     assert "nothing is restored from the manifest's parents:" in said
     assert "1 of 3 parents are no longer what they were: vectors.0.chat (tokenizer_config.json)" in said
     assert not (tmp_path / "mended" / "tokenizer_config.json").exists()
+
+
+def test_run_compares_the_parents_that_no_setting_replaces(merged: Body, tmp_path: Path) -> None:
+    manifest, changed = str(merged.path / "chat_vector.json"), "vectors.0.chat (tokenizer_config.json)"
+    shutil.copytree(tmp_path / "chat", tmp_path / "other")
+    shutil.copytree(tmp_path / "target", tmp_path / "own")
+    with Body(tmp_path / "chat").template() as template:
+        template[0] += "{# later #}"
+    for number, setting in enumerate(("memory=64MiB", "vectors.0.scale=0.5", f"target={tmp_path / 'own'}")):
+        done = run("run", manifest, "-o", str(tmp_path / f"again-{number}"), "--set", setting)
+        assert isinstance(done.exception, InputError), done.output
+        assert f"1 of 3 parents are no longer what they were: {changed}" in str(done.exception)
+    done = run("run", manifest, "-o", str(tmp_path / "again"), "--set", f"vectors.0.chat={tmp_path / 'other'}")
+    assert done.exit_code == 0, done.output
 
 
 def test_doctor_leaves_side_files_that_are_not_at_fault(merged: Body, tmp_path: Path) -> None:

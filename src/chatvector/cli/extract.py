@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -78,7 +79,7 @@ def extract(
     console.result(result.manifest, text)
 
 
-def _exactness(manifest: dict[str, Any]) -> str:
+def _exactness(manifest: Mapping[str, Any]) -> str:
     """In one line, whether applying the vector gives the bytes that its parents would."""
     from chatvector.arithmetic.plan import working_format
     from chatvector.checkpoint.dtypes import DTYPES

@@ -57,7 +57,8 @@ def run(
 ) -> None:
     """Make the model of a recipe.
 
-    From a manifest, the parents must be what they were (their fingerprints are compared), and the same bytes come out.
+    From a manifest, the parents must be what they were (their fingerprints are compared, but for those that --set
+    replaces), and without --set the same bytes come out.
     From a mergekit recipe, what that tool would have done otherwise is said.
     """
     from chatvector.rerun import load_recipe, read_recipe
