@@ -128,7 +128,7 @@ def plan_job(
     )
     said = [
         *warnings,
-        *(f"{name}: {marker} in the template is no token of its tokenizer" for name, marker in _markers(choice)),
+        *_template_warnings(choice),
     ]
     # 3. The plan.
     rules = [scale_rules(spec) for spec in recipe.vectors]
@@ -245,9 +245,17 @@ def base_row_health(base: Checkpoint, table: TokenTable, chat_format: ChatFormat
     return assess_rows(EmbeddingRows(base), tokens, table)
 
 
-def _markers(choice: Choice) -> list[tuple[str, str]]:
+def _template_warnings(choice: Choice) -> list[str]:
     found = choice.format
-    return [] if found is None else [(found.source, marker) for marker in found.plain_markers]
+    if found is None:
+        return []
+    said = [f"{found.source}: {marker} in the template is no token of its tokenizer" for marker in found.plain_markers]
+    if not found.shows_answers:
+        said.append(
+            f"{found.source}: the template leaves out what the assistant said, so what ends a reply cannot be read from"
+            f" it; the stop tokens are {first_five(map(repr, found.stop_tokens)) or 'none'}: compare the model's card"
+        )
+    return said
 
 
 def _sample(

@@ -49,8 +49,8 @@ def load_recipe(path: Path, settings: list[str], output: str | None) -> Loaded:
     if recipe.output is None:
         own = manifest.get("run", {}).get("output")
         raise UsageError(f"{path}: name the new output with -o" + (f" (the manifest's own is {own})" if own else ""))
-    kept = recorded.items() & _places(recipe).items()
-    return Loaded(recipe, _same_parents(manifest, path, {role for role, _ in kept}))
+    kept = dict(recorded.items() & _places(recipe).items())
+    return Loaded(recipe, _same_parents(manifest, path, kept))
 
 
 def read_recipe(path: Path, settings: list[str]) -> Recipe:
@@ -159,7 +159,7 @@ def changed_parents(manifest: Mapping[str, Any], job: Job, roles: Collection[str
     """Those of `roles` (None: all) whose fingerprints are not those of the manifest, each with what changed."""
     found = fingerprints(job)
     models = _models(job)
-    roles = manifest["parents"].keys() if roles is None else roles
+    roles = set(manifest["parents"]) if roles is None else roles
     changed: list[str] = []
     for role, expected in manifest["parents"].items():
         if role not in roles:

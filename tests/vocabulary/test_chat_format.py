@@ -42,7 +42,7 @@ def format_of(model: MemoryModel) -> ChatFormat:
         ("llama2", ["</s>"], {"<s>", "</s>"}),
         (
             "llama31",
-            ["<|eot_id|>"],
+            ["<|eot_id|>", "<|eom_id|>"],
             {
                 "<|begin_of_text|>",
                 "<|start_header_id|>",
@@ -99,6 +99,43 @@ def test_the_beginning_of_a_sequence_stops_nothing() -> None:
         }
     )
     assert format_of(model).stop_tokens == ("</s>",)
+
+
+PARTS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% for c in m.content %}{{ c.text }}{% endfor %}<|im_end|>\n"
+    "{% endfor %}"
+)
+CALLS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.tool_calls %}{{ m.tool_calls[0].function | tojson }}"
+    "CLOSED{% else %}{{ m.content }}<|im_end|>{% endif %}\n{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "stops"),
+    [
+        ([("default", CHATML), ("tool_use", CHATML.replace("<|im_end|>", "<|eot|>"))], ["<|im_end|>", "<|eot|>"]),
+        (PARTS, ["<|im_end|>"]),
+        (CALLS.replace("CLOSED", "<|eom|>"), ["<|im_end|>", "<|eom|>"]),
+        (CALLS.replace("CLOSED", "<|call_end|><|im_end|>"), ["<|im_end|>"]),
+        (CALLS.replace("CLOSED", "</tool_call>"), ["<|im_end|>"]),
+        (CHATML.replace("message['content']", "''").replace("message.content", "''"), []),
+    ],
+    ids=["named", "lists of parts", "call", "call closed twice", "call closed by no special token", "no answer shown"],
+)
+def test_turns_end_in_other_ways_than_a_plain_answer(source: Any, stops: list[str]) -> None:
+    template = source if isinstance(source, str) else [{"name": name, "template": text} for name, text in source]
+    special = ("</s>", "<|im_start|>", "<|im_end|>", "<|eot|>", "<|eom|>", "<|call_end|>")
+    model = MemoryModel(
+        {
+            "tokenizer.json": byte_bpe(special, ("</tool_call>",)),
+            "tokenizer_config.json": {"chat_template": template, "eos_token": "</s>"},
+        }
+    )
+    found = format_of(model)
+    assert found.stop_tokens == ("</s>", *stops)
+    assert found.turn_ends == tuple(stops)
+    assert found.shows_answers == bool(stops)
 
 
 def test_turn_tokens_that_are_not_special_still_stop() -> None:

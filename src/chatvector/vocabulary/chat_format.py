@@ -14,7 +14,7 @@ from typing import Any
 from chatvector.errors import InputError, first_five
 from chatvector.vocabulary.side_files import SideFiles, read_json_object
 from chatvector.vocabulary.system_prompt import injected_text
-from chatvector.vocabulary.template import ASSISTANT, Template, compile_template, probe
+from chatvector.vocabulary.template import ASSISTANT, CALLED, Template, answers, compile_template, probe
 from chatvector.vocabulary.template_files import TemplateFiles, read_special_tokens, read_template_files
 from chatvector.vocabulary.tokens import TokenTable
 
@@ -47,6 +47,10 @@ class ChatFormat:
     """The file that holds the default template, for messages."""
     plain_markers: tuple[str, ...] = field(default=())
     """Texts in the template that look like control tokens but are none of this tokenizer: read as plain text."""
+    turn_ends: tuple[str, ...] = field(default=())
+    """Of the stop tokens, those that a template writes after an answer or a tool call."""
+    shows_answers: bool = True
+    """Whether the default template writes what the assistant said; else what ends a turn cannot be read from it."""
 
 
 def read_chat_format(model: SideFiles, tokens: TokenTable) -> ChatFormat | None:
@@ -70,11 +74,12 @@ def format_of(files: TemplateFiles, model: SideFiles, tokens: TokenTable) -> Cha
     templates = {name: compile_template(source, files.where[name], special) for name, source in files.sources.items()}
     renderings = {name: probe(template) for name, template in templates.items()}
     used = _tokens_used(templates.values(), [text for found in renderings.values() for text in found.values()], tokens)
-    stops = _unique([*_listed_stops(model, tokens, special), *_probed_stops(renderings["default"], tokens, special)])
+    listed = _listed_stops(model, tokens, special)
+    ends = _turn_ends(templates, listed, tokens, special)
     named = [special[key] for key in ("bos_token", "eos_token", "pad_token") if key in special]
     variables = {name for template in templates.values() for name in template.variables()}
     named += [special[name] for name in variables if name in special]
-    needed = {token for token in (*used, *stops, *named) if token in tokens.ids}
+    needed = {token for token in (*used, *listed, *ends, *named) if token in tokens.ids}
     literals = "\0".join(text for template in templates.values() for text in template.literals())
     _refuse_conflicts(literals, tokens, files.where["default"])
     markers = sorted(set(MARKER.findall(literals)) - set(tokens.ids))
@@ -82,12 +87,14 @@ def format_of(files: TemplateFiles, model: SideFiles, tokens: TokenTable) -> Cha
         templates=dict(files.sources),
         special_tokens=special,
         template_tokens=tuple(sorted(needed, key=lambda token: tokens.ids[token])),
-        stop_tokens=tuple(stops),
+        stop_tokens=tuple(_unique([*listed, *ends])),
         generation_config=read_json_object(model, GENERATION_CONFIG),
         uses_jinja_file=files.uses_jinja_file,
         injected_system_prompt=injected_text(templates["default"], tokens),
         source=files.where["default"],
         plain_markers=tuple(markers),
+        turn_ends=tuple(ends),
+        shows_answers=bool(answers(templates["default"])),
     )
 
 
@@ -97,30 +104,42 @@ def added_token_pattern(tokens: TokenTable, *, special_only: bool = False) -> re
     return re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)) or r"(?!)")
 
 
-def stop_token_after(text: str, tokens: TokenTable, bos: str | None) -> str | None:
+def stop_token_after(text: str, tokens: TokenTable, bos: str | None, *, special_only: bool = False) -> str | None:
     """The first special token after the last place where `ASSISTANT` stands in a rendering, None without one.
 
-    A tokenizer may hold its turn tokens as added but not special; then the first added token counts. The token
-    that begins a sequence ends nothing.
+    A tokenizer may hold its turn tokens as added but not special; then, but for `special_only`, the first added token
+    counts. The token that begins a sequence ends nothing.
     """
     _before, found, after = text.rpartition(ASSISTANT)
     if not found:
         return None
-    for pattern in (added_token_pattern(tokens, special_only=True), added_token_pattern(tokens)):
+    patterns = [added_token_pattern(tokens, special_only=True)]
+    for pattern in patterns if special_only else [*patterns, added_token_pattern(tokens)]:
         for match in pattern.finditer(after):
             if match.group() != bos and match.group().strip():
                 return match.group()
     return None
 
 
-def _probed_stops(renderings: Mapping[str, str], tokens: TokenTable, special: Mapping[str, str]) -> list[str]:
-    """Stop tokens after a last assistant turn and after an inner one."""
+def _turn_ends(
+    templates: Mapping[str, Template], listed: Sequence[str], tokens: TokenTable, special: Mapping[str, str]
+) -> list[str]:
+    """Stop tokens after the assistant's turns, of every template, the default one first.
+
+    A tool call counts where none of the tokens known so far closes it: its first special token may be one of several
+    that close the call, before the one that closes the turn.
+    """
     bos = special.get("bos_token")
     if bos == special.get("eos_token"):
         bos = None  # one token for both ends (GPT-2, Qwen base)
-    texts = [renderings[name] for name in ("answered", "three turns") if name in renderings]
-    found = (stop_token_after(text, tokens, bos) for text in texts)
-    return [token for token in found if token is not None]
+    ordered = sorted(templates.items(), key=lambda item: item[0] != "default")
+    ends = [stop_token_after(text, tokens, bos) for _, template in ordered for text in answers(template)]
+    for _, template in ordered:
+        called = CALLED.render(template) or ""
+        after = called.rpartition(ASSISTANT)[2]
+        if not any(token in after for token in (*listed, *ends) if token):
+            ends.append(stop_token_after(called, tokens, bos, special_only=True))
+    return _unique(token for token in ends if token is not None)
 
 
 def _listed_stops(model: SideFiles, tokens: TokenTable, special: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -242,6 +242,13 @@ _call: Message = {
         {"id": "abcdefghi", "type": "function", "function": {"name": "look_up", "arguments": {"word": "a"}}}
     ],
 }
+_marked_call: Message = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [
+        {"id": "abcdefghi", "type": "function", "function": {"name": "look_up", "arguments": {"word": ASSISTANT}}}
+    ],
+}
 _result: Message = {"role": "tool", "name": "look_up", "tool_call_id": "abcdefghi", "content": "b"}
 
 
@@ -276,6 +283,27 @@ PROBES = (
     Probe("thinking off", (_user,), prompt=True, variables={"enable_thinking": False, "thinking": False}),
     Probe("reasoning", (_user, {**_assistant, "reasoning_content": REASONING, "thinking": REASONING})),
 )
+
+
+CALLED = Probe("called", (_user, _marked_call), tools=(TOOL,))
+"""A conversation that ends with a tool call, which holds the assistant's word."""
+
+
+def answers(template: Template) -> list[str]:
+    """Renderings of a last answer and of an inner one, those without the assistant's word left out.
+
+    Contents are texts; for a template that then writes no answer they are lists of parts, which some take only.
+    """
+    asked = [each for each in PROBES if each.name in ("answered", "three turns")]
+    for probes in (asked, [replace(each, messages=_in_parts(each.messages)) for each in asked]):
+        found = [text for each in probes if (text := each.render(template)) is not None and ASSISTANT in text]
+        if found:
+            return found
+    return []
+
+
+def _in_parts(messages: Sequence[Message]) -> tuple[Message, ...]:
+    return tuple({**each, "content": [{"type": "text", "text": each["content"]}]} for each in messages)
 
 
 def probe(template: Template) -> dict[str, str]:

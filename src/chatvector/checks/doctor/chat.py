@@ -23,7 +23,6 @@ from chatvector.vocabulary.chat_format import (
     ChatFormat,
     added_token_pattern,
     format_of,
-    stop_token_after,
 )
 from chatvector.vocabulary.selfcheck import REQUIRED_PROBES, split_tokens
 from chatvector.vocabulary.side_files import read_json_object, read_text
@@ -85,7 +84,7 @@ def check_chat(model: Patient, seen: Rendered) -> Iterator[Finding]:
     if plain_end is not None:
         yield Finding("turn-end-is-text", f"{plain_end!r} is no token of {tokens.source}")
     else:
-        yield from _stops(model, tokens, found, texts, seen)
+        yield from _stops(model, tokens, found, seen)
     markers = [marker for marker in found.plain_markers if marker != plain_end]
     if markers:
         yield Finding("template-tokens-missing", f"{len(markers)} in the template: {first_five(map(repr, markers))}")
@@ -93,15 +92,6 @@ def check_chat(model: Patient, seen: Rendered) -> Iterator[Finding]:
         yield Finding("token-split", problem)
     seen.template_tokens = {token: tokens.ids[token] for token in found.template_tokens if token in tokens.ids}
     yield from _rows(model, tokens, found, texts, seen)
-
-
-def ends_of_turn(found: ChatFormat, texts: Mapping[str, str], tokens: TokenTable) -> list[str]:
-    """The special tokens that the template writes after the assistant's words."""
-    bos = found.special_tokens.get("bos_token")
-    if bos == found.special_tokens.get("eos_token"):
-        bos = None
-    ends = (stop_token_after(texts[name], tokens, bos) for name in ("answered", "three turns") if name in texts)
-    return list(dict.fromkeys(end for end in ends if end is not None))
 
 
 def _damaged_side_files(model: Patient) -> Iterator[Finding]:
@@ -142,7 +132,7 @@ def _fits(file: str, text: str, model: Patient, tokens: TokenTable) -> bool:
     except ChatVectorError:
         return False
     whole = all(name in texts for name in REQUIRED_PROBES)
-    return whole and _plain_end(texts, tokens) is None and bool(ends_of_turn(found, texts, tokens))
+    return whole and _plain_end(texts, tokens) is None and bool(found.turn_ends)
 
 
 def _places(model: Patient, tokens: TokenTable) -> Iterator[Finding]:
@@ -170,11 +160,9 @@ def _plain_end(texts: Mapping[str, str], tokens: TokenTable) -> str | None:
     return None
 
 
-def _stops(
-    model: Patient, tokens: TokenTable, found: ChatFormat, texts: Mapping[str, str], seen: Rendered
-) -> Iterator[Finding]:
+def _stops(model: Patient, tokens: TokenTable, found: ChatFormat, seen: Rendered) -> Iterator[Finding]:
     stops = seen.stop_ids = effective_ids(model, "eos_token_id")
-    ends = ends_of_turn(found, texts, tokens)
+    ends = found.turn_ends
     missing = [token for token in ends if tokens.ids[token] not in stops]
     if not ends and not stops:
         yield Finding("stop-unknown", "no eos_token_id, and the template writes no special token after a reply")
@@ -191,7 +179,7 @@ def _rows(
 ) -> Iterator[Finding]:
     pattern = added_token_pattern(tokens)
     plain = {token for name in PLAIN_PROBES for token in pattern.findall(texts.get(name, "")) if token.strip()}
-    plain |= set(ends_of_turn(found, texts, tokens))
+    plain |= set(found.turn_ends)
     # bos, eos and pad stand in the list whether or not a conversation writes them; many models never train pad.
     named = {found.special_tokens.get(key) for key in ("bos_token", "eos_token", "pad_token", "unk_token")}
     seen.rows = assess(model, seen.template_tokens, tokens)

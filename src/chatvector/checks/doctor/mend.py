@@ -14,7 +14,7 @@ from chatvector.checkpoint.files import INDEX
 from chatvector.checkpoint.staging import check_output_place
 from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.checks.doctor.catalogue import Finding
-from chatvector.checks.doctor.chat import ends_of_turn, templates_that_fit
+from chatvector.checks.doctor.chat import templates_that_fit
 from chatvector.checks.doctor.origin import LEAKED_KEYS
 from chatvector.checks.doctor.patient import Patient
 from chatvector.checks.doctor.vocabulary import effective_ids
@@ -23,7 +23,6 @@ from chatvector.errors import ChatVectorError, OutputRefused
 from chatvector.vocabulary.chat_format import CONFIG, GENERATION_CONFIG, read_chat_format
 from chatvector.vocabulary.files import Edits
 from chatvector.vocabulary.side_files import read_text
-from chatvector.vocabulary.template import compile_template, probe
 from chatvector.vocabulary.template_files import TEMPLATE_FILE, read_special_tokens
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG
 
@@ -113,12 +112,9 @@ def _generation(model: Patient, edits: Edits) -> None:
     try:
         found = read_chat_format(model, tokens)
         special = read_special_tokens(model, tokens)
-        texts = {}
-        if found is not None:
-            texts = probe(compile_template(found.templates["default"], found.source, found.special_tokens))
     except ChatVectorError:
         return
-    ends = [tokens.ids[token] for token in ends_of_turn(found, texts, tokens)] if found is not None else []
+    ends = [tokens.ids[token] for token in found.turn_ends] if found is not None else []
     embedding = find_vocabulary(model.weights.tensors, model.config).embedding
     limit = tokens.size if embedding is None else model.weights.tensors[embedding].shape[0]
     names = tokens.names()
