@@ -111,6 +111,7 @@ def test_text_shows_answers_figures_controls_and_caveats(ready: demo.Comparison)
         "What else the world builds in",
         "손님: … 로봇:",
         "Next:",
+        "/chat_vector.json -o again ",
     ):
         assert words in text
     shown = [ready.models[name].replies[::6] for name in ("target", "merged")]

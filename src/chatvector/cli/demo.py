@@ -150,6 +150,6 @@ def _next(keep: Path | None) -> str:
     return f"""\
 Next:
 {make}  chatvector apply demo:target --base demo:base --chat demo:chat --scale 0.25 -o quarter
-  chatvector run {merged}/chat_vector.json                     the same bytes again, from its manifest
+  chatvector run {merged}/chat_vector.json -o again            the same bytes again, from its manifest
   chatvector plan TARGET --base BASE --chat CHAT             your own three models: do they fit, what would be done
   chatvector apply TARGET --base BASE --chat CHAT -o OUT     and do it"""
