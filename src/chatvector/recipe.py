@@ -28,7 +28,16 @@ from chatvector.yaml_text import NotYaml, parse_yaml
 
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
-Factor = Annotated[float, Field(allow_inf_nan=False)]
+
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is no number (YAML reads yes, no, on and off as true and false)")
+    return value
+
+
+NO_TRUTH = pydantic.BeforeValidator(_no_truth)
+"""For numbers: pydantic alone takes true for 1."""
+Factor = Annotated[float, Field(allow_inf_nan=False), NO_TRUTH]
 
 
 class Strict(BaseModel):
@@ -142,7 +151,7 @@ class Recipe(Document):
     """Also record the SHA-256 of every output file (reads the output once more)."""
     memory: str | int = "128MiB"
     """The budget for all buffers, in bytes or with a unit."""
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[Annotated[int, Field(ge=1)] | None, NO_TRUTH] = None
     """At most so many; by default as many as cores, eight for parents that are read by range."""
     stream: bool = False
     """Read hub models by byte range instead of downloading them: no disk but the output's. See docs/remote.md."""

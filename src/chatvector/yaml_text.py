@@ -3,11 +3,12 @@
 
 PyYAML's safe loader runs no code, but lets many kinds of exception through for values that are none (`!!int x`, a 99th
 month, thousands of brackets), and takes the last of two equal keys. Here the first is one error and so is, where it is
-asked for, the second.
+asked for, the second. Numbers of YAML 1.1 that mean something else than they look like are text there (`_NUMBERS`).
 """
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 # What PyYAML 6 raises beside its own errors, for text that it cannot make a value of.
 _LEAKS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
+# YAML 1.2 has no base 60 (1:30 for 90), no octal without an o (010 for 8) and no underscores. What PyYAML takes for
+# text stays text, so that what it writes is read back.
+_NUMBERS = {
+    "tag:yaml.org,2002:int": re.compile(r"[-+]?(?:0|[1-9][0-9]*|0x[0-9a-fA-F]+)$"),
+    "tag:yaml.org,2002:float": re.compile(
+        r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?$|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$"
+    ),
+}
+
 
 class NotYaml(ValueError):
     """Text that is no YAML, or holds a value that is none. The message is one line."""
@@ -25,7 +35,8 @@ class NotYaml(ValueError):
 def parse_yaml(text: str, *, unique_keys: bool = False) -> Any:
     """The document in `text`, of plain values; None for nothing.
 
-    `unique_keys`: a key that comes twice in one mapping is an error, as it is for a recipe. Raises NotYaml.
+    `unique_keys`: a key that comes twice in one mapping is an error, as it is for a recipe, and numbers are those of
+    YAML 1.2. Raises NotYaml.
     """
     import yaml
 
@@ -59,7 +70,12 @@ def _strict_loader() -> type[yaml.SafeLoader]:
     import yaml
 
     class StrictLoader(_plain_loader()):
-        """The safe loader, for which a key may stand once."""
+        """The safe loader, for which a key may stand once and a number is what it looks like."""
+
+        yaml_implicit_resolvers = {  # noqa: RUF012
+            first: [(tag, pattern) for tag, pattern in known if tag not in _NUMBERS]
+            for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             seen: set[tuple[str, str]] = set()
@@ -73,4 +89,6 @@ def _strict_loader() -> type[yaml.SafeLoader]:
                 seen.add((key.tag, key.value))
             return super().construct_mapping(node, deep)
 
+    for tag, pattern in _NUMBERS.items():
+        StrictLoader.add_implicit_resolver(tag, pattern, list("-+.0123456789"))
     return StrictLoader

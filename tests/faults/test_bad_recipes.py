@@ -32,6 +32,10 @@ RECIPES = {
     "unknown key without a neighbour": (GOOD + "qqqqqq: 1\n", "unknown key 'qqqqqq'$"),
     "mergekit's key": (GOOD + "dtype: bfloat16\n", "unknown key 'dtype'"),
     "scale is not a number": (GOOD.replace("0.8", "much"), r"vectors\.0\.scale: .*number"),
+    "scale in base 60": (GOOD.replace("0.8", "1:30"), r"vectors\.0\.scale: .*number"),
+    "scale is a truth": (GOOD.replace("0.8", "yes"), r"vectors\.0\.scale: true is no number .YAML reads yes"),
+    "scale of a role is a truth": (GOOD.replace("scale: 0.8", "scale_role: {norm: off}"), "norm: false is no number"),
+    "threads are a truth": (GOOD + "threads: on\n", "threads: true is no number"),
     "scale is NaN": (GOOD.replace("0.8", ".nan"), r"vectors\.0\.scale: .*finite"),
     "scale is infinite": (GOOD.replace("0.8", "-.inf"), r"vectors\.0\.scale: .*finite"),
     "scale of a role is NaN": (GOOD.replace("scale: 0.8", "scale_role: {norm: .nan}"), r"scale_role\.norm: .*finite"),
@@ -98,6 +102,18 @@ def test_a_recipe_that_is_right(tmp_path: Path, trio: Trio, capsys: pytest.Captu
     apply(recipe.model_copy(update={"output": str(tmp_path / "three")}))
     found = [{name: v.tobytes() for name, v in load_weights(tmp_path / n).items()} for n in ("one", "two", "three")]
     assert found[0] == found[1] == found[2]
+
+
+def test_a_number_is_what_it_looks_like() -> None:
+    """010 is eight in YAML 1.1; names that look like numbers to YAML 1.2 alone are read back as they were."""
+    text = GOOD.replace("0.8", "1.0e-1\n    scale_layers: {010: 0, 3: .5, 0x1: +1.}") + "threads: 012\n"
+    recipe = Recipe.from_yaml(text)
+    vector = recipe.vectors[0]
+    assert (vector.scale, recipe.threads) == (0.1, 12)
+    assert vector.scale_layers == {"010": 0.0, "3": 0.5, "1": 1.0}
+    for name in ("1e5", "0o10", "08", "010", "1:30", "1_0", "yes"):
+        named = recipe.model_copy(update={"output": name})
+        assert Recipe.from_yaml(named.to_yaml()) == named
 
 
 def test_a_recipe_may_be_json(tmp_path: Path, trio: Trio, capsys: pytest.CaptureFixture[str]) -> None:

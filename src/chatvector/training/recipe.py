@@ -16,12 +16,12 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 from pydantic import Field
 
-from chatvector.recipe import Document, Strict, assign_settings
+from chatvector.recipe import NO_TRUTH, Document, Strict, assign_settings
 
 Stage = Literal["cp", "sft", "dpo"]
-Positive = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[int, Field(ge=1), NO_TRUTH]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False), NO_TRUTH]
+Share = Annotated[float, Field(ge=0, lt=1), NO_TRUTH]
 
 COLUMNS: Mapping[Stage, tuple[str, ...]] = {
     "cp": ("text",),
@@ -80,7 +80,7 @@ class TrainingRecipe(Document):
     """Steps in which the rate rises to its highest."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How it goes on from there: to 0 by the last step, or not at all."""
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False), NO_TRUTH] = 0.0
     """Of AdamW."""
     beta: Rate = 0.1
     """`dpo`: how much a step away from the starting model costs; smaller is freer."""

@@ -25,11 +25,11 @@ from pydantic import Field
 
 from chatvector.errors import RecipeError
 from chatvector.lab.ladder.rungs import MODELS, PARENTS, RUNGS, STARTS, ModelKey, Rung, RungKey
-from chatvector.recipe import Document, Factor, Strict, assign_settings
+from chatvector.recipe import NO_TRUTH, Document, Factor, Strict, assign_settings
 from chatvector.training.recipe import LoraSpec, TrainingRecipe
 
-Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Scale = Annotated[float, Field(gt=0, allow_inf_nan=False), NO_TRUTH]
+Count = Annotated[int, Field(ge=1), NO_TRUTH]
 
 BEFORE = ""
 """Stands for a stage's model: what the stage before it made."""
