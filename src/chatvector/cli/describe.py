@@ -206,7 +206,7 @@ def result_text(manifest: Mapping[str, Any], output: str) -> str:
     lines = [
         f"{output}: {disk_size(run['bytes_written'])} in {run['seconds']:.1f} s ({disk_size(rate)}/s),"
         f" peak memory {memory_size(run['peak_memory_bytes'])}, {KERNELS[run['engine']]}",
-        "norm of the vector by role: "
+        "norm of the vector by role, unscaled, without tensors of scale 0: "
         + ", ".join(
             f"{role} {' + '.join(f'{norm:.3g}' for norm in figures['tau_norm'])}" for role, figures in norms.items()
         ),

@@ -71,7 +71,7 @@ class TokenReport:
     target: int | None
     out: int
     done: str
-    """`transplanted`, `difference added` or `kept`."""
+    """`transplanted`, `difference added` (times the scale of the tensor, which may be 0) or `kept`."""
     why: str
     health: RowHealth | None = None
     """The criterion's word on base's row, where it was asked."""
@@ -86,7 +86,7 @@ class VocabularyReport:
     """V."""
     target_rows: int
     rows_shared: tuple[int, ...]
-    """For each vector: rows that get a difference."""
+    """For each vector: rows that get a difference, times the scale of the tensor, which may be 0."""
     rows_transplanted: int
     rows_kept: int
     """The target's token rows that no vector touches."""
