@@ -14,10 +14,11 @@ def overrides(max_new_tokens: int | None, arguments: list[str]) -> dict[str, Any
 
 
 def template_arguments(texts: list[str]) -> tuple[tuple[str, Any], ...]:
-    """`KEY=JSON` of --template-argument, sorted. Raises UsageError."""
+    """`KEY=JSON` of --template-argument, sorted. Raises UsageError for what is none, and for a name that is taken."""
     import json
 
     from chatvector.errors import UsageError
+    from chatvector.vocabulary.template import NOT_VARIABLES
 
     found: dict[str, Any] = {}
     for text in texts:
@@ -26,6 +27,11 @@ def template_arguments(texts: list[str]) -> tuple[tuple[str, Any], ...]:
             found[key] = json.loads(value) if equals and key else json.loads("")
         except ValueError:
             raise UsageError(f"--template-argument {text}: write KEY=JSON, such as enable_thinking=false") from None
+        if key in NOT_VARIABLES:
+            raise UsageError(
+                f"--template-argument {text}: {key} is set by the conversation itself; of one's own are such as"
+                " enable_thinking=false"
+            )
     return tuple(sorted(found.items()))
 
 

@@ -31,6 +31,9 @@ PROBE_CLOCK = datetime(2024, 7, 26, 12, 0, 0)
 
 Message = Mapping[str, Any]
 
+NOT_VARIABLES = ("self", "messages", "add_generation_prompt")
+"""Names that every rendering sets by itself, so that no variable of a user's can have them."""
+
 
 class Refusal(jinja2.TemplateError):
     """The template called `raise_exception`: it does not take such a conversation."""
