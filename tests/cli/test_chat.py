@@ -214,6 +214,11 @@ def test_two_models_in_a_pipe() -> None:
         (("demo:target", "--base", "demo:base"), "", 2, "--chat is missing"),
         ((*MERGE, "--chat-format-from", "demo:chat"), "", 2, "a merge takes --chat-format FILE"),
         (("demo:chat", "--template-argument", "x"), "", 2, "write KEY=JSON"),
+        (("demo:chat", "--template-argument", "messages=1"), "", 2, "messages is set by the conversation itself"),
+        (("demo:chat", "--template-argument", "self=1"), "", 2, "self is set by the conversation itself"),
+        (("demo:chat", "--template-argument", "add_generation_prompt=false"), "", 2, "add_generation_prompt is set"),
+        (MERGE, "/scale 1e39\n", 3, "NAME=0"),
+        (MERGE, "/scale 0,5\n", 2, "decimals have a point"),
         (("./nowhere",), "", 3, "there is no such directory"),
     ],
 )

@@ -65,6 +65,9 @@ def test_a_line_of_exceptions_keeps_the_scale_and_drops_the_old_ones() -> None:
         ("nan", "finite"),
         ("0.7 attention=", "is no number"),
         ("3-1=0.5", "3-1"),
+        ("0,5", "5 stands behind 0, and only a first number moves everything; decimals have a point"),
+        ("0.3 0.4", "0.4 stands behind 0.3"),
+        ("attention=0,5", "5 stands behind attention=0"),
     ],
 )
 def test_lines_that_mean_nothing(line: str, message: str) -> None:

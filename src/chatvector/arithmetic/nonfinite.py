@@ -25,7 +25,7 @@ def explain_non_finite(plan: Plan, tensor: TensorPlan) -> NonFiniteValues:
             )
     return NonFiniteValues(
         f"{tensor.name}: the result overflows {tensor.dtype.code} (non-finite values);"
-        " lower the scale, or leave this tensor out with --scale-tensors"
+        " lower the scale, or leave this tensor out by a scale of its own, NAME=0 (--scale-tensors; /scale in a chat)"
     )
 
 

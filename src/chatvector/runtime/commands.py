@@ -99,7 +99,7 @@ def parse(line: str) -> Command:
         raise UsageError(f"{name} takes nothing after it, and there is {brief(rest)!r}")
     match name:
         case "/scale":
-            return Scale(tuple(rest.split()))
+            return Scale(scale_parts(rest))
         case "/reset":
             return Reset()
         case "/system":
@@ -120,16 +120,28 @@ def help_text() -> str:
     return "\n".join(f"{heads[name]:<{width}}  {does}" for name, (_, does) in COMMANDS.items())
 
 
-def move(rules: ScaleRules, parts: Sequence[str]) -> ScaleRules:
-    """The rules after `/scale PARTS`: a number moves everything and drops exceptions, `KEY=S` adds an exception for
-    a role, a layer or range of layers, or a pattern of tensor names.
+def scale_parts(line: str) -> tuple[str, ...]:
+    """What follows `/scale`, for `move`: parts stand between blanks or, as `describe` writes them, commas."""
+    return tuple(line.replace(",", " ").split())
 
-    Raises UsageError for a scale that is no finite number and a key that is none of these.
+
+def move(rules: ScaleRules, parts: Sequence[str]) -> ScaleRules:
+    """The rules after `/scale PARTS`: a number, which stands first, moves everything and drops exceptions, `KEY=S`
+    adds an exception for a role, a layer or range of layers, or a pattern of tensor names.
+
+    Raises UsageError for a scale that is no finite number, a key that is none of these, and a number that does not
+    stand first: `0,5` is two of them.
     """
-    for part in parts:
+    for place, part in enumerate(parts):
         key, equals, _ = part.partition("=")
         if not equals:
-            rules = ScaleRules(parse_scale(part))
+            scale = parse_scale(part)
+            if place:
+                raise UsageError(
+                    f"{brief(part)} stands behind {brief(parts[place - 1])}, and only a first number moves everything;"
+                    " decimals have a point, not a comma: 0.5, attention=0.2"
+                )
+            rules = ScaleRules(scale)
         elif key not in ROLES and re.fullmatch(r"[\d-]+", key, re.ASCII):
             layers, scale = parse_layer_scale(part)
             rules = replace(rules, layers={**_without(rules.layers, layers), layers: scale})

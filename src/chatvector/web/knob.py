@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from chatvector.arithmetic.roles import Role
 from chatvector.arithmetic.scales import ScaleRules
 from chatvector.errors import brief
-from chatvector.runtime.commands import describe, move
+from chatvector.runtime.commands import describe, move, scale_parts
 from chatvector.web.sentences import PageError
 
 LOWEST, HIGHEST, STEP = -0.5, 2.0, 0.05
@@ -54,8 +54,9 @@ def turned_role(rules: ScaleRules, role: Role, scale: object) -> ScaleRules:
 
 def typed(text: str, rules: ScaleRules) -> ScaleRules:
     """A line such as `0.7, attention=0.5 0-3=1`; one that begins with an exception keeps the general scale of `rules`
-    and drops its exceptions. Raises UsageError for an empty line, a scale that is no number, an unknown role."""
-    parts = text.replace(",", " ").split()
+    and drops its exceptions. Raises UsageError for an empty line, a scale that is no number, a
+    decimal comma, an unknown role."""
+    parts = scale_parts(text)
     if not parts:
         raise PageError("no_scale")
     return move(ScaleRules(rules.scale), parts)
