@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatvector.cli.chat_screen import laid_out, printable
+from chatvector.cli.chat_screen import laid_out
 from chatvector.cli.columns import GAP, Column, SideBySide, width_of
+from chatvector.runtime.plain_text import printable
 from chatvector.runtime.thoughts import Piece
 
 PICTURE = "👨\u200d👩\u200d👧"

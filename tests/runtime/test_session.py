@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,7 @@ def counting_session(place: Path, **sampling: object) -> Session:
         ("//etc is a directory", Message("/etc is a directory")),
         ("/scale", Scale(())),
         ("/scale 0.7  norm=0", Scale(("0.7", "norm=0"))),
+        ("/scale 0.5, attention=0.2", Scale(("0.5", "attention=0.2"))),
         ("/reset", Reset()),
         ("/system", System(None)),
         ("/system none", System("")),
@@ -117,7 +119,9 @@ def test_a_number_moves_all_and_a_key_makes_an_exception() -> None:
         0.7, roles={"attention": 0.5}, layers={(0, 3): 1.0, (2, 2): 0.0}, tensors={"*.mlp.*": -1.0}
     )
     assert describe(rules) == "0.7, attention=0.5, 0-3=1, 2=0, *.mlp.*=-1"
-    assert move(ScaleRules(), describe(rules).split(", ")) == rules
+    shown = parse(f"/scale {describe(rules)}")
+    assert isinstance(shown, Scale)
+    assert move(ScaleRules(), shown.parts) == rules
     assert list(move(rules, ["0-3=2"]).layers) == [(2, 2), (0, 3)]  # given last, it wins
     assert move(rules, ["0.2"]) == ScaleRules(0.2)
 
@@ -277,6 +281,17 @@ def test_a_saved_page(tmp_path: Path) -> None:
     assert (tmp_path / "talk.md").read_text("utf-8") == "# one\n\n**You:** a\n\n**Model:** b c d\n"
 
 
+def test_a_saved_page_moves_no_cursor(tmp_path: Path) -> None:
+    session = counting_session(tmp_path / "m")
+    session.do(System("s\x1b[2J"))
+    text_of(session, "a\x07")
+    turns = session.speakers[0].turns
+    turns[0] = replace(turns[0], answer="b\x1b[31m\tc\n")
+    session.do(Save(str(tmp_path / "talk.md")))
+    page = (tmp_path / "talk.md").read_text("utf-8")
+    assert "*System prompt:* s\ufffd[2J\n\n**You:** a\ufffd\n\n**Model:** b\ufffd[31m\tc\n" in page
+
+
 def test_nothing_is_overwritten_and_only_two_kinds_are_known(tmp_path: Path) -> None:
     session = counting_session(tmp_path / "m")
     text_of(session, "a")
@@ -288,3 +303,8 @@ def test_nothing_is_overwritten_and_only_two_kinds_are_known(tmp_path: Path) -> 
         session.do(Save(str(tmp_path / "nowhere" / "talk.md")))
     with pytest.raises(UsageError, match=r"ends in \.jsonl"):
         session.do(Save(str(tmp_path / "talk.txt")))
+    with pytest.raises(OutputRefused, match=r"~nobody-of-that-name/x\.md: there is no such user; write the path"):
+        session.do(Save("~nobody-of-that-name/x.md"))
+    with pytest.raises(OutputRefused, match="is no name of a file"):
+        session.do(Save(str(tmp_path / "a\0b.md")))
+    assert len(session.speakers[0].turns) == 1

@@ -77,5 +77,6 @@ def test_where_to_write(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     assert named_output(" ~/merged ") == str(tmp_path / "merged")
     assert named_output("merged") == str(tmp_path / "merged")
     assert named_output("s3://bucket/merged") == "s3://bucket/merged"
-    with pytest.raises(UsageError, match="where to"):
-        named_output("  ")
+    for text, message in (("  ", "where to"), ("~nobody-of-that-name/x", "no such user; write the path without ~")):
+        with pytest.raises(UsageError, match=message):
+            named_output(text)

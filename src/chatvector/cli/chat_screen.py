@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from chatvector.cli.columns import DIM, NARROWEST, PLAIN, SideBySide
 from chatvector.errors import ChatVectorError, InputError, UsageError
 from chatvector.runtime.commands import Message, Quit, parse
+from chatvector.runtime.plain_text import printable
 from chatvector.runtime.thoughts import Piece
 
 if TYPE_CHECKING:
@@ -27,15 +28,6 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 MOST_LINES = 1000
 """Of the history."""
-
-# Control characters move the cursor, change titles, fill the clipboard: a model's text must not.
-_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
-_CONTROLS[13] = ""
-
-
-def printable(text: str) -> str:
-    """The text without what a terminal would obey."""
-    return text.translate(_CONTROLS)
 
 
 def laid_out(pieces: Iterable[Piece], *, folded: bool) -> Iterator[Piece]:

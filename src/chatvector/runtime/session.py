@@ -18,6 +18,7 @@ from chatvector.errors import InputError, OutputRefused, UsageError
 from chatvector.runtime.backend import Prompt, Reply, Role, Sampling
 from chatvector.runtime.commands import Help, Reset, Save, Scale, System, describe, help_text, move
 from chatvector.runtime.live import LiveBackend
+from chatvector.runtime.plain_text import printable
 from chatvector.runtime.replay_backend import reply_as_json
 from chatvector.runtime.thoughts import Piece, Thoughts
 from chatvector.runtime.transformers_backend import TransformersBackend
@@ -169,7 +170,7 @@ class Session:
                 self.set_system(text or None)
                 return "system prompt set" if text else "no system prompt of yours"
             case Save(file):
-                return self._save(Path(file).expanduser())
+                return self._save(file)
             case Help():
                 return help_text()
 
@@ -204,7 +205,11 @@ class Session:
             f" {1000 * change.seconds:.0f} ms"
         )
 
-    def _save(self, file: Path) -> str:
+    def _save(self, name: str) -> str:
+        try:
+            file = Path(name).expanduser()
+        except RuntimeError as error:
+            raise OutputRefused(f"/save {name}: there is no such user; write the path without ~") from error
         turns = sum(len(speaker.turns) for speaker in self.speakers)
         if not turns:
             raise UsageError("/save: nothing was said yet")
@@ -218,6 +223,8 @@ class Session:
                 out.write(text)
         except FileExistsError as error:
             raise OutputRefused(f"/save {file}: is there already; nothing is overwritten") from error
+        except ValueError as error:  # a NUL
+            raise OutputRefused(f"/save {printable(name)}: is no name of a file ({error})") from error
         except OSError as error:
             with suppress(OSError):
                 file.unlink(missing_ok=True)  # a part of a page is none
@@ -247,19 +254,20 @@ class Session:
         return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
     def _page(self) -> str:
-        """For people: every model's side under a heading of its own; thinking is left out."""
+        """For people: every model's side under a heading of its own; thinking is left out, and so is what a terminal
+        that shows the page would obey."""
         parts = []
         for speaker in self.speakers:
-            parts.append(f"# {speaker.name}")
+            parts.append(f"# {printable(speaker.name)}")
             scale = None
             for turn in speaker.turns:
                 system = [content for role, content in turn.prompt if role == "system"]
                 if turn is speaker.turns[0] and system:
-                    parts.append(f"*System prompt:* {system[0]}")
+                    parts.append(f"*System prompt:* {printable(system[0])}")
                 if turn.scale != scale:
                     scale = turn.scale
                     parts.append(f"*Scale {scale}*")
-                parts += [f"**You:** {turn.message}", f"**Model:** {turn.answer}"]
+                parts += [f"**You:** {printable(turn.message)}", f"**Model:** {printable(turn.answer)}"]
         return "\n\n".join(parts) + "\n"
 
 

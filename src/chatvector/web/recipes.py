@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from chatvector.arithmetic.scales import ScaleRules, format_layers
+from chatvector.errors import brief
 from chatvector.recipe import Recipe
 from chatvector.web.sentences import PageError
 
@@ -58,10 +59,14 @@ def parents_and_rest(recipe: Recipe) -> tuple[str, str]:
 
 
 def named_output(text: str) -> str:
-    """The directory that somebody typed, `~` resolved. Raises UsageError for none; `apply` refuses the rest."""
+    """The directory that somebody typed, `~` resolved. Raises UsageError for none and for the `~` of nobody; `apply`
+    refuses the rest."""
     text = text.strip()
     if not text:
         raise PageError("no_output")
     if "://" in text:
         return text
-    return str(Path(text).expanduser().absolute())
+    try:
+        return str(Path(text).expanduser().absolute())
+    except RuntimeError as error:
+        raise PageError("no_home", value=brief(text)) from error

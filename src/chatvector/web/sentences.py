@@ -38,6 +38,7 @@ class Sentences:
     not_a_count: str
     nothing_to_sweep: str
     no_output: str
+    no_home: str
     unexpected: str
     of_usage: str
     of_input: str
@@ -62,6 +63,7 @@ BY_TAG = {
         not_a_count="{value} is no number of items: write 1, 2 …, or 0 for all of them",
         nothing_to_sweep="a sweep moves a vector, and none is loaded",
         no_output="where to? name a new directory, such as ~/models/my-merge",
+        no_home="{value}: there is no such user; write the path without ~",
         unexpected="unexpected ({kind}: {text}); the terminal that runs the page says where",
         of_usage="That cannot be done as it was asked.",
         of_input="A file that is needed is missing, damaged, or does not fit.",
@@ -84,6 +86,7 @@ BY_TAG = {
         not_a_count="{value}은(는) 문항 수가 아닙니다. 1, 2 …를 쓰거나, 전부면 0을 쓰세요.",
         nothing_to_sweep="스윕은 벡터를 움직이는데, 불러온 벡터가 없습니다.",
         no_output="어디에 저장할까요? ~/models/my-merge 같은 새 디렉터리를 써 주세요.",
+        no_home="{value}: 그런 사용자가 없습니다. ~ 없이 경로를 써 주세요.",
         unexpected="예상하지 못한 오류입니다({kind}: {text}). 이 페이지를 실행하는 터미널에 자세한 내용이 있습니다.",
         of_usage="요청한 대로 할 수 없습니다.",
         of_input="필요한 파일이 없거나, 손상되었거나, 서로 맞지 않습니다.",
@@ -106,6 +109,7 @@ BY_TAG = {
         not_a_count="{value} 不是題數：請寫 1、2 …，或寫 0 表示全部。",
         nothing_to_sweep="掃描要移動向量，但沒有載入向量。",
         no_output="要寫到哪裡？請寫一個新目錄，例如 ~/models/my-merge。",
+        no_home="{value}：沒有這個使用者；請寫不含 ~ 的路徑。",
         unexpected="發生未預期的錯誤（{kind}：{text}）；執行本頁面的終端機有詳細訊息。",
         of_usage="無法照要求執行。",
         of_input="需要的檔案不存在、已損壞，或彼此不符。",
