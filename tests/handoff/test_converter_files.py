@@ -177,6 +177,18 @@ def test_the_templates_own_words_are_ollamas_system_message(tmp_path: Path) -> N
     assert made.notes == ()
 
 
+def test_a_template_that_takes_thoughts_out_of_earlier_replies_is_said_to_be_one(tmp_path: Path) -> None:
+    template = TEMPLATE.replace("+ m.content", "+ (m.content.split('</think>') | last).lstrip('\\n')")
+    assert template != TEMPLATE
+    files = {"tokenizer.json": byte_level(adds_bos=False)}
+    made = modelfile(converter_files(model(tmp_path, files, chat_template=template), TEXTS), {})
+    assert made.has_template
+    assert made.notes == (
+        "the chat template takes thoughts out of earlier replies, and Ollama's language cannot: the Modelfile's is the"
+        " chat format where no earlier reply holds a thought; leave them out of what you send to Ollama",
+    )
+
+
 def test_a_date_in_the_template_is_said_to_stand_still(tmp_path: Path) -> None:
     template = "{{ bos_token + strftime_now('%d %b %Y') }}" + TEMPLATE.removeprefix("{{ bos_token }}")
     files = {"tokenizer.json": byte_level(adds_bos=False)}

@@ -16,8 +16,9 @@ from typing import Any
 
 from chatvector.handoff.converter_files import ConverterFiles
 from chatvector.handoff.go_template import go_template
-from chatvector.vocabulary.template import PROBE_CLOCK, compile_template
-from chatvector.vocabulary.turns import read_turns, same_as_system
+from chatvector.runtime.thought_marks import MARKS
+from chatvector.vocabulary.template import PROBE_CLOCK, Template, compile_template
+from chatvector.vocabulary.turns import Turns, read_turns, same_as_system
 
 GGUF = "model.gguf"
 USUAL_CONTEXT = 8192
@@ -56,6 +57,11 @@ def modelfile(files: ConverterFiles, config: Mapping[str, Any]) -> Modelfile:
         lines.append(f'SYSTEM """{words}"""' if not words.endswith('"') else f'SYSTEM """{words} """')
     if not turns.takes_system:
         notes.append("the chat format has no system message: Ollama leaves one out without a word")
+    if not _keeps_thoughts(template, turns):
+        notes.append(
+            "the chat template takes thoughts out of earlier replies, and Ollama's language cannot: the Modelfile's is"
+            " the chat format where no earlier reply holds a thought; leave them out of what you send to Ollama"
+        )
     if _tells_time(files):
         notes.append(
             f"the chat format writes a date; the Modelfile's is always that of {PROBE_CLOCK:%Y-%m-%d}, by which the"
@@ -72,6 +78,19 @@ def _positions(config: Mapping[str, Any]) -> int | None:
         if isinstance(found, int) and found > 0:
             return found
     return None
+
+
+def _keeps_thoughts(template: Template, turns: Turns) -> bool:
+    """Whether a thought in an earlier reply stays in the prompt; many a reasoning model's template takes it out."""
+    for mark in MARKS:
+        said = [
+            {"role": "user", "content": "Why?"},
+            {"role": "assistant", "content": f"{mark.open}\nHm.\n{mark.close}\n\nSo."},
+            {"role": "user", "content": "And now?"},
+        ]
+        if template.try_render(said, add_generation_prompt=True) != turns.render(said):
+            return False
+    return True
 
 
 def _tells_time(files: ConverterFiles) -> bool:

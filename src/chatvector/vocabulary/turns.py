@@ -4,8 +4,9 @@
 Most templates write fixed text before, between and after the messages, whatever the messages say. Engines that do not
 read Jinja can be given such a format. Here it is not translated but found out: the template renders a few
 conversations, the texts around the messages are cut out, and then more conversations, also of many lines, have to come
-out as the texts say. A template that does anything else (thoughts taken out of earlier turns, the system message in the
-last turn) has no such texts. A date it writes is that of the template's clock.
+out as the texts say. A template that does anything else (the system message in the last turn) has no such texts. No
+reply holds a thought: a template that takes thoughts out of earlier replies may have texts, right for replies without.
+A date it writes is that of the template's clock.
 """
 
 from __future__ import annotations
