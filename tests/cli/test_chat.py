@@ -201,6 +201,18 @@ def test_two_models_in_a_pipe() -> None:
     assert [line.partition(": ")[0] for line in done.stdout.splitlines()[:2]] == ["demo:chat", "demo:target"]
 
 
+@pytest.mark.parametrize("template", [(), ("--chat-format-from", "demo:chat")])
+def test_the_target_beside_its_merge_is_asked_in_the_merges_format(template: tuple[str, ...]) -> None:
+    question = "바다는 무슨 색이야?"
+    done = piped("demo:target", *MERGE, *template, *GREEDY, "--json", lines=question)
+    assert done.exception is None
+    merge, target = map(json.loads, done.stdout.splitlines())
+    assert (merge["model"], target["model"]) == ("demo:target + live", "demo:target")
+    assert (merge["scale"], target["scale"]) == ("1", None)
+    alone = piped("demo:target", "--chat-format-from", "demo:chat", *GREEDY, "--json", lines=question)
+    assert target["reply"] == json.loads(alone.stdout)["reply"] != merge["reply"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "lines", "code", "message"),
     [

@@ -18,6 +18,7 @@ EPILOG = examples(
     "chatvector chat demo:chat",
     "chatvector chat demo:target --base demo:base --chat demo:chat --scale 0.75",
     "chatvector chat TARGET my-merge --chat-format-from CHAT",
+    "chatvector chat TARGET TARGET --base BASE --chat CHAT",
     "chatvector chat my-merge --json --temperature 0 < questions.txt > replies.jsonl",
     note="/help lists what can be typed: /scale 0.7, /scale attention=0.5, /system, /reset, /save. Ctrl-C stops a"
     " reply. docs/chat.md.",
@@ -77,7 +78,7 @@ def chat(
     from chatvector.cli.chat_screen import Pipe, Screen, line_editing
     from chatvector.cli.listening import listening
     from chatvector.cli.pairs import template_arguments
-    from chatvector.cli.talking import Loading, loaded, merged
+    from chatvector.cli.talking import Loading, before, loaded, merged
     from chatvector.errors import UsageError
     from chatvector.runtime.backend import Sampling
     from chatvector.runtime.loading import require_extra
@@ -109,8 +110,15 @@ def chat(
 
             stack.enter_context(one_thread())
         loading = Loading(console.say, dtype, device, remote_code, chat_format_from)
-        speakers = [] if recipe is None else [stack.enter_context(merged(recipe, loading))]
-        speakers += [loaded(name, loading, models) for name in models[len(speakers) :]]
+        if recipe is None:
+            speakers = [loaded(name, loading, models) for name in models]
+        else:
+            merge = stack.enter_context(merged(recipe, loading, beside=len(models) > 1))
+            speakers = [merge]
+            speakers += [
+                before(recipe, merge, loading) if name == recipe.target else loaded(name, loading, models)
+                for name in models[1:]
+            ]
         session = Session(speakers, sampling, system)
         if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
             code = Pipe(session, console).run()

@@ -27,14 +27,16 @@ class Loading:
 
 
 @contextmanager
-def merged(recipe: Recipe, loading: Loading) -> Iterator[Speaker]:
-    """The live merge of a recipe. Raises UsageError for a flag that is not for it, MissingInput where neither target
-    nor vector has a template."""
+def merged(recipe: Recipe, loading: Loading, *, beside: bool = False) -> Iterator[Speaker]:
+    """The live merge of a recipe; `beside` says that another model is loaded, whose template `loading` may be about.
+
+    Raises UsageError for a flag that is not for it, MissingInput where neither target nor vector has a template.
+    """
     from chatvector.errors import MissingInput, UsageError
     from chatvector.live_merge import open_live
     from chatvector.runtime.session import Speaker
 
-    if loading.template is not None:
+    if loading.template is not None and not beside:
         raise UsageError("--chat-format-from is for models without a template; a merge takes --chat-format FILE")
     with open_live(
         recipe,
@@ -86,11 +88,13 @@ def loaded(name: str, loading: Loading, named: Sequence[str], given: GivenTempla
 
 
 def before(recipe: Recipe, merge: Speaker, loading: Loading) -> Speaker:
-    """The target of a live merge as it is, asked in its own chat format, or in the merge's if it has none. Raises what
-    loading raises."""
+    """The target of a live merge as it is, asked in its own chat format; if it has none, in that of `loading`, or else
+    in the merge's. Raises what loading raises."""
     from chatvector.runtime.prompt_form import GivenTemplate
 
     source = merge.backend.form.template
     assert source is not None
+    if loading.template is not None:
+        return loaded(recipe.target, loading, ())
     stops = merge.backend.tokenizer.convert_ids_to_tokens(sorted(merge.backend.stop_ids))
     return loaded(recipe.target, loading, (), GivenTemplate(source.source, merge.name, tuple(stops)))

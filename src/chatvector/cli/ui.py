@@ -149,7 +149,7 @@ def _speakers(
 
     if recipe is None:
         return tuple(loaded(name, loading, named) for name in named)
-    merge = stack.enter_context(merged(recipe, loading))
+    merge = stack.enter_context(merged(recipe, loading, beside=len(named) > 1))
     others = [loaded(name, loading, named) for name in named[1:]]
     if not others and not alone:
         others = [before(recipe, merge, loading)]
