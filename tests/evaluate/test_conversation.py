@@ -201,7 +201,7 @@ def test_items_that_cannot_be_asked() -> None:
 def test_a_backend_that_leaves_replies_out_is_found_out() -> None:
     backend = Scripted()
     backend.generate = lambda prompts, sampling: []  # noqa: ARG005
-    with pytest.raises(ValueError, match="scripted gave 0 results to 1 requests"):
+    with pytest.raises(ValueError, match="0 results to 1 requests"):
         ask(backend, [Item("i", "en", (Turn("a"),))], GREEDY)
 
 

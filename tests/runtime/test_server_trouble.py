@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +18,7 @@ from chatvector.errors import ChatVectorError, HubError, InputError, UsageError
 from chatvector.runtime.backend import Sampling
 from chatvector.runtime.http_json import ATTEMPTS, LONGEST_WAIT, JsonClient
 from chatvector.runtime.openai_backend import OpenAIBackend
-from openai_server import Answer, chat_answer, connect, echo, one_by_one, running, user
+from openai_server import Answer, Asked, chat_answer, connect, echo, one_by_one, running, user
 
 GREEDY = Sampling(max_new_tokens=16)
 KEY = "sk-test-0123456789"
@@ -99,6 +104,36 @@ def test_an_error_ends_it_and_what_has_not_begun_is_not_asked() -> None:
         with pytest.raises(InputError, match=r"refuses the request \(418: no\)"):
             connect(server, concurrency=2)[0].generate([user(str(n)) for n in range(100)], GREEDY)
         assert len(server.posts) < 20
+
+
+def test_ctrl_c_does_not_wait_for_a_server_and_keeps_what_it_said(tmp_path: Path) -> None:
+    """Three canaries and three replies come; then it is silent until the second run."""
+    silent, awake = threading.Event(), threading.Event()
+
+    def say(asked: Asked) -> Answer:
+        if asked.body is not None and len(server.posts) > 6:
+            silent.set()
+            awake.wait(60)
+        return echo(asked)
+
+    with running(say) as server:
+        command = [sys.executable, "-m", "chatvector", "eval", f"m={server.url}", "--task", "reply-language"]
+        command += ["-l", "ko", "--limit", "8", "--server-revision", "one", "--cache", str(tmp_path / "cache.jsonl")]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
+            assert silent.wait(60)
+            time.sleep(0.5)  # three replies are on their way
+            run.send_signal(signal.SIGINT)
+            try:
+                _, said = run.communicate(timeout=10)
+            finally:
+                run.kill()
+                awake.set()
+        assert run.returncode == 130
+        assert b"interrupted; the same command continues" in said
+        before = len(server.posts)
+        again = subprocess.run(command, capture_output=True, timeout=120)
+        assert again.returncode == 0, again.stderr
+        assert len(server.posts) - before == 3 + 5
 
 
 # ---- keys and addresses ---------------------------------------------------------------------------------------------

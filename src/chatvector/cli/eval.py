@@ -34,7 +34,7 @@ same command goes on where it was interrupted: replies are kept, those of a serv
 GROUPS = {
     "What is asked": "language suite axis task limit seed samples",
     "How models are asked": "chat_format_from backend max_new_tokens template_argument dtype device remote_code"
-    " server key_variable server_revision",
+    " server key_variable server_revision server_timeout",
     "What marks the replies": "judge judge_labels judge_itself toxicity toxicity_label toxicity_language"
     " guard guard_format guard_labels force_language",
     "What is compared and required": "reference true_chat require strict_gates",
@@ -119,6 +119,16 @@ def evaluate(
             metavar="NAME",
             help="What you call the weights behind URLs, which cannot be seen: with it their replies are kept for the"
             " next run. Change it with the weights.",
+            show_default=False,
+        ),
+    ] = None,
+    server_timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=1,
+            help="Longest silence of a server before it is asked again, by default 600; a long reply comes at once at"
+            " its end.",
             show_default=False,
         ),
     ] = None,
@@ -243,11 +253,14 @@ def evaluate(
         server=server,
         key_variable=key_variable,
         revision=server_revision,
+        timeout=server_timeout,
     )
     urls = any("://" in name for name in (*models, judge or "", guard or ""))
     served = server is not None or urls
     if server_revision is not None and not served:
         raise UsageError(f"--server-revision {server_revision}: of which server? no URL and no --server is given")
+    if server_timeout is not None and not served:
+        raise UsageError(f"--server-timeout {server_timeout:g}: of which server? no URL and no --server is given")
     plain = replace(loading, template=None, server=None)
     if judge_labels is not None and judge is None:
         raise UsageError("--judge-labels: of which judge? give --judge")

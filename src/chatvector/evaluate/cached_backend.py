@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chatvector.evaluate.cache import Cache, generation_key
-from chatvector.evaluate.kept import BATCH, ask_missing
+from chatvector.evaluate.kept import BATCH, as_they_come, ask_missing
 from chatvector.runtime.backend import Backend, BackendInfo, Prompt, Reply, Sampling
 from chatvector.runtime.replay_backend import reply_as_json, reply_from_json
 
@@ -34,7 +34,7 @@ class CachedBackend:
             self.cache if info.identified else None,
             [generation_key(info, prompt, sampling) for prompt in prompts],
             prompts,
-            lambda asked: self.backend.generate(asked, sampling),
+            lambda asked: as_they_come(self.backend, asked, sampling),
             write=lambda reply: None if reply.failure else reply_as_json(reply),
             read=reply_from_json,
             batch=self.batch,

@@ -49,7 +49,7 @@ class CachedScorer:
             self.cache,
             [score_key(info, text, language) for text in texts],
             texts,
-            lambda asked: self.scorer.score(asked, language),
+            lambda asked: enumerate(self.scorer.score(asked, language)),
             write=dict,
             read=dict,
             batch=self.batch,

@@ -9,19 +9,20 @@ that a run that goes on makes the same batches as one that was never interrupted
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from chatvector.errors import UsageError
 from chatvector.evaluate.cache import Cache, generation_key, likelihood_key
+from chatvector.evaluate.kept import as_they_come, get_and_keep
 from chatvector.evaluate.task import Answer, Item
 from chatvector.evaluate.thinking import answer_of
 from chatvector.runtime.backend import Backend, Likelihood, LikelihoodBackend, Prompt, Reply, Role, Sampling
 from chatvector.runtime.replay_backend import reply_as_json, reply_from_json
 
 BATCH = 64
-"""Requests between two writes of the cache: what a killed run loses at most."""
+"""Requests between two writes of the cache: what a killed run loses at most. Ctrl-C loses no reply of a server."""
 
 Asked = TypeVar("Asked")
 Got = TypeVar("Got")
@@ -149,7 +150,7 @@ class _Asker:
             prompts,
             key=lambda prompt: generation_key(self.info, prompt, sampling),
             length=_characters,
-            get=lambda asked: self.backend.generate(asked, sampling),
+            get=lambda asked: as_they_come(self.backend, asked, sampling),
             write=lambda reply: None if reply.failure else reply_as_json(reply),
             read=reply_from_json,
         )
@@ -162,7 +163,7 @@ class _Asker:
             pairs,
             key=lambda pair: likelihood_key(self.info, *pair),
             length=lambda pair: len(pair[0]) + len(pair[1]),
-            get=backend.loglikelihood,
+            get=lambda asked: enumerate(backend.loglikelihood(asked)),
             write=lambda found: {"nats": found.nats, "tokens": found.tokens, "greedy": found.greedy},
             read=lambda found: Likelihood(found["nats"], found["tokens"], found["greedy"]),
         )
@@ -177,11 +178,12 @@ class _Asker:
         *,
         key: Callable[[Asked], str],
         length: Callable[[Asked], int],
-        get: Callable[[Sequence[Asked]], list[Got]],
+        get: Callable[[Sequence[Asked]], Iterable[tuple[int, Got]]],
         write: Callable[[Got], Mapping[str, Any] | None],
         read: Callable[[Mapping[str, Any]], Got],
     ) -> list[Got]:
-        """Results in order. What failed (`write` gives None) is not kept: it costs little, or may go away."""
+        """Results in order. What failed (`write` gives None) is not kept: it costs little, or may go away. What came
+        before an error or an interruption is."""
         keys = [key(request) for request in requests]
         results: dict[str, Got] = {}
         for rows in self._batches([length(request) for request in requests]):
@@ -195,20 +197,11 @@ class _Asker:
                     results[name] = read(stored)
             if missing:
                 began = time.monotonic()
-                results.update(zip(missing, self._get(list(missing.values()), get), strict=True))
+                results |= get_and_keep(self.cache, missing, get, write)
                 self.seconds += time.monotonic() - began
                 self.asked += len(missing)
-                written = {name: value for name in missing if (value := write(results[name])) is not None}
-                if self.cache is not None and written:
-                    self.cache.put(written)
             self._count(len(rows), len(rows) - len(missing))
         return [results[name] for name in keys]
-
-    def _get(self, requests: list[Asked], get: Callable[[Sequence[Asked]], list[Got]]) -> list[Got]:
-        found = get(requests)
-        if len(found) != len(requests):
-            raise ValueError(f"{self.info.kind} gave {len(found)} results to {len(requests)} requests")
-        return found
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
         order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))

@@ -4,13 +4,14 @@ again when a run was killed or its marks are computed anew."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from chatvector.evaluate.cache import Cache
+from chatvector.runtime.backend import Backend, Prompt, Reply, Sampling, SeparateBackend
 
 BATCH = 64
-"""Requests between two writes: what a killed run loses at most."""
+"""Requests between two writes: what a killed run loses at most. Ctrl-C loses no reply of a server."""
 
 Asked = TypeVar("Asked")
 Got = TypeVar("Got")
@@ -20,7 +21,7 @@ def ask_missing(
     cache: Cache | None,
     keys: Sequence[str],
     requests: Sequence[Asked],
-    get: Callable[[Sequence[Asked]], Sequence[Got]],
+    get: Callable[[Sequence[Asked]], Iterable[tuple[int, Got]]],
     *,
     write: Callable[[Got], Any | None],
     read: Callable[[Any], Got],
@@ -29,7 +30,7 @@ def ask_missing(
     """One result a request, in order; requests of one key are asked once, and only where `cache` does not hold it.
 
     Args:
-        get: asks; one result a request. What it raises goes on, and what it gave before is kept.
+        get: asks; (place, result) of every request. What it raises goes on, and what it gave before is kept.
         write, read: a result to a JSON value and back; `write` gives None for one that is not to be kept.
     """
     found: dict[str, Got] = {}
@@ -44,9 +45,34 @@ def ask_missing(
     asked = list(missing.items())
     for start in range(0, len(asked), batch):
         part = asked[start : start + batch]
-        fresh = dict(zip((key for key, _ in part), get([request for _, request in part]), strict=True))
+        found |= get_and_keep(cache, dict(part), get, write)
+    return [found[key] for key in keys]
+
+
+def get_and_keep(
+    cache: Cache | None,
+    asked: Mapping[str, Asked],
+    get: Callable[[Sequence[Asked]], Iterable[tuple[int, Got]]],
+    write: Callable[[Got], Any | None],
+) -> dict[str, Got]:
+    """Results by key of requests by key, written into `cache` at once; see `ask_missing`. Raises what `get` raises, and
+    ValueError where it gives fewer results than requests: what came before is kept, also at an interruption."""
+    keys = list(asked)
+    fresh: dict[str, Got] = {}
+    try:
+        for place, result in get(list(asked.values())):
+            fresh[keys[place]] = result
+    finally:
         written = {key: value for key, result in fresh.items() if (value := write(result)) is not None}
         if cache is not None and written:
             cache.put(written)
-        found |= fresh
-    return [found[key] for key in keys]
+    if len(fresh) != len(keys):
+        raise ValueError(f"{len(fresh)} results to {len(keys)} requests")
+    return fresh
+
+
+def as_they_come(backend: Backend, prompts: Sequence[Prompt], sampling: Sampling) -> Iterable[tuple[int, Reply]]:
+    """(place, reply) of every prompt, each as soon as it is there where the backend gives it then."""
+    if isinstance(backend, SeparateBackend):
+        return backend.replies(prompts, sampling)
+    return enumerate(backend.generate(prompts, sampling))

@@ -50,6 +50,7 @@ class Loading:
         server: a command that serves a model, with `{model}` and `{port}` in it, instead of transformers here.
         key_variable: environment variable with the key of a running server.
         revision: what the user calls the weights behind servers; without it their replies are kept for no other run.
+        timeout: longest silence of a server in seconds; None is `http_json.SILENCE`.
     """
 
     template: GivenTemplate | None = None
@@ -61,6 +62,7 @@ class Loading:
     server: str | None = None
     key_variable: str | None = None
     revision: str | None = None
+    timeout: float | None = None
 
 
 def split_name(text: str) -> tuple[str, str]:
@@ -135,6 +137,7 @@ def _recording(path: str) -> Iterator[Backend]:
 @contextmanager
 def server_model(text: str, name: str, loading: Loading, say: Say) -> Iterator[Backend]:
     """The model of a running server, `URL` or `URL#MODEL`. Raises HubError where nothing answers."""
+    from chatvector.runtime.http_json import SILENCE
     from chatvector.runtime.openai_backend import OpenAIBackend
 
     url, _, model = text.partition("#")
@@ -144,6 +147,7 @@ def server_model(text: str, name: str, loading: Loading, say: Say) -> Iterator[B
         name=None if name == text else name,
         key_variable=loading.key_variable,
         revision=loading.revision or "",
+        timeout=loading.timeout or SILENCE,
     )
     _say_unidentified(backend, text, say)
     yield backend
@@ -151,9 +155,11 @@ def server_model(text: str, name: str, loading: Loading, say: Say) -> Iterator[B
 
 @contextmanager
 def _served(name: str, loading: Loading, say: Say) -> Iterator[Backend]:
+    from chatvector.runtime.http_json import SILENCE
     from chatvector.runtime.server_command import ServerCommand
 
-    options = {} if loading.revision is None else {"revision": loading.revision}
+    options: dict[str, Any] = {} if loading.revision is None else {"revision": loading.revision}
+    options["timeout"] = loading.timeout or SILENCE
     with ServerCommand(loading.server or "", note=say).serving(name, **options) as backend:
         _say_unidentified(backend, name, say)
         yield backend

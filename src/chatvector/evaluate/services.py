@@ -22,6 +22,7 @@ from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.cached_backend import CachedBackend
 from chatvector.evaluate.cached_scorer import CachedScorer
 from chatvector.evaluate.judge.model_judge import ModelJudge
+from chatvector.evaluate.kept import as_they_come
 from chatvector.evaluate.scorers.guard import FORMATS, GenerativeGuard, format_for
 from chatvector.evaluate.scorers.judge_verdict import JudgeGuard
 from chatvector.evaluate.scorers.perspective import NOTICE, PerspectiveScorer
@@ -77,6 +78,10 @@ class LateBackend:
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
         """Opens it, and asks."""
         return self._backend().generate(prompts, sampling)
+
+    def replies(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterable[tuple[int, Reply]]:
+        """Opens it, and asks; see `SeparateBackend.replies`."""
+        return as_they_come(self._backend(), prompts, sampling)
 
 
 def open_services(

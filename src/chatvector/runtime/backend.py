@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -135,6 +135,15 @@ class Backend(Protocol):
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
         """One reply a prompt, in order. Raises MissingInput for a conversation where the model has no chat template
         (none is made up), HubError where a server does not answer."""
+        ...
+
+
+@runtime_checkable
+class SeparateBackend(Backend, Protocol):
+    """A model that gives every reply when it is there, such as a server's: an interruption loses none that came."""
+
+    def replies(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterable[tuple[int, Reply]]:
+        """(place of the prompt, reply) of every prompt, in any order. Raises as `generate`, after what came before."""
         ...
 
 

@@ -25,6 +25,8 @@ from chatvector.errors import HubError, UsageError
 ATTEMPTS = 6
 """Tries of one request. The waits between them add up to about half a minute."""
 FIRST_WAIT = 1.0
+SILENCE = 600.0
+"""Seconds without a byte, after which a try is over, where no other number is given."""
 LONGEST_WAIT = 300.0
 """Seconds. A server that asks for more is taken at its word: the run stops and says so."""
 _AGAIN = (408, 425, 429, 500, 502, 503, 504, 529)
@@ -54,7 +56,7 @@ class JsonClient:
         *,
         key_variable: str | None = None,
         key_header: str | None = None,
-        timeout: float = 600.0,
+        timeout: float = SILENCE,
         attempts: int = ATTEMPTS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:

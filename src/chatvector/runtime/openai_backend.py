@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, NoReturn, TypeVar
@@ -27,7 +26,7 @@ from typing import Any, NoReturn, TypeVar
 from chatvector.errors import HubError, InputError, MissingInput, UnsupportedFormat, UsageError, first_five
 from chatvector.runtime.backend import BackendInfo, Likelihood, Prompt, Reply, Sampling
 from chatvector.runtime.draws import request_seed
-from chatvector.runtime.http_json import JsonClient, Refused
+from chatvector.runtime.http_json import SILENCE, JsonClient, Refused
 from chatvector.runtime.server_answers import (
     NO_TEMPLATE,
     Nonsense,
@@ -37,6 +36,7 @@ from chatvector.runtime.server_answers import (
     read_likelihood,
     read_prompt_tokens,
 )
+from chatvector.runtime.side_by_side import side_by_side
 
 CONCURRENCY = 16
 SECONDS_FOR_LISTS = 30.0
@@ -66,7 +66,7 @@ class OpenAIBackend:
         name: str | None = None,
         key_variable: str | None = None,
         concurrency: int = CONCURRENCY,
-        timeout: float = 600.0,
+        timeout: float = SILENCE,
         extra: Mapping[str, Any] | None = None,
         prompt_form: str = "own template",
         context: int | None = None,
@@ -85,6 +85,7 @@ class OpenAIBackend:
             name: what the user calls it; None is the model's name.
             key_variable: environment variable that holds the key. None sends none, whatever is set: a key meant for one
                 server must not reach another.
+            timeout: longest silence of the server in seconds, see `JsonClient`.
             extra: parameters added to every request, such as `{"top_k": 20}`.
             prompt_form: for the record, where the server was started with another model's template; `raw` says that
                 there is none, and conversations are refused.
@@ -137,6 +138,10 @@ class OpenAIBackend:
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
         """See `Backend.generate`. Raises HubError where the server does not answer, answers nonsense or refuses."""
         return self._all(prompts, lambda prompt: self._reply(prompt, sampling))
+
+    def replies(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
+        """See `SeparateBackend.replies`. Raises as `generate`."""
+        return side_by_side(prompts, lambda prompt: self._reply(prompt, sampling), threads=self._concurrency)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
         """See `LikelihoodBackend.loglikelihood`.
@@ -232,12 +237,8 @@ class OpenAIBackend:
 
     def _all(self, requests: Sequence[Asked], work: Callable[[Asked], Got]) -> list[Got]:
         """Results in order; the first error ends it, and what has not begun is not asked."""
-        with ThreadPoolExecutor(self._concurrency) as pool:
-            try:
-                return list(pool.map(work, requests))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        found = dict(side_by_side(requests, work, threads=self._concurrency))
+        return [found[place] for place in range(len(requests))]
 
     def _find_models(self) -> dict[str, dict[str, Any]]:
         """The entries of `/models` by name; {} from a server that has no such list. Completes the URL by `/v1`."""
