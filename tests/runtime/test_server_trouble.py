@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from chatvector.cli.main import app
 from chatvector.errors import ChatVectorError, HubError, InputError, UsageError
 from chatvector.runtime.backend import Sampling
 from chatvector.runtime.http_json import ATTEMPTS, LONGEST_WAIT, JsonClient
@@ -134,6 +136,22 @@ def test_ctrl_c_does_not_wait_for_a_server_and_keeps_what_it_said(tmp_path: Path
         again = subprocess.run(command, capture_output=True, timeout=120)
         assert again.returncode == 0, again.stderr
         assert len(server.posts) - before == 3 + 5
+
+
+def test_how_long_a_server_may_be_silent_is_the_users_choice() -> None:
+    replies = iter([Answer(chat_answer("late").body, wait=4.0)])
+
+    def say(asked: Asked) -> Answer:
+        return echo(asked) if asked.body is None or len(server.posts) < 4 else next(replies, echo(asked))
+
+    words = ["-l", "ko", "--task", "reply-language", "--limit", "1", "--no-cache", "--server-timeout", "1"]
+    with running(say) as server:
+        done = CliRunner().invoke(app, ["eval", f"m={server.url}", *words])
+        assert done.exit_code == 0, done.exception
+        assert len(server.posts) == 3 + 2  # canaries, the question and the same again
+    refused = CliRunner().invoke(app, ["eval", "demo:chat", *words])
+    assert isinstance(refused.exception, UsageError)
+    assert "--server-timeout 1: of which server?" in str(refused.exception)
 
 
 # ---- keys and addresses ---------------------------------------------------------------------------------------------
