@@ -105,6 +105,10 @@ CASES: list[Case] = [
         "더 잘 자기 위한 tips 세 가지를 소개합니다.",
         "Give me three tips for a better night's sleep.",
     ),
+    # Glosses in brackets, longer than what they explain.
+    ("ko", "ko", None, True, "1. 사랑 (love)\n2. 평화 (peace)\n3. 자유 (freedom)\n4. 정의 (justice)"),
+    ("zh-Hant", "zh-Hant", None, True, "蘋果（apple）\n香蕉（banana）\n葡萄（grape）"),
+    ("ko", "en", False, False, "My favourite fruits (all of them sweet) are apples and pears."),
     # Nothing to say a language by.
     ("ko", "und", None, True, "42"),
     ("ko", "und", None, True, "⚡♞☂ 😀😀"),

@@ -10,7 +10,7 @@ from chatvector.evaluate.languages import scripts
 from chatvector.evaluate.languages.han import han_language
 from chatvector.evaluate.languages.known import LATIN, UNDETERMINED
 from chatvector.evaluate.languages.latin import latin_language
-from chatvector.evaluate.languages.words import letters_of_names, only_names
+from chatvector.evaluate.languages.words import letters_of_names, only_names, without_glosses
 
 LEAST = 10
 """Weight a segment needs for a label, in Latin letters: ten of them, or five East Asian ones (`scripts.weight`)."""
@@ -31,7 +31,7 @@ class Segment:
     Attributes:
         language: its tag; `und` if it is too short to say; `und-Cyrillic` and the like for scripts that the meter has
             no language for.
-        weight: its letters, in Latin letters (`scripts.weight`).
+        weight: its letters without glosses, in Latin letters (`scripts.weight`).
     """
 
     text: str
@@ -56,12 +56,13 @@ def sentences(text: str, expected: str) -> tuple[Segment, ...]:
 
 def labelled(text: str, expected: str) -> Segment:
     """The text with its language: that of the script with the greatest weight. Latin names inside a text of another
-    script weigh nothing: they are in no language."""
-    letters = scripts.counts(text)
+    script weigh nothing, and neither do glosses: they are in no language."""
+    weighed = without_glosses(text, expected)
+    letters = scripts.counts(weighed)
     weights = {script: count * scripts.weight(script) for script, count in letters.items()}
     total = sum(weights.values())
     if len(weights) > 1 and "Latin" in weights:
-        weights["Latin"] -= letters_of_names(text)
+        weights["Latin"] -= letters_of_names(weighed)
     if sum(weights.values()) < LEAST:
         return Segment(text, UNDETERMINED, total)
     chinese, kana = weights.pop("Han", 0) + weights.pop("Bopomofo", 0), weights.pop("Kana", 0)
@@ -70,7 +71,7 @@ def labelled(text: str, expected: str) -> Segment:
     elif chinese:
         weights["Han"] = chinese
     heaviest = max(weights, key=lambda script: (weights[script], script)) if weights else "Han"
-    return Segment(text, _language(heaviest, text, expected), total)
+    return Segment(text, _language(heaviest, weighed, expected), total)
 
 
 def _language(script: str, text: str, expected: str) -> str:

@@ -66,24 +66,40 @@ def letters_of_names(text: str) -> int:
     return sum(scripts.counts(word)["Latin"] for word in _latin_words(text) if is_name(word))
 
 
-def foreign_words(text: str, expected: str, prompt: str = "") -> list[Span]:
-    """Words in scripts that the expected language is not written in, in the order of the text.
-
-    Left out: Latin words of fewer than four letters, East Asian runs of one letter, names, acronyms and code by their
-    form, words that stand in `prompt`, and glosses in brackets right after a word of the text, of five words at most:
-    인공지능(artificial intelligence).
-    """
+def glosses(text: str, expected: str) -> list[tuple[int, int]]:
+    """Where glosses stand, brackets left out: right after a word of the text, of five words at most, without a letter
+    of the expected language: 인공지능(artificial intelligence)."""
     own = SCRIPTS[expected]
-    glosses = [
+    return [
         match.span(1)
         for match in _GLOSS.finditer(text)
         if len(match.group(1).split()) <= _GLOSS_WORDS and not any(script_of(c) in own for c in match.group(1))
     ]
+
+
+def without_glosses(text: str, expected: str) -> str:
+    """The text without its glosses in another script than the letter before them: those are in no language. What an
+    English sentence puts in brackets in English is part of it."""
+    kept, place = "", 0
+    for start, end in glosses(text, expected):
+        if script_of(text[max(start - 3, 0) : start - 1].rstrip()[-1]) not in map(script_of, text[start:end]):
+            kept, place = kept + text[place:start], end
+    return kept + text[place:]
+
+
+def foreign_words(text: str, expected: str, prompt: str = "") -> list[Span]:
+    """Words in scripts that the expected language is not written in, in the order of the text.
+
+    Left out: Latin words of fewer than four letters, East Asian runs of one letter, names, acronyms and code by their
+    form, words that stand in `prompt`, and `glosses`.
+    """
+    own = SCRIPTS[expected]
+    glossed = glosses(text, expected)
     asked = {word.casefold() for word in _latin_words(prompt)}
     found = []
     listed = list(_words(text))
     for place, word in enumerate(listed):
-        if word.script in own or any(start <= word.start and word.end <= end for start, end in glosses):
+        if word.script in own or any(start <= word.start and word.end <= end for start, end in glossed):
             continue
         if word.script in EAST_ASIAN:
             counts = len(word.text) >= _LEAST_OTHER and word.text not in prompt
