@@ -10,9 +10,11 @@ strongest first; only the strongest one found counts:
 4. scores only, as a fraction: `7/10`, `7 out of 10`, `10점 만점에 7점`, `7점`, `7分`;
 5. nothing else in the reply: `7`, `A`.
 
-Of 1 to 3 the last line that has one counts, since judges quote the format and give marks for parts before they come to
-the end; two values on that line say nothing. Of 4 all have to agree. Numbers outside 1–10, ranges, other scales,
-words for numbers and verdicts in prose ("A is better") are not read: a score is never guessed.
+Of 1 and 2 the last line that has one counts, since judges quote the format before they come to the end; so it does
+of scores by a name that says the whole ("Final score", "Overall", "총점"). Of other names all have to agree, save those
+of a part ("Language score") and of no verdict ("a score of 10 is perfect"), which are passed over. Two values on a line
+say nothing. Of 4 all have to agree. Numbers outside 1–10, ranges, other scales, distances ("3 points below"), words for
+numbers and verdicts in prose ("A is better") are not read: a score is never guessed.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ Choice = Literal["A", "B", "tie"]
 _NUMBER = r"(?P<value>[-+]?\d+(?:[.]\d+)?)(?![\d,]|[.]\d)"
 _RANGE = (
     r"(?!\s*(?:점|分|点)?\s*(?:[-–—~∼〜]|to\b|or\b|에서|到|至|から)\s*\d)(?!\s*(?:점|分|点)\s*(?:만점|満点|滿分|满分))"
+    r"(?!\s*(?:points?|marks?)?\s*(?:below|above|under|over|less|more|lower|higher|short|away)\b)(?!\s*점\s*(?:낮|높|부족|차이))"
 )
 _OUT_OF = r"(?:\s*(?:점|分|点)?\s*(?:/|out of|of)\s*(?P<out_of>\d+))?"
 _OPEN = r"(?:\\?boxed)?[\[{(\"'「]?\s*"
@@ -40,12 +43,29 @@ _SCORE_NAMES = (
     r"(?:(?:final|overall|total)\s+)?(?<![a-z])(?:rating|score|grade|mark)|(?:최종\s*|종합\s*|총\s*)?(?:점수|평점|평가\s*점수|총점)"
     r"|(?:最終|最终|綜合|综合|總|总)?(?:評分|评分|分數|分数|得分|總分|总分|打分|給分|给分|評価|評点|点数|スコア)"
 )
+_WHOLE_NAMES = (
+    r"(?<![a-z])(?:(?:final|overall|total)\s+(?:rating|score|grade|mark)|overall(?=\s*[:=]))"
+    r"|(?:최종|종합|총)\s*(?:점수|평점|평가\s*점수)|총점|(?:종합|총평|전체)(?=\s*[:=])"
+    r"|(?:最終|最终|綜合|综合|總|总)(?:評分|评分|分數|分数|得分|分|打分|給分|给分|評価|評点|点数|スコア)"
+    r"|(?:總評|总评|總體|总体|整體|整体|綜合|综合|総合)(?=\s*[:=])"
+)
+"""Names of the score of the whole reply, beside parts of it."""
 _LINK = r"\s*(?:is|of|are|는|은|為|为|是|は)?\s*[:=]?\s*(?:10점\s*만점(?:에|\s*중에?)\s*|10点満点(?:中|で)\s*)?"
 _IN_BRACKETS = re.compile(r"\[\[(?P<inside>[^\[\]]{1,60})\]\]|【【(?P<other>[^【】]{1,60})】】")
 _JSON_SCORE = re.compile(
     rf'"(?:score|rating|grade|점수|評分|评分|分數|分数|評価|スコア)"\s*:\s*"?{_SCORE}', re.IGNORECASE
 )
-_NAMED_SCORE = re.compile(rf"(?:{_SCORE_NAMES}){_LINK}{_SCORE}", re.IGNORECASE)
+_WHOLE_SCORE = re.compile(rf"(?:{_WHOLE_NAMES}){_LINK}{_SCORE}", re.IGNORECASE)
+_PART = re.compile(
+    r"(?<![a-z])(?!(?:the|my|this|its|an?|so|is|as|with|it|and|give|assign|award|rating|evaluation|quality)\b)[a-z]+\s*$"
+    r"|(?<![가-힣])(?!(?:답변|응답|전체|제|내|이|평가)\s*$)[가-힣]*(?![의은는서로고])[가-힣]\s*$"
+    r"|[一-鿿ぁ-ヿ](?<![的我故の])(?<!所以|因此|回[覆复答])$",
+    re.IGNORECASE,
+)
+"""What stands before a name that is of a part only: "Language score", "언어 점수", "語言評分"."""
+_SUPPOSED = r"(?!\s*(?:points?\s*)?(?:is|are|means?|would|indicates?|stands|represents?|requires?)\b)"
+"""A score of 10 is perfect: no verdict."""
+_NAMED_SCORE = re.compile(rf"(?:{_SCORE_NAMES}){_LINK}{_SCORE}{_SUPPOSED}", re.IGNORECASE)
 _FRACTION = re.compile(
     rf"(?:10점\s*만점(?:에|\s*중에?)\s*|(?:滿分|满分)\s*10\s*分[,，、]?\s*(?:給|给|得)?\s*|10点(?:満点)?(?:中|で)\s*)"
     rf"{_NUMBER}{_RANGE}\s*(?:점|分|点)?"
@@ -96,8 +116,8 @@ def read_score(text: str, *, stopped: bool = True) -> Reading:
         text,
         stopped=stopped,
         inside=lambda said: _score(_whole(rf"(?:(?:{_SCORE_NAMES}){_LINK})?{_SCORE}\s*(?:점|分|点)?", said)),
-        strong=(_JSON_SCORE, _NAMED_SCORE),
-        weak=_FRACTION,
+        strong=(_JSON_SCORE, _WHOLE_SCORE),
+        agreeing=((_NAMED_SCORE, "by name"), (_FRACTION, "as a fraction")),
         bare=_BARE_SCORE,
         value=_score,
     )
@@ -110,7 +130,7 @@ def read_choice(text: str, *, stopped: bool = True) -> Reading:
         stopped=stopped,
         inside=lambda said: _choice(_whole(rf"(?:(?:{_CHOICE_NAMES}){_LINK})?{_CHOICE}", said)),
         strong=(_JSON_CHOICE, _NAMED_CHOICE),
-        weak=None,
+        agreeing=(),
         bare=_BARE_CHOICE,
         value=_choice,
     )
@@ -122,7 +142,7 @@ def _read(
     stopped: bool,
     inside: Callable[[str], float | Choice | None],
     strong: tuple[re.Pattern[str], ...],
-    weak: re.Pattern[str] | None,
+    agreeing: tuple[tuple[re.Pattern[str], str], ...],
     bare: re.Pattern[str],
     value: Callable[[re.Match[str] | None], float | Choice | None],
 ) -> Reading:
@@ -150,10 +170,17 @@ def _read(
                 if not stopped and number == 0 and matches[-1].end() == len(line):
                     return Reading(None, "cut off at the verdict")
                 return _one([value(match) for match in matches], "by name")
-    if weak is not None and (matches := list(weak.finditer(plain))):
-        if not stopped and matches[-1].end() == len(plain):
-            return Reading(None, "cut off at the verdict")
-        return _one([value(match) for match in matches], "as a fraction")
+    for pattern, how in agreeing:
+        matches = [
+            match
+            for line in plain.splitlines()
+            for match in pattern.finditer(line)
+            if pattern is not _NAMED_SCORE or _PART.search(line[max(match.start() - 20, 0) : match.start()]) is None
+        ]
+        if matches:
+            if not stopped and plain.endswith(matches[-1].string) and matches[-1].end() == len(matches[-1].string):
+                return Reading(None, "cut off at the verdict")
+            return _one([value(match) for match in matches], how)
     match = bare.fullmatch(plain)
     if match is not None and stopped:
         return _one([value(match)], "alone")
@@ -161,7 +188,7 @@ def _read(
 
 
 def _one(found: Sequence[float | Choice | None], how: str) -> Reading:
-    """The only value among those found on one line (or, of fractions, anywhere)."""
+    """The only value among those found on one line (or, where all have to agree, anywhere)."""
     if None in found:
         return Reading(None, f"{how}: outside 1–10 or on another scale")
     if len(set(found)) > 1:
