@@ -2,7 +2,9 @@
 """Rules about the form of a reply: lists, titles, quotation marks, beginnings and ends, letters and words.
 
 Each is a function of the reply and of what was asked for. Where IFEval (Zhou et al. 2023, arXiv 2311.07911) has the
-type, its definition is kept unless the docstring says otherwise; the code is our own.
+type, its definition is kept unless the docstring says otherwise; the code is our own. Our own prompts ask for less than
+IFEval's definitions let pass: their rules are the stricter ones beside (`is_json_object`, `quoted_once`,
+`named_placeholders`, `titled_apart`, `starred`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ Relation = Literal["at least", "at most", "less than", "exactly"]
 COMMAS = ",，、､،"
 QUOTATION_MARKS = (('"', '"'), ("“", "”"), ("„", "“"), ("「", "」"), ("『", "』"), ("«", "»"))
 TITLES = (("<<", ">>"), ("《", "》"), ("〈〈", "〉〉"))
+_ASTERISKS = r"\*\*[^\n*]*[^\s*][^\n*]*\*\*|(?<!\*)\*(?![\s*])[^\n*]+\*(?!\*)"
 MARKS_AT_THE_END = " \t\n\"'”’」』)）*_"
 
 
@@ -33,12 +36,27 @@ def compare(count: int, relation: Relation, wanted: int) -> bool:
 
 def is_json(reply: str) -> bool:
     """One JSON object or list and nothing else; a code fence around it is let pass, as IFEval does."""
-    text = re.sub(r"^\s*```(?:json|JSON)?\s*\n?|\n?\s*```\s*$", "", plain(reply).strip())
     try:
-        value = json.loads(text)
+        return isinstance(json.loads(_unfenced(reply)), dict | list)
     except (ValueError, RecursionError):
         return False
-    return isinstance(value, dict | list)
+
+
+def is_json_object(reply: str) -> bool:
+    """One JSON object and nothing else; a code fence is let pass. NaN and Infinity are no JSON, though Python reads
+    them."""
+    try:
+        return isinstance(json.loads(_unfenced(reply), parse_constant=_no_constant), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _unfenced(reply: str) -> str:
+    return re.sub(r"^\s*```(?:json|JSON)?\s*\n?|\n?\s*```\s*$", "", plain(reply).strip())
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
 
 
 def bullet_list(reply: str, count: int) -> bool:
@@ -57,9 +75,40 @@ def quoted(reply: str) -> bool:
     return any(len(text) > 2 and text.startswith(left) and text.endswith(right) for left, right in QUOTATION_MARKS)
 
 
+def quoted_once(reply: str) -> bool:
+    """`quoted`, and the mark that opens is closed by the last one: `"Sleep" is not "rest"` is two quotations. A
+    straight mark after white space or an opening bracket opens."""
+    text = plain(reply).strip()
+    return any(
+        len(text) > 2 and text.startswith(left) and text.endswith(right) and _closes_last(text, left, right)
+        for left, right in QUOTATION_MARKS
+    )
+
+
+def _closes_last(text: str, left: str, right: str) -> bool:
+    depth = 0
+    for place, character in enumerate(text[:-1]):
+        if character == left and (left != right or place == 0 or text[place - 1] in " \n\t([{“「『"):
+            depth += 1
+        elif character == right:
+            depth -= 1
+        if depth == 0:
+            return False
+    return True
+
+
 def placeholders(reply: str, count: int) -> bool:
     """At least `count` placeholders such as [name]; links and check boxes are none."""
-    return len(re.findall(r"\[(?![ xX]\])[^\[\]\n]+\](?!\()", plain(reply))) >= count
+    return len(_placeholders(reply)) >= count
+
+
+def named_placeholders(reply: str, count: int) -> bool:
+    """`placeholders`, of which [1], the mark of a note, is none."""
+    return sum(not name.strip().isdigit() for name in _placeholders(reply)) >= count
+
+
+def _placeholders(reply: str) -> list[str]:
+    return re.findall(r"\[(?![ xX]\])([^\[\]\n]+)\](?!\()", plain(reply))
 
 
 def titled(reply: str, marks: tuple[tuple[str, str], ...] = TITLES) -> bool:
@@ -71,11 +120,27 @@ def titled(reply: str, marks: tuple[tuple[str, str], ...] = TITLES) -> bool:
     )
 
 
+def titled_apart(reply: str) -> bool:
+    """`titled`, where 《 》 counts only on a line of its own: in a sentence it is the title of a book."""
+    return titled(reply, (("<<", ">>"), ("〈〈", "〉〉"))) or any(
+        re.fullmatch(r"[\W_]*《[^《》]*\w[^《》]*》[\W_]*", line) for line in lines(reply)
+    )
+
+
 def highlighted(reply: str, count: int) -> bool:
-    """At least `count` parts in *asterisks* (or **two**), as IFEval counts them; in Japanese also in 《 》."""
-    text = plain(reply)
-    found = re.findall(r"\*\*[^\n*]*[^\s*][^\n*]*\*\*|(?<!\*)\*(?![\s*])[^\n*]+\*(?!\*)|《[^《》\n]+》", text)
-    return len(found) >= count
+    """At least `count` parts in *asterisks* (or **two**), as IFEval counts them, or in 《 》, as M-IFEval does."""
+    return len(re.findall(rf"{_ASTERISKS}|《[^《》\n]+》", plain(reply))) >= count
+
+
+def starred(reply: str, count: int) -> bool:
+    """At least `count` parts in *asterisks* (or **two**); those between figures or Latin letters, 2*3*4, are none."""
+    found = re.finditer(_ASTERISKS, plain(reply))
+    return sum(_stands_apart(match) for match in found) >= count
+
+
+def _stands_apart(match: re.Match[str]) -> bool:
+    around = (match.string[max(match.start() - 1, 0) : match.start()], match.string[match.end() : match.end() + 1])
+    return not any(character.isascii() and character.isalnum() for character in around)
 
 
 def sections(reply: str, marker: str, count: int) -> bool:
@@ -127,8 +192,11 @@ def _folded(text: str) -> str:
 
 
 def postscript(reply: str, marker: str) -> bool:
-    """A line that begins with the marker (P.S., 추신, 追伸 …) and goes on; a missing space or full stop is let pass."""
+    """A line that begins with the marker (P.S., 추신, 追伸 …) and goes on; a missing space is let pass, and so is a
+    missing full stop, at the end where no letter follows (psychology is none)."""
     letters = r"\s*".join(re.escape(c) + ("?" if c == "." else "") for c in marker if not c.isspace())
+    if marker.endswith("."):
+        letters = letters.removesuffix("?").removesuffix(r"\.") + r"(?:\.|(?![^\W_]))"
     return re.search(rf"^[\W_]*{letters}\W*\w", plain(reply), re.MULTILINE | re.IGNORECASE) is not None
 
 

@@ -167,7 +167,7 @@ KINDS: dict[str, Kind] = {
             lambda draw, _, subject: {"words": sorted(draw.sample(subject.words, 2))},
         ),
         # --- form
-        Kind("json", "form", "", lambda reply, _: forms.is_json(reply), _nothing),
+        Kind("json", "form", "", lambda reply, _: forms.is_json_object(reply), _nothing),
         Kind(
             "bullets", "form", "form lines", lambda reply, a: forms.bullet_list(reply, a["count"]), _count(3, 4, 5, 6)
         ),
@@ -178,12 +178,16 @@ KINDS: dict[str, Kind] = {
             lambda reply, a: forms.numbered_list(reply, a["count"]),
             _count(3, 4, 5, 6),
         ),
-        Kind("quoted", "form", "start end lines", lambda reply, _: forms.quoted(reply), _nothing),
+        Kind("quoted", "form", "start end lines", lambda reply, _: forms.quoted_once(reply), _nothing),
         Kind(
-            "placeholders", "form", "brackets", lambda reply, a: forms.placeholders(reply, a["count"]), _count(1, 2, 3)
+            "placeholders",
+            "form",
+            "brackets",
+            lambda reply, a: forms.named_placeholders(reply, a["count"]),
+            _count(1, 2, 3),
         ),
-        Kind("title", "form", "start lines", lambda reply, _: forms.titled(reply), _nothing),
-        Kind("highlights", "form", "markup", lambda reply, a: forms.highlighted(reply, a["count"]), _count(1, 2, 3)),
+        Kind("title", "form", "start lines", lambda reply, _: forms.titled_apart(reply), _nothing),
+        Kind("highlights", "form", "markup", lambda reply, a: forms.starred(reply, a["count"]), _count(1, 2, 3)),
         Kind(
             "sections",
             "form",
