@@ -21,8 +21,15 @@ from chatvector.runtime.thought_marks import HARMONY, MARKS, kept_tokens, opened
         ("snow… white.\n</think>\n\nWhite.", Thought("snow… white.", "White.")),
         ("<think>\nand then", Thought("and then", "", unclosed=True)),
         ("<think>", Thought("", "", unclosed=True)),
-        ("Well. <think>hm</think> Yes. <think>ah</think> No.", Thought("hm\n\nah", "Well.  Yes.  No.")),
-        ("Well. <think>hm", Thought("hm", "Well.", unclosed=True)),
+        ("Well.\n<think>hm</think> Yes.\n <think>ah</think> No.", Thought("hm\n\nah", "Well.\n Yes.\n  No.")),
+        ("Well.\n<think>hm", Thought("hm", "Well.", unclosed=True)),
+        ("<think>a</think><think>b</think>c", Thought("a\n\nb", "c")),
+        # What talks of marks is an answer.
+        ("The <think> tag is used", Thought(None, "The <think> tag is used")),
+        ("Use `<think>` and `</think>` in HTML", Thought(None, "Use `<think>` and `</think>` in HTML")),
+        ("Close it by `</think>`.", Thought(None, "Close it by `</think>`.")),
+        ("```\n<think>\na\n</think>\n```\nb", Thought(None, "```\n<think>\na\n</think>\n```\nb")),
+        ("On <think> and </think> tags.</think>Yes.", Thought("On <think> and </think> tags.", "Yes.")),
         ("<think>a [THINK] b</think>c", Thought("a [THINK] b", "c")),
         ("<think>x</think><answer>\n하나\n</answer>", Thought("x", "하나")),
         ("in HTML <answer> is no tag", Thought(None, "in HTML <answer> is no tag")),
@@ -51,7 +58,8 @@ PLAIN = st.text(st.characters(exclude_characters="<[◁", exclude_categories=["C
 def test_every_family_round_trips(mark, thinking: str, answer: str, gap: str) -> None:
     closed = parse(f"{mark.open}{thinking}{mark.close}{gap}{answer}")
     assert closed == Thought(thinking.strip(), answer.strip())
-    if mark is not HARMONY:  # its closing mark alone is an end of turn
+    # HARMONY's closing mark alone is an end of turn, and one after a backtick may be code.
+    if mark is not HARMONY and "`" not in thinking:
         assert parse(f"{thinking}{mark.close}{gap}{answer}") == closed
     assert parse(f"{mark.open}{thinking}") == Thought(thinking.strip(), "", unclosed=True)
 

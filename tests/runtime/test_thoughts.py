@@ -12,7 +12,8 @@ from chatvector.runtime.thoughts import Piece, Thoughts
 
 ALL_MARKS = sorted({text for mark in MARKS for text in (mark.open, mark.close, *mark.frame)})
 PARTS = st.lists(
-    st.one_of(st.sampled_from(ALL_MARKS), st.sampled_from(["a", " ", "<", "<th", "한", "\n", "|>"])), max_size=12
+    st.one_of(st.sampled_from(ALL_MARKS), st.sampled_from(["a", " ", "<", "<th", "한", "\n", "|>", "`", "``"])),
+    max_size=12,
 )
 
 

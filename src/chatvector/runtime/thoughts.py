@@ -7,6 +7,7 @@ The rules are in `Thoughts`; `evaluate.thinking` applies them to a whole reply.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from chatvector.runtime.thought_marks import HARMONY, MARKS, ThoughtMark
 _OPENINGS = {mark.open: mark for mark in MARKS}
 _CLOSINGS = {mark.close: mark for mark in MARKS}
 _MARKS = frozenset([*_OPENINGS, *_CLOSINGS])
+_FENCES, _FENCE_LENGTH = ("```", "~~~"), 3
 _MARK = re.compile("|".join(re.escape(text) for text in sorted(_MARKS, key=len, reverse=True)))
 
 
@@ -26,11 +28,43 @@ class Piece:
     thought: bool = False
 
 
+class _Line:
+    """Where in an answer its last line stands: is nothing but blanks in it (`blank`), is it within a code fence, and
+    after an odd number of backticks (`coded`)?"""
+
+    def __init__(self) -> None:
+        self.blank = True
+        self.coded = False
+        self._fenced = False
+        self._begins = ""
+
+    @property
+    def opens(self) -> bool:
+        """May a mark here open a thought?"""
+        return self.blank and not self._fenced
+
+    def read(self, text: str) -> None:
+        """Goes on after so much more text."""
+        for place, part in enumerate(text.split("\n")):
+            if place:
+                self._fenced ^= self._begins in _FENCES
+                self.blank, self.coded, self._begins = True, False, ""
+            self.blank = self.blank and not part.strip()
+            self.coded ^= part.count("`") % 2 == 1
+            if len(self._begins) < _FENCE_LENGTH:
+                self._begins = (self._begins + part).lstrip()[:_FENCE_LENGTH]
+
+
 class Thoughts:
     """Takes a reply in pieces of any size and tells them apart. What it comes to does not depend on how it was cut.
 
+    A mark opens a thought where a line begins with it, or right after another thought; elsewhere, and in code, it is
+    text about marks ("the <think> tag"), and so is the closing mark that goes with it. gpt-oss's opens anywhere: no one
+    writes it by hand.
+
     A closing mark without an opening one ends a thought that began with the reply: the template had opened it in the
-    prompt, and what recorded the reply left that out. Marks of different families are not paired with each other. An
+    prompt, and what recorded the reply left that out; within code between backticks on one line it is text. Marks of
+    different families are not paired with each other. An
     unclosed thought that was opened in the prompt and whose recording left that out cannot be told from an answer.
 
     Attributes:
@@ -45,6 +79,8 @@ class Thoughts:
         self._met = {HARMONY}  # its frame stands around an answer without a thought too
         self._pending: ThoughtMark | None = None
         self._waiting = ""
+        self._line = _Line()
+        self._mentioned: Counter[ThoughtMark] = Counter()
 
     @property
     def unclosed(self) -> bool:
@@ -75,31 +111,44 @@ class Thoughts:
 
     def _take(self, text: str, *, end: bool) -> list[Piece]:
         shown: list[Piece] = []
-        start = 0
+        start = read = 0
         for match in _MARK.finditer(text):
             mark = match.group()
+            if self._pending is None:
+                self._line.read(text[read : match.start()])
+                read = match.start()
             if self._pending is not None:
                 if mark != self._pending.close:
                     continue
                 self._tell(text[start : match.start()], shown)
                 self.thoughts.append("".join(self._thinking))
                 self._thinking, self._pending = [], None
+                self._line.blank = True
+            elif mark in _OPENINGS and not (_OPENINGS[mark] is HARMONY or self._line.opens):
+                self._mentioned[_OPENINGS[mark]] += 1
+                continue
             elif mark in _OPENINGS:
                 self._tell(text[start : match.start()], shown)
                 self._pending = _OPENINGS[mark]
                 self._met.add(self._pending)
             elif mark == HARMONY.close:
                 continue
+            elif self._mentioned[_CLOSINGS[mark]] or self._line.coded:
+                self._mentioned[_CLOSINGS[mark]] -= self._mentioned[_CLOSINGS[mark]] > 0
+                continue
             else:
                 self._tell(text[start : match.start()], shown)
                 self.thoughts.append("".join(self._said))
                 self._said = []
                 self._met.add(_CLOSINGS[mark])
-            start = match.end()
+                self._line = _Line()
+            start = read = match.end()
         rest = text[start:]
         frames = [frame for mark in self._met for frame in mark.frame]
         held = 0 if end else _beginning(rest, (*_MARKS, *frames))
         self._waiting = rest[len(rest) - held :]
+        if self._pending is None:
+            self._line.read(text[read : len(text) - held])
         self._tell(rest[: len(rest) - held], shown)
         return shown
 
