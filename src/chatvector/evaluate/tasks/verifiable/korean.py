@@ -63,7 +63,7 @@ _PLAIN: tuple[tuple[str, str], ...] = (
         "장군 해군 육군 공군 국군 주라 나라 우리나라",
     ),
     ("그래|응|뭐래|어때|야지|[몰달빨올골]라|짜증나", "콜라 들야지"),
-    ("^[가와사자타봐]", ""),  # 집에 가
+    ("^(?:[가와사자타봐마]|다녀|불러|신나|모아)", ""),  # 집에 가, 하지 마
 )
 _CASUAL = [(re.compile(rf"(?:{ending})$"), frozenset(nouns.split())) for ending, nouns in _PLAIN]
 
