@@ -85,7 +85,7 @@ def test_where_less_is_better_a_rise_is_a_drop(tmp_path: Path) -> None:
     assert (row.drop, row.passed) == (1.0, False)
 
 
-@pytest.mark.parametrize("text", ["capitals", "capitals=", "=1", "capitals=x", "capitals=-0.1"])
+@pytest.mark.parametrize("text", ["capitals", "capitals=", "=1", "capitals=x", "capitals=-0.1", "all=nan", "all=inf%"])
 def test_what_is_no_drop(text: str) -> None:
     with pytest.raises(UsageError, match=r"^--max-drop "):
         parse_drop(text)
@@ -97,6 +97,26 @@ def test_a_drop_of_something_unknown(tmp_path: Path) -> None:
         compared(f"{both}:base", both, drops=[parse_drop("speed=1")])
     with pytest.raises(UsageError, match="neither way is good"):
         compared(f"{both}:base", both, drops=[parse_drop("capitals/characters=1")])
+
+
+@pytest.mark.parametrize("gate", ["all=2%", "capitals=2%"])
+def test_a_figure_that_only_the_first_side_has_does_not_pass(tmp_path: Path, gate: str) -> None:
+    """The second side was not asked the task, or all its replies failed there."""
+    jobs = Job(Capitals(), "en"), Job(Capitals(name="towns"), "en")
+    calls = iter(range(24))
+    failing = Scripted("failing", lambda _: None if next(calls) < 12 else "Rome")
+    whole = save(evaluate(Request((model(GOOD),), jobs)), tmp_path / "whole")
+    part = save(evaluate(Request((model(GOOD),), jobs[1:])), tmp_path / "part")
+    lost = save(evaluate(Request((model(failing),), jobs)), tmp_path / "lost")
+    marking = {"towns": Capitals(name="towns"), **MARKING}
+    for other in (part, lost):
+        found = compare_sides(read_side(whole), read_side(other), marking, drops=[parse_drop(gate)])
+        missed = [row for row in found.drops if row.task == "capitals"]
+        assert [(row.metric, row.drop, row.passed, row.why) for row in missed] == [
+            ("accuracy", None, False, f"{other} has no figure")
+        ]
+        assert (f"capitals (en) is only in {whole}" in found.warnings) == (other == part)
+    assert all(row.passed for row in compare_sides(read_side(part), read_side(whole), marking).drops)
 
 
 def test_another_version_is_not_compared(tmp_path: Path) -> None:

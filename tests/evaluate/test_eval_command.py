@@ -128,6 +128,7 @@ def test_compare(folder: Path) -> None:
         "drop": 0.75,
         "most": 0.5,
         "passed": False,
+        "why": None,
     }
     assert document["second"] == {"results": "weak", "model": "weak.jsonl"}
 

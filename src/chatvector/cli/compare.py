@@ -12,7 +12,7 @@ from chatvector.cli import options
 from chatvector.cli.console import Console
 
 if TYPE_CHECKING:
-    from chatvector.evaluate.comparison import Comparison
+    from chatvector.evaluate.comparison import Comparison, DropRow
 
 EPILOG = """Examples:
 
@@ -63,8 +63,9 @@ def compare(
     console.result(found.as_dict(), _text(found))
     missed = [row for row in found.drops if not row.passed]
     if missed:
-        shown = first_five(f"{row.text} ({row.task}/{row.metric}: {_amount(row.drop)})" for row in missed)
-        raise VerificationFailed(f"{second}: dropped too far ({len(missed)}): {shown}")
+        shown = first_five(f"{row.text} ({row.task}/{row.metric}: {_amount(row)})" for row in missed)
+        what = "dropped too far" if all(row.why is None for row in missed) else "dropped too far, or cannot be told"
+        raise VerificationFailed(f"{second}: {what} ({len(missed)}): {shown}")
 
 
 def _text(found: Comparison) -> str:
@@ -74,10 +75,10 @@ def _text(found: Comparison) -> str:
     parts: list[Any] = [differences(rows, found.second.results, f"minus {found.first.model}")]
     lines = [f"warning: {line}" for line in found.warnings]
     for row in found.drops:
-        verdict = "within" if row.passed else "TOO FAR"
-        lines.append(f"{verdict}: {row.text}: {row.task} ({row.language}) {row.metric} {_amount(row.drop)}")
+        verdict = "within" if row.passed else "TOO FAR" if row.why is None else "MISSED"
+        lines.append(f"{verdict}: {row.text}: {row.task} ({row.language}) {row.metric} {_amount(row)}")
     return "\n\n".join([*parts, "\n".join(lines)] if lines else parts)
 
 
-def _amount(drop: float | None) -> str:
-    return "no interval" if drop is None else f"{drop:.3g}"
+def _amount(row: DropRow) -> str:
+    return row.why or f"{row.drop:.3g}"

@@ -48,7 +48,8 @@ class Drop:
 
 @dataclass(frozen=True)
 class DropRow:
-    """A drop that was looked at: `drop` is what counted, null where there is no interval to count."""
+    """A drop that was looked at: `drop` is what counted, null where nothing can be counted, which does not pass; `why`
+    says then what is missing."""
 
     text: str
     task: str
@@ -57,6 +58,7 @@ class DropRow:
     drop: float | None
     most: float
     passed: bool
+    why: str | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,12 @@ def compare_sides(
     blocks = [
         (row, one) for row in second.results.tasks if (one := _block(row, first, second, marking, warnings)) is not None
     ]
+    theirs = {(row.name, row.language) for row in second.results.tasks}
+    warnings += [
+        f"{row.name} ({row.language}) is only in {first.text}"
+        for row in first.results.tasks
+        if (row.name, row.language) not in theirs
+    ]
     rows: list[DifferenceRow] = []
     primary: list[int] = []
     for _, block in blocks:
@@ -151,15 +159,35 @@ def compare_sides(
         raise InputError(f"{first.text} and {second.text} have no item in common{why}")
     for at, p in zip(primary, holm([rows[at].p for at in primary]), strict=True):
         rows[at] = rows[at].model_copy(update={"p_holm": round(p, 6)})
-    known = [one for row, _ in blocks for one in addresses(row.axis, row.name, row.metrics)]
-    better = {(row.name, metric.name): metric.better for row, _ in blocks for metric in row.metrics}
-    seen = [found for drop in drops for found in _drops(drop, rows, known, better, strict=strict)]
+    tasks = [*first.results.tasks, *second.results.tasks]
+    known = [one for row in tasks for one in addresses(row.axis, row.name, row.metrics)]
+    better = {(row.name, metric.name): metric.better for row in tasks for metric in row.metrics}
+    lost = {address: why for address, why in _lost(first, second, rows) if better[address[0], address[2]] != "neither"}
+    seen = [found for drop in drops for found in _drops(drop, rows, lost, known, better, strict=strict)]
     return Comparison(first, second, tuple(rows), tuple(seen), tuple(warnings))
+
+
+def _lost(first: Side, second: Side, rows: Sequence[DifferenceRow]) -> list[tuple[tuple[str, str, str], str]]:
+    """Figures of the first side that no difference was made of: (task, language, metric), and why."""
+    measured = [
+        {
+            (one.task, one.language, one.metric)
+            for one in side.results.figures
+            if one.model == side.model and one.facet is None and one.value is not None
+        }
+        for side in (first, second)
+    ]
+    made = {(row.task, row.language, row.metric) for row in rows}
+    return [
+        (address, "not compared" if address in measured[1] else f"{second.text} has no figure")
+        for address in sorted(measured[0] - made)
+    ]
 
 
 def _drops(
     drop: Drop,
     rows: Sequence[DifferenceRow],
+    lost: Mapping[tuple[str, str, str], str],
     known: Sequence[Address],
     better: Mapping[tuple[str, str], str],
     *,
@@ -175,9 +203,17 @@ def _drops(
             counted = worst if strict else row.value
             amount = None if counted is None else -counted if higher else counted
             passed = amount is not None and amount <= drop.most
-            found.append(DropRow(drop.text, row.task, row.language, row.metric, amount, drop.most, passed))
+            why = "no interval" if amount is None else None
+            found.append(DropRow(drop.text, row.task, row.language, row.metric, amount, drop.most, passed, why))
+        found += [
+            DropRow(drop.text, task, language, metric, None, drop.most, False, why)
+            for (task, language, metric), why in lost.items()
+            if (task, metric) == (address.task, address.metric)
+        ]
     if not found:
-        raise UsageError(f"--max-drop {drop.text}: neither way is good for it, or neither side has it")
+        raise UsageError(
+            f"--max-drop {drop.text}: nothing could drop: neither way is good for it, or the first side has no figure"
+        )
     return found
 
 

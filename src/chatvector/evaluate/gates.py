@@ -16,6 +16,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from chatvector.errors import UsageError
 from chatvector.evaluate.results import GateRow, MetricRow, Results
@@ -59,11 +60,14 @@ def parse_gate(text: str) -> Gate:
 
 
 def number(text: str, where: str) -> float:
-    """`0.95` or `95%`. Raises UsageError."""
+    """`0.95` or `95%`. Raises UsageError for what is no finite number."""
     try:
-        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        found = float(text[:-1]) / 100 if text.endswith("%") else float(text)
     except ValueError:
         raise UsageError(f"{where}: {text!r} is no number") from None
+    if not isfinite(found):
+        raise UsageError(f"{where}: {text!r} is no finite number")
+    return found
 
 
 def addresses(axis: str, task: str, metrics: Iterable[MetricRow]) -> list[Address]:
