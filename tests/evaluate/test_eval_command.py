@@ -178,6 +178,7 @@ def test_bad_input_is_one_line_before_anything_is_asked(
         ("TASK = 7", "7 is no task, it lacks name, axis, version, languages, metrics"),
         ("import nothing_there", "ModuleNotFoundError: No module named 'nothing_there'"),
         ("TASK = (", "SyntaxError"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
     ],
 )
 def test_bad_files_of_own_tasks(folder: Path, code: str, text: str) -> None:
@@ -185,6 +186,14 @@ def test_bad_files_of_own_tasks(folder: Path, code: str, text: str) -> None:
     error = failure("eval", recording(folder / "a.jsonl", 1), "--language", "ko", "--task", "own.py")
     assert isinstance(error, DamagedFile)
     assert text in str(error)
+
+
+def test_a_function_of_an_own_task_that_fails_is_one_line(folder: Path) -> None:
+    code = f"from dataclasses import replace\nimport runpy\nT = runpy.run_path({str(PROVERBS)!r})['TASK']\n"
+    (folder / "own.py").write_text(code + "TASK = replace(T, right=lambda reply, record: 1 / 0)\n", "utf-8")
+    error = failure("eval", recording(folder / "a.jsonl", 1), "--language", "ko", "--task", "own.py")
+    assert isinstance(error, InputError)
+    assert re.fullmatch(r"task proverbs, item \S+: its function `right` fails: ZeroDivisionError: .*", str(error))
 
 
 @pytest.mark.parametrize(
@@ -320,7 +329,7 @@ def test_toxicity_with_the_bundled_scorer(folder: Path) -> None:
         (("--judge-itself",), "which judge"),
         (("--toxicity-label", "LABEL_1=toxicity"), "give --toxicity"),
         (("--toxicity", "linear", "--toxicity-label", "LABEL_1"), "write NAME=VALUE"),
-        (("--guard", "somebody/model"), "which guard is it"),
+        (("--guard", "somebody/model"), "which guard is it? Give its format: qwen3guard, llama-guard, judge"),
     ],
 )
 def test_scorers_and_guards_that_mean_nothing(folder: Path, words: tuple[str, ...], message: str) -> None:

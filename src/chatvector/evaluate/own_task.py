@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from chatvector.errors import UsageError
+from chatvector.errors import InputError, UsageError
 from chatvector.evaluate.items import file_source, read_records
 from chatvector.evaluate.task import Answer, Item, Language, Marks, Metric, Services, Source, Turn
 from chatvector.evaluate.thinking import answer_of
@@ -81,6 +81,14 @@ class OwnTask:
         return ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """`right` of each."""
+        """`right` of each. Raises InputError with the item where `right` itself fails."""
         del services
-        return [{"right": bool(self.right(answer_of(one.replies[-1].text), one.item.expect))} for one in answers]
+        return [{"right": self._right(one)} for one in answers]
+
+    def _right(self, answer: Answer) -> bool:
+        try:
+            return bool(self.right(answer_of(answer.replies[-1].text), answer.item.expect))
+        except Exception as error:
+            raise InputError(
+                f"task {self.name}, item {answer.item.id}: its function `right` fails: {type(error).__name__}: {error}"
+            ) from error

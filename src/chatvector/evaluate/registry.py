@@ -189,7 +189,7 @@ def from_file(path: Path) -> list[Task]:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a file that ends the program would end it as if all were fine
         raise DamagedFile(f"--task {path}: {type(error).__name__}: {error}") from error
     return _tasks_in(vars(module), f"--task {path}")
 

@@ -121,7 +121,7 @@ def format_for(model: str, chosen: str | None = None) -> GuardFormat:
     for name, each in FORMATS.items():
         if name.replace("-", "") in plain:
             return each
-    raise UsageError(f"{model}: which guard is it? Give its format: {', '.join(FORMATS)}")
+    raise UsageError(f"{model}: which guard is it? Give its format: {', '.join(FORMATS)}, judge")
 
 
 @dataclass(frozen=True)
