@@ -83,13 +83,26 @@ def test_strict_takes_the_bound_that_is_nearer_to_failing(results: Results) -> N
     (low,) = judge([parse_gate("facts>=0.3")], results, strict=True)
     (figure,) = [row for row in results.figures if (row.metric, row.model, row.facet) == ("accuracy", "half", None)]
     assert (low.value, low.passed) == (figure.low, False)
-    (high,) = judge([parse_gate("facts<=0.4")], results, strict=True)
+    (high,) = judge([parse_gate("capitals/accuracy<=0.4")], results, strict=True)
     assert (high.value, high.passed) == (figure.high, False)
 
 
 def test_a_rider_can_be_required(results: Results) -> None:
     (row,) = judge([parse_gate("manners<=0")], results, strict=False)
     assert (row.task, row.passed) == ("shouting", True)
+
+
+def test_a_gate_looks_at_what_its_operator_asks_for(results: Results) -> None:
+    (row,) = judge([parse_gate("all>=0.3")], results, strict=False)
+    assert row.task == "capitals", "of shouting less is better"
+    for text, say in (
+        ("manners>=0.5", "lower is better for shouting/loud; write <="),
+        ("facts<1", "higher is better for capitals/accuracy; write >="),
+    ):
+        with pytest.raises(UsageError, match=f"^--require {text}: {say}, or name TASK/METRIC$"):
+            judge([parse_gate(text)], results, strict=False)
+    (named,) = judge([parse_gate("shouting/loud>=0")], results, strict=False)
+    assert named.passed, "a metric by its own name is asked as written"
 
 
 def test_a_figure_without_value_does_not_pass() -> None:

@@ -330,14 +330,14 @@ def evaluate(
 def _check_gates(gates: list[Gate], request: Request) -> None:
     """Refuse before anything is generated what names nothing. Raises UsageError."""
     from chatvector.errors import UsageError
-    from chatvector.evaluate.gates import addresses, select
+    from chatvector.evaluate.gates import addresses, required
     from chatvector.evaluate.tally import metric_row
 
     measured = [*(job.task for job in request.jobs), *request.riders]
     known = [at for one in measured for at in addresses(one.axis, one.name, map(metric_row, one.metrics))]
     names = [model.name for model in request.models]
     for gate in gates:
-        select(gate.name, known, "--require")
+        required(gate, known)
         if gate.model is not None and gate.model not in names:
             raise UsageError(f"--require {gate.text}: no model {gate.model!r}; there are {', '.join(names)}")
 

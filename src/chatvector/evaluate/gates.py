@@ -3,7 +3,8 @@
 
     NAME[@MODEL] OP VALUE      OP: >= > <= <        VALUE: 0.95 or 95%
 
-NAME is an axis or a task (its primary metrics), TASK/METRIC, or `all` (every primary metric). Without a model every
+NAME is an axis or a task (its primary metrics), TASK/METRIC, or `all` (every primary metric). But for TASK/METRIC only
+metrics count whose good side the operator asks for: >= is nothing to ask of what should be low. Without a model every
 candidate has to pass: every model but the reference and the true chat model, or the only one there is.
 
 What counts is the figure itself. With `strict` it is the end of the 95 % interval that is nearer to failing, so that a
@@ -38,6 +39,7 @@ class Address:
     task: str
     metric: str
     primary: bool
+    better: str = "higher"
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def number(text: str, where: str) -> float:
 
 def addresses(axis: str, task: str, metrics: Iterable[MetricRow]) -> list[Address]:
     """A task's metrics as what gates name."""
-    return [Address(axis, task, metric.name, metric.primary) for metric in metrics]
+    return [Address(axis, task, metric.name, metric.primary, metric.better) for metric in metrics]
 
 
 def select(name: str, known: Sequence[Address], flag: str) -> list[Address]:
@@ -94,6 +96,20 @@ def select(name: str, known: Sequence[Address], flag: str) -> list[Address]:
     return list(dict.fromkeys(found))
 
 
+def required(gate: Gate, known: Sequence[Address]) -> list[Address]:
+    """The metrics that a gate asks for, as `select` finds them: those whose good side its operator does not contradict,
+    unless one metric is named. Raises UsageError where none is left."""
+    found = select(gate.name, known, "--require")
+    if "/" in gate.name:
+        return found
+    bad, instead = ("lower", "<=") if gate.operator.startswith(">") else ("higher", ">=")
+    fit = [one for one in found if one.better != bad]
+    if not fit:
+        listed = ", ".join(dict.fromkeys(f"{one.task}/{one.metric}" for one in found))
+        raise UsageError(f"--require {gate.text}: {bad} is better for {listed}; write {instead}, or name TASK/METRIC")
+    return fit
+
+
 def judge(gates: Sequence[Gate], results: Results, *, strict: bool) -> tuple[GateRow, ...]:
     """Every gate against every figure that it names, over all items. Raises UsageError for names that are not there."""
     known = [one for task in results.tasks for one in addresses(task.axis, task.name, task.metrics)]
@@ -104,7 +120,7 @@ def judge(gates: Sequence[Gate], results: Results, *, strict: bool) -> tuple[Gat
         if gate.model is not None and gate.model not in everyone:
             raise UsageError(f"--require {gate.text}: no model {gate.model!r}; there are {', '.join(everyone)}")
         models = [gate.model] if gate.model else candidates or everyone
-        for address in select(gate.name, known, "--require"):
+        for address in required(gate, known):
             languages = [task.language for task in results.tasks if task.name == address.task]
             for language in languages:
                 rows += [_row(gate, address, language, model, results, strict=strict) for model in models]
