@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from chatvector.errors import InputError, UsageError
-from chatvector.evaluate.merit import Column, Merits, Spread, merits
+from chatvector.evaluate.merit import Column, Merits, Spread, check_weights, merits
+from small_tasks import Capitals, Shouting
 
 
 def column(
@@ -130,3 +131,9 @@ def test_the_order_of_columns_and_the_seed_alone_decide() -> None:
 
     assert made(0) == made(0)
     assert made(0).merit[0].low != made(1).merit[0].low or made(0).merit[0].high != made(1).merit[0].high
+
+
+def test_a_weight_of_a_part_that_the_tasks_cannot_have_is_refused_before_anything_is_asked() -> None:
+    check_weights([Capitals()], [Shouting()], {"facts": 2.0, "manners": 0.0})
+    with pytest.raises(UsageError, match=r"^--weight speed: no such part .*; there are facts, manners$"):
+        check_weights([Capitals()], [Shouting()], {"speed": 1.0})

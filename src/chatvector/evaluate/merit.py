@@ -179,6 +179,18 @@ def columns(
     return made, ["" if strata.count(one) < LEAST_OF_A_TASK else one for one in strata]
 
 
+def check_weights(tasks: Sequence[Task], riders: Sequence[Rider], weights: Mapping[str, float]) -> None:
+    """Raise UsageError for weights of parts that these tasks cannot have: before anything is asked."""
+    possible = [_part_of(task, metric) for task in tasks for metric in task.metrics]
+    possible += [
+        _SAID.get(rider.axis, rider.axis)
+        for rider in riders
+        for metric in rider.metrics
+        if metric.primary and _counts(metric)
+    ]
+    _weights(list(dict.fromkeys(part for part in possible if part is not None)), weights)
+
+
 def merits(
     found: Sequence[Column],
     strata: Sequence[str],

@@ -19,7 +19,7 @@ from chatvector.arithmetic.scales import LayerRange, ScaleRules, format_layers
 from chatvector.errors import UsageError
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.halves import Half, half_of
-from chatvector.evaluate.merit import Merits, columns, merits
+from chatvector.evaluate.merit import Merits, check_weights, columns, merits
 from chatvector.evaluate.run import Evaluation, Job, Model, Request, evaluate
 from chatvector.evaluate.task import Rider
 from chatvector.runtime.backend import Backend
@@ -163,6 +163,8 @@ def sweep(
         raise UsageError("--scales: give at least one scale beside 0, which is the target with the chat format")
     settings = tuple(Setting.at(scale) for scale in scales)
     target = scales.index(0.0)
+    if wanted.weights:
+        check_weights([job.task for job in wanted.jobs], wanted.riders, wanted.weights)
     bench = _Bench(live, wanted, cache, meters, say)
     # 2. All scales on the development items; the best is chosen.
     development = bench.measure("development", settings, target)
