@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chatvector.arithmetic.roles import ROLES
 from chatvector.arithmetic.scales import ScaleRules
 from chatvector.errors import UsageError
-from chatvector.web.knob import Knob, shown, turned, turned_role, typed
+from chatvector.web.knob import Knob, left, shown, turned, turned_role, typed
 
 SCALES = st.integers(-300, 300).map(lambda hundredths: hundredths / 100)
 RULES = st.builds(
@@ -36,11 +36,12 @@ def test_the_line_that_is_shown_can_be_typed(rules: ScaleRules) -> None:
 
 @given(RULES, SCALES)
 def test_the_slider_for_everything_drops_exceptions(rules: ScaleRules, scale: float) -> None:
-    assert turned(scale) == ScaleRules(scale)
-    assert set(shown(turned(scale), tuple(rules.roles)).roles) <= {scale}
+    assert turned(rules, rules.scale) == rules, "left where it stood, it moves nothing"
+    if -0.5 <= scale <= 2 and scale != rules.scale:
+        assert turned(rules, scale) == ScaleRules(scale)
 
 
-@given(RULES, st.sampled_from(ROLES), SCALES)
+@given(RULES, st.sampled_from(ROLES), SCALES.filter(lambda scale: -0.5 <= scale <= 2))
 def test_a_roles_slider_moves_that_role_only(rules: ScaleRules, role: str, scale: float) -> None:
     moved = turned_role(rules, role, scale)  # pyright: ignore[reportArgumentType]
     at, before = shown(moved, ROLES), shown(rules, ROLES)
@@ -78,4 +79,24 @@ def test_lines_that_mean_nothing(line: str, message: str) -> None:
 @pytest.mark.parametrize("value", [None, "0.7", True, math.nan, math.inf, [1]])
 def test_what_no_slider_sends(value: object) -> None:
     with pytest.raises(UsageError, match="is no scale; a scale is any finite number"):
-        turned(value)
+        turned(ScaleRules(0.7), value)
+
+
+@pytest.mark.parametrize("value", [7, 2.05, -0.55])
+def test_what_is_typed_beyond_a_slider_is_refused(value: float) -> None:
+    for refused in (lambda: turned(ScaleRules(0.7), value), lambda: turned_role(ScaleRules(0.7), "mlp", value)):
+        with pytest.raises(UsageError, match=f"{value}: sliders go from -0.5 to 2; the line under Scale by role"):
+            refused()
+    assert turned(ScaleRules(value), value) == ScaleRules(value), "the line of text had taken it there"
+
+
+def test_what_is_typed_and_not_yet_told() -> None:
+    """Sliders as a page has them: for everything, attention, mlp; the page may not have heard of the last move."""
+    before, now = ScaleRules(0.75), ScaleRules(0.3, roles={"mlp": 0.1})
+    for scales, rules in (
+        ([0.3, 0.3, 0.1], now),
+        ([0.3, 0.75, 0.75], now),
+        ([0.5, 0.3, 0.1], ScaleRules(0.5)),
+        ([0.3, 0.2, 0.75], ScaleRules(0.3, roles={"mlp": 0.1, "attention": 0.2})),
+    ):
+        assert left(now, before, ("attention", "mlp"), scales) == rules

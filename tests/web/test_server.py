@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
@@ -77,6 +78,26 @@ def test_the_head_says_what_it_is_about(models: Models) -> None:
     assert "Talk to demo:target." in head(alone, EN)
 
 
+def test_before_and_after_are_the_target_and_its_own_merge(models: Models) -> None:
+    """Not two models as they are, nor another model beside the merge."""
+    target, merge = models.speakers
+    strange = replace(models, speakers=(replace(target, name="demo:base"), merge))
+    for shown, labels in (
+        (models, {"Before: demo:target", f"After: {merge.name}"}),
+        (Models((target, replace(target, name="demo:chat"))), {"demo:target", "demo:chat"}),
+        (strange, {"demo:base", merge.name}),
+        (replace(models, speakers=(merge,)), {merge.name}),
+    ):
+        app = application(Visitors(shown, Sampling()), known(), lambda _tag: [])
+        with TestClient(app, base_url=BASE) as client:
+            parts = [one for one in client.get("/en/config").json()["components"] if one["type"] == "chatbot"]
+        assert {one["props"]["label"] for one in parts} == labels
+        assert [one["props"]["latex_delimiters"] for one in parts] == [[] for _ in parts], (
+            "formulas are shown as written"
+        )
+        assert ("side by side" in head(Visitors(shown, Sampling()), EN)) == (shown is models)
+
+
 def test_a_port_in_use_is_refused_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     with listen(0) as taken:
         port = taken.getsockname()[1]
@@ -102,6 +123,7 @@ def test_only_this_machine_can_reach_it() -> None:
         (["--base", "demo:base", "--chat", "demo:chat"], "to which model is the vector added"),
         (["demo:target", "--base", "demo:base"], "--chat is missing"),
         (["demo:chat", "--scale", "0.5"], "--scale: of which vector"),
+        (["--language", "xx"], "--language: unknown language 'xx': choose from en, ko, zh-Hant"),
     ],
 )
 def test_what_the_command_refuses(arguments: list[str], message: str) -> None:

@@ -89,7 +89,7 @@ def test_the_scale_changes_the_answer_and_says_what_it_took(page: Visitors) -> N
     assert after[1].scale == "-0.5"
     with pytest.raises(UsageError, match="matches none of"):
         visitor.move(ScaleRules(0.5, tensors={"nothing.*": 0.0}))
-    assert visitor.rules() == ScaleRules(-0.5)
+    assert (visitor.rules(), visitor.before) == (ScaleRules(-0.5), ScaleRules(0.75))
 
 
 @pytest.mark.parametrize("message", ["", "  \n "])
@@ -120,6 +120,17 @@ def test_a_second_message_has_to_wait_for_the_first(page: Visitors) -> None:
     for _ in asking:
         pass
     visitor.reset()
+
+
+def test_a_message_is_there_while_somebody_else_is_answered(page: Visitors) -> None:
+    one, other = page.get("one"), page.get("other")
+    with one.session.speakers[0].backend._turn, one.session.speakers[1].backend._turn:
+        asking = other.ask(QUESTION)
+        assert [(said.answer, said.done) for said in next(asking)] == [("", False), ("", False)]
+        assert columns(other, EN)[1][-1]["content"] == EN.in_turn
+    for _ in asking:
+        pass
+    assert all(said.answer for said in other.exchanges[0].said)
 
 
 def slow(visitor: Visitor) -> None:
@@ -160,12 +171,26 @@ def test_a_page_that_is_left_in_mid_reply_stops_it(page: Visitors, how: str) -> 
     assert talk(page.get("b"))[1].problem is None
 
 
+def test_the_server_ends_in_mid_reply(page: Visitors) -> None:
+    visitor = page.get("a")
+    slow(visitor)
+    for state in visitor.ask(QUESTION):
+        if state[0].answer:
+            page.end()
+    assert page.ended
+    assert visitor.exchanges[0].said[0].cut == "stopped"
+
+
 def test_leaving_twice_or_never_having_been_there_is_no_error(page: Visitors) -> None:
     page.leave("nobody")
     visitor = page.get("a")
     page.leave("a")
     page.leave("a")
+    assert page.find("a") is None
+    with pytest.raises(UsageError, match="the server was started again, or has forgotten this page"):
+        page.require("a")
     assert page.get("a") is not visitor
+    assert page.require("a") is page.get("a")
 
 
 def test_the_quietest_visitor_goes_first(page: Visitors, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,8 +208,16 @@ def test_settings(page: Visitors) -> None:
     visitor.settle(**fine)
     assert visitor.session.sampling == Sampling(5, 0.0, 1.0, 3)
     assert talk(visitor)[0].limit <= 5
-    for wrong in ({"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.5}, {"limit": 0}, {"seed": -1}, {"limit": None}):
-        with pytest.raises(UsageError, match="need a number" if None in wrong.values() else "are 0 or more"):
+    for wrong in (
+        {"temperature": -1.0},
+        {"top_p": 0.0},
+        {"top_p": 1.5},
+        {"limit": 0},
+        {"limit": 1.5},
+        {"seed": -1},
+        {"limit": None},
+    ):
+        with pytest.raises(UsageError, match="need a number" if None in wrong.values() else "are whole numbers"):
             visitor.settle(**{**fine, **wrong})  # pyright: ignore[reportArgumentType]
     assert visitor.session.sampling.max_new_tokens == 5
 
@@ -200,7 +233,7 @@ def test_bubbles() -> None:
     small = "<small>배율 0.7 · 9토큰 · 9토큰에서 끊겼습니다. 설정에서 늘릴 수 있습니다</small>"
     answer = {"role": "assistant", "content": f"답\n{small}"}
     assert one_column([exchange], 0, None, KO) == [question, folded, answer]
-    assert one_column([Exchange("?", (Said(),))], 0, None, EN)[-1]["content"] == "…"
+    assert one_column([Exchange("?", (Said(),))], 0, None, EN)[-1]["content"] == EN.in_turn
     assert one_column([Exchange("?", (Said(done=True),))], 0, None, EN)[-1]["content"] == "—"
     broken = Said(done=True, problem="error", error=UsageError("bad <b>"))
     assert one_column([Exchange("?", (broken,))], 0, None, EN)[-1]["content"] == "<small>bad &lt;b&gt;</small>"

@@ -87,6 +87,7 @@ def ui(
     Listens on 127.0.0.1 only and asks nothing of any other machine. The address goes to standard output.
     """
     from chatvector.errors import MissingExtra, UsageError
+    from chatvector.evaluate.registry import LANGUAGES
     from chatvector.runtime.loading import require_extra
 
     console = Console(quiet=quiet, log_format=log_format, as_json=False)
@@ -98,6 +99,8 @@ def ui(
             raise UsageError("to which model is the vector added? name TARGET, or nothing at all for the trio")
         named, base, chat = [DEMO_TARGET], DEMO_BASE, DEMO_CHAT
         scale = options.DEMO_SCALE if scale is None else scale
+    if language is not None and language not in LANGUAGES:
+        raise UsageError(f"--language: unknown language {language!r}: choose from {', '.join(LANGUAGES)}")
     recipe = None
     if base is not None or chat is not None or vector is not None:
         recipe = options.recipe_from_flags(
@@ -138,7 +141,7 @@ def ui(
         )
         visitors = Visitors(replace(found, memory=tuple(memory)), sampling, system)
         app = application(visitors, known(), lambda tag: _prompts(found, tag))
-        serve(app, place, lambda address: _announce(address, console))
+        serve(app, place, lambda address: _announce(address, console), visitors.end)
 
 
 def _speakers(

@@ -45,7 +45,7 @@ def _answer(said: Said, context: int | None, words: Words) -> list[Message]:
         )
     notes = _notes(said, context, words)
     if said.answer or said.done or not said.thinking:
-        text = as_text(said.answer) if said.answer or said.done else "…"
+        text = as_text(said.answer) if said.answer or said.done else words.in_turn
         small = f"<small>{' · '.join(notes)}</small>" if notes else ""
         found.append({"role": "assistant", "content": "\n".join(part for part in (text, small) if part) or "—"})
     return found

@@ -37,19 +37,35 @@ def shown(rules: ScaleRules, roles: Sequence[Role]) -> Knob:
     return Knob(rules.scale, tuple(rules.roles.get(role, rules.scale) for role in roles), describe(rules))
 
 
-def turned(scale: object) -> ScaleRules:
-    """The slider for everything was let go: exceptions are dropped. Raises UsageError for what is no finite number."""
-    return ScaleRules(_number(scale))
+def turned(rules: ScaleRules, scale: object) -> ScaleRules:
+    """The slider for everything was let go: exceptions are dropped, unless it stands where it stood. Raises UsageError
+    for what is no number that the slider spans."""
+    value = _number(scale, rules.scale)
+    return rules if value == rules.scale else ScaleRules(value)
 
 
 def turned_role(rules: ScaleRules, role: Role, scale: object) -> ScaleRules:
     """A role's slider was let go: an exception for it, or none where it stands where everything does. Raises UsageError
-    for what is no finite number, and for an unknown role."""
-    value = _number(scale)
+    for what is no number that the slider spans, and for an unknown role."""
+    value = _number(scale, rules.roles.get(role, rules.scale))
     roles: dict[Role, float] = {other: factor for other, factor in rules.roles.items() if other != role}
     if value != rules.scale:
         roles[role] = value
     return ScaleRules(rules.scale, roles=roles, layers=rules.layers, tensors=rules.tensors)
+
+
+def left(rules: ScaleRules, before: ScaleRules, roles: Sequence[Role], scales: Sequence[object]) -> ScaleRules:
+    """All sliders as a page has them, the one for everything first: what was typed beside a slider and is not told yet
+    moves it. `before`: the rules before the last move; a role's slider that stands there was not moved, its page has
+    only not heard of that move. Raises what `turned` and `turned_role` raise."""
+    whole, *parts = scales
+    if whole != rules.scale:
+        return turned(rules, whole)
+    now, then = shown(rules, roles), shown(before, roles)
+    for role, scale, *known in zip(roles, parts, now.roles, then.roles, strict=True):
+        if scale not in known:
+            rules = turned_role(rules, role, scale)
+    return rules
 
 
 def typed(text: str, rules: ScaleRules) -> ScaleRules:
@@ -62,8 +78,11 @@ def typed(text: str, rules: ScaleRules) -> ScaleRules:
     return move(ScaleRules(rules.scale), parts)
 
 
-def _number(value: object) -> float:
-    """Sliders give numbers; whoever calls the server without the page gives anything."""
+def _number(value: object, before: float) -> float:
+    """Sliders give numbers; whoever types beside them, or calls the server without the page, gives anything. Where the
+    slider stood, it may stay: the line of text takes it anywhere."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise PageError("not_a_scale", value=repr(brief(value)))
+    if value != before and not LOWEST <= value <= HIGHEST:
+        raise PageError("beyond_slider", value=f"{value:g}", lowest=f"{LOWEST:g}", highest=f"{HIGHEST:g}")
     return float(value)

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Sequence
 
 import gradio as gr
 
 from chatvector.evaluate.registry import Registry
-from chatvector.web.parts import key_of
+from chatvector.web.parts import key_of, said
 from chatvector.web.tab_chat import chat_tab
 from chatvector.web.tab_evaluate import evaluate_tab
 from chatvector.web.tab_recipe import recipe_tab
@@ -17,10 +18,21 @@ from chatvector.web.tab_vector import Look, vector_tab
 from chatvector.web.visitors import Visitors
 from chatvector.web.words import ALL, Words
 
+BEGUN_AGAIN = """() => {
+  const place = "chatvector " + location.pathname, now = window.gradio_config.app_id.toString();
+  const before = sessionStorage.getItem(place);
+  sessionStorage.setItem(place, now);
+  return %s[before === null || before === now ? 0 : 1];
+}"""
+"""Gradio loads the page anew when a server comes back that broke off a reply: the browser's tab knows of the last."""
+
 
 def build(visitors: Visitors, registry: Registry, look: Look | None, words: Words, prompts: Sequence[str]) -> gr.Blocks:
     """The page. `prompts` are offered as first messages; `look` is of the live merge, where there is one."""
     recipe = visitors.models.recipe
+
+    def arrive(request: gr.Request) -> None:
+        visitors.get(key_of(request))
 
     def leave(request: gr.Request) -> None:
         visitors.leave(key_of(request))
@@ -28,8 +40,8 @@ def build(visitors: Visitors, registry: Registry, look: Look | None, words: Word
     with gr.Blocks(title="chatvector", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(head(visitors, words))
         with gr.Tabs():
-            with gr.Tab(words.chat, id="chat"):
-                chat_tab(visitors, words, prompts)
+            with gr.Tab(words.chat, id="chat") as tab:
+                status = chat_tab(tab, visitors, words, prompts)
             if look is not None:
                 with gr.Tab(words.vector, id="vector") as tab:
                     vector_tab(tab, look, words)
@@ -38,6 +50,8 @@ def build(visitors: Visitors, registry: Registry, look: Look | None, words: Word
             if recipe is not None:
                 with gr.Tab(words.recipe, id="recipe") as tab:
                     recipe_tab(tab, visitors, recipe, words)
+        page.load(arrive, api_visibility="private", show_progress="hidden")
+        page.load(None, None, status, js=BEGUN_AGAIN % json.dumps([said(), said(words.restarted)]))
         page.unload(leave)
     # The models, not the queue, decide who has to wait.
     return page.queue(default_concurrency_limit=None)
@@ -46,7 +60,7 @@ def build(visitors: Visitors, registry: Registry, look: Look | None, words: Word
 def head(visitors: Visitors, words: Words) -> str:
     """Title, what one talks to and the memory it takes, and the other languages."""
     models = visitors.models
-    if models.recipe is not None:
+    if models.recipe is not None and models.pair:
         about = words.pair.format(target=models.recipe.target)
     else:
         about = words.alone.format(name=", ".join(speaker.name for speaker in models.speakers))

@@ -34,6 +34,9 @@ class Sentences:
     no_vector: str
     no_scale: str
     not_a_scale: str
+    beyond_slider: str
+    not_here: str
+    server_ended: str
     unknown_language: str
     not_a_count: str
     nothing_to_sweep: str
@@ -55,10 +58,13 @@ BY_TAG = {
         still_answering="the last message is still being answered: stop it, or wait",
         still_writing="a reply is being written: stop it first",
         settings_missing="temperature, top-p, seed and longest reply each need a number",
-        settings_range="temperature and seed are 0 or more, top-p above 0 up to 1, a reply has 1 token or more",
+        settings_range="temperature is 0 or more, top-p above 0 up to 1; seed (0 …) and reply (1 …) are whole numbers",
         no_vector="no vector is loaded: start with TARGET --vector VEC, or TARGET --base BASE --chat CHAT",
         no_scale="no scale: write a number, such as 0.7, or exceptions, such as 0.7 attention=0.5 0-3=1",
         not_a_scale="{value} is no scale; a scale is any finite number, such as 0.8",
+        beyond_slider="{value}: sliders go from {lowest} to {highest}; the line under Scale by role takes any number",
+        not_here="the server was started again, or has forgotten this page and its scale: look at Chat first",
+        server_ended="the server was ended, and the reply with it; once it runs again, a new conversation begins",
         unknown_language="unknown language {value}: choose from {known}",
         not_a_count="{value} is no number of items: write 1, 2 …, or 0 for all of them",
         nothing_to_sweep="a sweep moves a vector, and none is loaded",
@@ -78,10 +84,13 @@ BY_TAG = {
         still_answering="지난 메시지에 아직 답하는 중입니다. 중지하거나 기다려 주세요.",
         still_writing="답변을 쓰는 중입니다. 먼저 중지해 주세요.",
         settings_missing="온도, Top-p, 시드, 답변의 최대 길이에 각각 숫자를 넣어 주세요.",
-        settings_range="온도와 시드는 0 이상, Top-p는 0보다 크고 1 이하, 답변의 길이는 1토큰 이상이어야 합니다.",
+        settings_range="온도는 0 이상, Top-p는 0 초과 1 이하, 시드는 0 이상, 길이는 1 이상의 정수여야 합니다.",
         no_vector="불러온 벡터가 없습니다. TARGET --vector VEC 또는 TARGET --base BASE --chat CHAT으로 시작하세요.",
         no_scale="배율이 없습니다. 0.7 같은 숫자나 0.7 attention=0.5 0-3=1 같은 예외를 써 주세요.",
         not_a_scale="{value}은(는) 배율이 아닙니다. 배율은 0.8 같은 유한한 숫자입니다.",
+        beyond_slider="{value}: 슬라이더는 {lowest}~{highest}입니다. 역할별 배율의 줄에는 어떤 숫자든 됩니다.",
+        not_here="서버가 다시 시작되었거나 이 페이지와 배율을 잊었습니다. 먼저 대화 탭을 보세요.",
+        server_ended="서버가 종료되어 답변도 끝났습니다. 서버가 다시 켜지면 새 대화로 시작합니다.",
         unknown_language="{value}은(는) 모르는 언어입니다. {known} 중에서 고르세요.",
         not_a_count="{value}은(는) 문항 수가 아닙니다. 1, 2 …를 쓰거나, 전부면 0을 쓰세요.",
         nothing_to_sweep="스윕은 벡터를 움직이는데, 불러온 벡터가 없습니다.",
@@ -101,10 +110,13 @@ BY_TAG = {
         still_answering="上一則訊息還在回答：請停止它，或稍候。",
         still_writing="正在寫回覆：請先停止。",
         settings_missing="溫度、Top-p、隨機種子和回覆長度上限都需要一個數字。",
-        settings_range="溫度和隨機種子須為 0 以上，Top-p 須大於 0 且不超過 1，回覆至少 1 個詞元。",
+        settings_range="溫度須為 0 以上，Top-p 大於 0 且不超過 1，種子為 0 以上、長度為 1 以上的整數。",
         no_vector="沒有載入向量：請以 TARGET --vector VEC，或 TARGET --base BASE --chat CHAT 啟動。",
         no_scale="沒有比例：請寫一個數字，例如 0.7，或加上例外，例如 0.7 attention=0.5 0-3=1。",
         not_a_scale="{value} 不是比例；比例是任何有限的數字，例如 0.8。",
+        beyond_slider="{value}：滑桿的範圍是 {lowest} 到 {highest}；各部分的比例下方的那一行可填任何數字。",
+        not_here="伺服器已重新啟動，或已忘記本頁面：比例與顯示的不同。請先開啟「對話」。",
+        server_ended="伺服器已結束，回覆也隨之中斷；伺服器再次啟動後會開始新的對話。",
         unknown_language="不認得語言 {value}：請從 {known} 中選擇。",
         not_a_count="{value} 不是題數：請寫 1、2 …，或寫 0 表示全部。",
         nothing_to_sweep="掃描要移動向量，但沒有載入向量。",

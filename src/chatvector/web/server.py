@@ -120,14 +120,19 @@ def application(visitors: Visitors, registry: Registry, prompts: Callable[[str],
     return app
 
 
-def serve(app: FastAPI, place: socket.socket, ready: Callable[[str], None]) -> None:
-    """Answer until SIGINT or SIGTERM; `ready` is told the address when the first request would be answered."""
+def serve(app: FastAPI, place: socket.socket, ready: Callable[[str], None], end: Callable[[], None]) -> None:
+    """Answer until SIGINT or SIGTERM; `ready` is told the address when the first request would be answered, `end` is
+    called when no more will be, and what is being answered has SHUTDOWN_SECONDS left."""
     config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=SHUTDOWN_SECONDS, lifespan="on")
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             ready(address(place))
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            end()
+            await super().shutdown(sockets)
 
     Server(config).run(sockets=[place])
 

@@ -29,9 +29,7 @@ def evaluate_tab(visitors: Visitors, registry: Registry, words: Words) -> None:
         language = gr.Dropdown(
             list(LANGUAGES), value=spoken if spoken in LANGUAGES else "en", label=words.language, min_width=160
         )
-        limit = gr.Number(
-            0, label=words.items, info=words.items_hint, precision=0, minimum=0, min_width=160, elem_id="items"
-        )
+        limit = gr.Number(0, label=words.items, info=words.items_hint, precision=0, min_width=160, elem_id="items")
         if models.live is not None:
             scales = gr.Textbox(
                 SCALES,
@@ -74,19 +72,19 @@ def evaluate_tab(visitors: Visitors, registry: Registry, words: Words) -> None:
             errands.pop(key, None)
 
     def quick(suite: Any, language: Any, limit: Any, request: gr.Request) -> Iterator[tuple[Any, Any]]:
-        visitor = visitors.get(key_of(request))
+        key = key_of(request)
         yield from follow(
-            key_of(request), lambda: measure(visitor, models, registry, Chosen.of(suite, language, limit))
+            key, lambda: measure(visitors.require(key), models, registry, Chosen.of(suite, language, limit))
         )
 
     def sweep(suite: Any, language: Any, limit: Any, scales: str, request: gr.Request) -> Iterator[tuple[Any, Any]]:
-        visitor = visitors.get(key_of(request))
+        key = key_of(request)
 
         def begin() -> Errand[str]:
             chosen = Chosen.of(_along(suite, demo=models.demo), language, limit)
-            return measure_along(visitor, models, registry, chosen, scales, words)
+            return measure_along(visitors.require(key), models, registry, chosen, scales, words)
 
-        yield from follow(key_of(request), begin)
+        yield from follow(key, begin)
 
     def call_off(request: gr.Request) -> None:
         if (errand := errands.get(key_of(request))) is not None:

@@ -30,12 +30,15 @@ def recipe_tab(tab: gr.Tab, visitors: Visitors, recipe: Recipe, words: Words) ->
         write = gr.Button(words.write, variant="primary", min_width=140, elem_id="write")
     status = status_line("recipe-status")
 
-    def present(request: gr.Request) -> str:
-        return as_html(recipe_at(recipe, visitors.get(key_of(request)).rules()), words)
+    def present(request: gr.Request) -> tuple[Any, Any]:
+        try:
+            return as_html(recipe_at(recipe, visitors.require(key_of(request)).rules()), words), said()
+        except Exception as error:
+            return gr.skip(), problem(error, words)
 
     def make(place: str, request: gr.Request) -> Iterator[tuple[Any, Any]]:
         try:
-            wanted = recipe_at(recipe, visitors.get(key_of(request)).rules(), named_output(place))
+            wanted = recipe_at(recipe, visitors.require(key_of(request)).rules(), named_output(place))
         except Exception as error:
             yield gr.skip(), problem(error, words)
             return
@@ -51,7 +54,7 @@ def recipe_tab(tab: gr.Tab, visitors: Visitors, recipe: Recipe, words: Words) ->
         )
         yield as_html(wanted, words), said(told)
 
-    tab.select(present, None, shown, show_progress="hidden", api_visibility="private")
+    tab.select(present, None, [shown, status], show_progress="hidden", api_visibility="private")
     gr.on(
         [write.click, place.submit], make, place, [shown, status],
         show_progress="hidden", api_visibility="private", trigger_mode="once",

@@ -6,6 +6,7 @@ A visitor is a tab of a browser. Their turns queue up at the models, one reply o
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -56,6 +57,11 @@ class Models:
         """The live merge."""
         last = self.speakers[-1].backend
         return last if isinstance(last, LiveBackend) else None
+
+    @property
+    def pair(self) -> bool:
+        """Whether a target stands beside its own merge, and nothing else does."""
+        return self.recipe is not None and len(self.speakers) == 2 and self.speakers[0].name == self.recipe.target
 
     @property
     def demo(self) -> bool:
@@ -113,6 +119,7 @@ class Visitor:
 
     def __post_init__(self) -> None:
         self._answers: Sequence[Answer] = ()
+        self._before: ScaleRules | None = None
         self._busy = threading.Lock()
         self.left = False
 
@@ -122,6 +129,11 @@ class Visitor:
         backend = self.session.speakers[-1].backend
         return backend if isinstance(backend, LiveView) else None
 
+    @property
+    def before(self) -> ScaleRules:
+        """The scales before the last move. Raises UsageError where no vector is loaded."""
+        return self.rules() if self._before is None else self._before
+
     def rules(self) -> ScaleRules:
         """This visitor's scales of the vector. Raises UsageError where no vector is loaded."""
         return self._require_live().scales[0]
@@ -130,10 +142,14 @@ class Visitor:
         """Move this visitor's merge, after the reply that is being written. Raises UsageError for rules that match
         nothing, NonFiniteValues where a scale overflows; the scales are then as they were."""
         live = self._require_live()
-        return live.set_scales([rules, *live.scales[1:]])
+        before = self.rules()
+        change = live.set_scales([rules, *live.scales[1:]])
+        self._before = before
+        return change
 
     def ask(self, message: str) -> Iterator[tuple[Said, ...]]:
-        """Put a message to all models; what they have said so far, again and again, until all are done.
+        """Put a message to all models; what they have said so far, again and again, until all are done. The first time
+        is at once: a model may have to finish somebody else's reply before.
 
         Raises UsageError for an empty message, and while another one is being answered. What goes wrong with one
         model is in its `Said`; the other goes on.
@@ -160,6 +176,7 @@ class Visitor:
                 return
             for answer, column in zip(answers, said, strict=True):
                 threading.Thread(target=_listen, args=(answer, column, news.set), daemon=True).start()
+            yield said
             while True:
                 news.wait()
                 news.clear()
@@ -191,23 +208,27 @@ class Visitor:
             self._busy.release()
 
     def settle(
-        self, *, system: str, temperature: float | None, top_p: float | None, seed: int | None, limit: int | None
+        self, *, system: str, temperature: float | None, top_p: float | None, seed: float | None, limit: float | None
     ) -> None:
         """Take over the settings of the next reply; None is a field that was left empty. Raises UsageError for such a
         one, for a number out of range, and for a system prompt that a template does not take."""
         if temperature is None or top_p is None or seed is None or limit is None:
             raise PageError("settings_missing")
-        if not (temperature >= 0 and 0 < top_p <= 1 and seed >= 0 and limit >= 1):
+        if not (temperature >= 0 and 0 < top_p <= 1 and _whole(seed, 0) and _whole(limit, 1)):
             raise PageError("settings_range")
         self.session.set_system(system.strip() or None)
         self.session.sampling = replace(
-            self.session.sampling, temperature=temperature, top_p=top_p, seed=seed, max_new_tokens=limit
+            self.session.sampling, temperature=temperature, top_p=top_p, seed=int(seed), max_new_tokens=int(limit)
         )
 
     def _require_live(self) -> LiveView:
         if self.live is None:
             raise PageError("no_vector")
         return self.live
+
+
+def _whole(value: float, least: int) -> bool:
+    return math.isfinite(value) and value == int(value) and value >= least
 
 
 def _listen(answer: Answer, column: Said, tell: Callable[[], None]) -> None:
@@ -243,11 +264,13 @@ class Visitors:
 
     Attributes:
         sampling, system: what everybody begins with.
+        ended: whether the server ends: replies are cut short, and their page says why.
     """
 
     def __init__(self, models: Models, sampling: Sampling, system: str | None = None) -> None:
         """Nobody is there yet. Raises what `Session` raises: a model without a template shows now."""
         self.models = models
+        self.ended = False
         self.sampling, self.system = sampling, system
         self._by_key: dict[str, Visitor] = {}
         self._lock = threading.Lock()
@@ -264,8 +287,15 @@ class Visitors:
         """The visitor with this key; a new one begins a conversation at the first scales."""
         return self.find(key) or self._enter(key)
 
+    def require(self, key: str) -> Visitor:
+        """The visitor with this key. Raises UsageError where there is none: what their page shows is not so here."""
+        visitor = self.find(key)
+        if visitor is None:
+            raise PageError("not_here")
+        return visitor
+
     def find(self, key: str) -> Visitor | None:
-        """The visitor with this key, if it was here since the page was started."""
+        """The visitor with this key; None where the server was started since, or too many others came."""
         with self._lock:
             visitor = self._by_key.get(key)
             if visitor is not None:
@@ -278,6 +308,14 @@ class Visitors:
             visitor = self._by_key.pop(key, None)
         if visitor is not None:
             visitor.leave()
+
+    def end(self) -> None:
+        """The server ends: so do all replies."""
+        self.ended = True
+        with self._lock:
+            present = list(self._by_key.values())
+        for visitor in present:
+            visitor.stop()
 
     def __len__(self) -> int:
         return len(self._by_key)
