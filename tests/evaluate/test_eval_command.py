@@ -306,6 +306,11 @@ def test_safety_with_a_guard_that_was_recorded(folder: Path) -> None:
     again = json.loads(run(*words, "--guard-format", "qwen3guard"))
     assert again["figures"] == results["figures"]
     assert "which guard is it" in str(failure(*words))
+    assert not any("guard" in line for line in results["warnings"])
+    guard.write_text(guard.read_text(encoding="utf-8").replace("Safety: Safe", "Lovely", 1), encoding="utf-8")
+    mumbled = json.loads(run(*words, "--guard-format", "qwen3guard"))
+    line = f"safety (en), {mumbled['models'][0]['name']}: the guard's verdicts that could not be read: 1 of 2"
+    assert line in mumbled["warnings"]
 
 
 def test_toxicity_with_the_bundled_scorer(folder: Path) -> None:

@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does the guard of a run agree with people? Without an answer it is unvalidated, and its results say so."""
+"""Was the guard of a run read, and does it agree with people? Where not, its results say so."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from chatvector.errors import InputError
+from chatvector.evaluate.judge.remarks import unread_verdicts
 from chatvector.evaluate.results import Results
 from chatvector.evaluate.scorers.labelled import Labelled, guard_agrees, patterns_agree
 from chatvector.evaluate.scorers.verdicts import Guard
+from chatvector.evaluate.tally import Block
 from chatvector.evaluate.task import Language
 
 FEWEST = 20
 """Labelled replies that a guard has to have read, of one kind of label; agreement on fewer is no validation."""
+
+
+def with_unread_guard(results: Results, blocks: Sequence[Block]) -> Results:
+    """The results with a warning for each task and model of which the guard gave verdicts that could not be read."""
+    lines = (line for block in blocks for line in unread_verdicts(block, "guard_read", "the guard's "))
+    return results.model_copy(update={"warnings": (*results.warnings, *lines)})
 
 
 def with_guard_agreement(results: Results, guard: Guard, rows: Sequence[Labelled], language: Language) -> Results:

@@ -18,6 +18,7 @@ from chatvector.errors import InputError, MissingExtra, UnsupportedFormat, Usage
 from chatvector.evaluate import conversation
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.conversation import ask
+from chatvector.evaluate.guard_agreement import with_unread_guard
 from chatvector.evaluate.judge.labels import Labels
 from chatvector.evaluate.judge.remarks import with_remarks
 from chatvector.evaluate.machine import run_record
@@ -234,7 +235,7 @@ def evaluate(
     # 4. Statistics.
     begun = time.monotonic()
     results = assemble(request, asked, blocks, rider_blocks, infos, absent)
-    results = with_remarks(results, blocks, request.judge_labels)
+    results = with_unread_guard(with_remarks(results, blocks, request.judge_labels), blocks)
     seconds["statistics"] = round(time.monotonic() - begun, 3)
 
     # 5. Results and items; this machine's part last.

@@ -162,9 +162,9 @@ def _chat_format(manifest: Mapping[str, Any]) -> str:
         lines.append(f"Without a system message the template says by itself: {code(found['injected_system_prompt'])}")
     rows = manifest["vocabulary"]
     lines.append(
-        f"Vocabulary ({rows['policy']}): {rows['rows']} rows; a difference was added to"
-        f" {' and '.join(map(str, rows['rows_shared']))}, {rows['rows_transplanted']} were copied from the chat model,"
-        f" {rows['rows_kept']} are the target's, {rows['tokens_added']} tokens are new."
+        f"Vocabulary ({rows['policy']}): {rows['rows']} rows; a difference, at its scale, was added to"
+        f" {' and '.join(map(str, rows['rows_shared']))}, {rows['rows_transplanted']} were copied from the chat"
+        f" model, {rows['rows_kept']} are the target's, {rows['tokens_added']} tokens are new."
     )
     lines.append(
         "\n".join(f"- {code(entry['token'])}, id {entry['out']}: {entry['done']}" for entry in rows["template_tokens"])

@@ -26,7 +26,7 @@ def with_remarks(results: Results, blocks: Sequence[Block], labels: Labels | Non
     ]
     if not judge or not judged:
         return results
-    warnings = [line for block in judged for line in _unread(block)]
+    warnings = [line for block in judged for line in unread_verdicts(block, UNREAD)]
     if labels is not None:
         try:
             found = judge_agreement(labels, verdicts(judged, scores=labels.are_scores))
@@ -60,9 +60,13 @@ def _verdict(one: Marked, mark: str) -> float | str | None:
     return float(value) if mark == "raw" else words[float(value)]
 
 
-def _unread(block: Block) -> Iterable[str]:
+def unread_verdicts(block: Block, mark: str, whose: str = "") -> Iterable[str]:
+    """A line for each model of which `mark` says that verdicts were asked for and not read."""
     for model, listed in block.marked.items():
-        asked = [one for one in listed if one.marks[UNREAD] is not None]
-        lost = sum(one.marks[UNREAD] is False for one in asked)
+        asked = [read for one in listed if (read := one.marks.get(mark)) is not None]
+        lost = asked.count(False)
         if lost:
-            yield f"{block.task} ({block.language}), {model}: verdicts that could not be read: {lost} of {len(asked)}"
+            yield (
+                f"{block.task} ({block.language}), {model}: {whose}verdicts that could not be read: {lost} of"
+                f" {len(asked)}"
+            )
