@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from builders import BF16, Shape, Trio, load_weights, trio_specs, write_weights
 from chatvector import pipeline
 from chatvector.checkpoint import hub as hub_module
-from chatvector.checkpoint import remote_http
+from chatvector.checkpoint import remote, remote_http
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.http_transport import ClientTransport, DirectTransport, Transports
 from chatvector.checkpoint.storage import LocalDirectory
@@ -429,10 +429,15 @@ def test_files_on_another_host_get_no_token_and_new_addresses(
         assert "authorization" not in tokens[True]
 
 
-def test_small_files_cost_one_request_each(hub: HubServer, trio: Trio) -> None:
+@pytest.mark.parametrize("packed_from", [remote.PACKED_BYTES, 0])
+def test_small_files_cost_one_request_each(
+    hub: HubServer, trio: Trio, packed_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "PACKED_BYTES", packed_from)
     hub.log.clear()
     with Checkpoint.open("org/base", stream=True) as model:
-        assert model.read_file("tokenizer.json") == (trio.base / "tokenizer.json").read_bytes()
+        for _ in range(2):
+            assert model.read_file("tokenizer.json") == (trio.base / "tokenizer.json").read_bytes()
     asked = [(request.method, request.path.rpartition("/")[2]) for request in hub.log if "/resolve/" in request.path]
     small = sorted(path.name for path in trio.base.iterdir() if path.name != WEIGHTS)
     assert sorted(asked) == sorted([("GET", name) for name in small] + [("HEAD", WEIGHTS), ("GET", WEIGHTS)])

@@ -15,6 +15,10 @@ from weakref import WeakSet
 from chatvector.checkpoint.remote_file import RemoteFile, SideBySide
 from chatvector.checkpoint.storage import ByteSource
 
+PACKED_BYTES = 8 << 20
+"""Files from this size on are kept compressed: three tokenizers of 128 k tokens, kept whole, are a tenth of a merge's
+memory. Smaller ones are not worth the time."""
+
 
 @dataclass(frozen=True)
 class Transfer:
@@ -47,7 +51,8 @@ class RemoteStorage(ABC):
     def __init__(self, location: str, listing: dict[str, int]) -> None:
         self.location = location
         self._listing = listing
-        self._small: dict[str, bytes] = {}  # compressed
+        self._small: dict[str, bytes] = {}
+        self._packed: dict[str, bytes] = {}
         self._side_by_side = SideBySide()
         self.open_ones.add(self)
 
@@ -57,6 +62,8 @@ class RemoteStorage(ABC):
 
     def read(self, name: str) -> bytes:
         """The whole of a small file, fetched once. Raises MissingInput, HubError."""
+        if name in self._packed:
+            return zlib.decompress(self._packed[name])
         if name not in self._small:
             source = self.open_once(name)
             data = bytearray(source.size)
@@ -65,9 +72,12 @@ class RemoteStorage(ABC):
             else:
                 source.read_into(0, memoryview(data))
             source.close()
-            # Three tokenizers of 10 MB, read several times and kept whole, would be a tenth of a merge's memory.
-            self._small[name] = zlib.compress(data, 1)
-        return zlib.decompress(self._small[name])
+            if len(data) < PACKED_BYTES:
+                self._small[name] = bytes(data)
+            else:
+                self._packed[name] = zlib.compress(data, 1)
+                return bytes(data)
+        return self._small[name]
 
     @abstractmethod
     def open(self, name: str) -> ByteSource:
@@ -100,4 +110,5 @@ class RemoteStorage(ABC):
         """Stop the threads, drop what was kept."""
         self._side_by_side.close()
         self._small.clear()
+        self._packed.clear()
         self.open_ones.discard(self)
