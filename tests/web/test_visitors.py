@@ -139,12 +139,14 @@ def slow(visitor: Visitor) -> None:
     visitor.session.sampling = replace(SHORT, max_new_tokens=400)
 
 
-def test_stopped_replies_keep_what_was_written(page: Visitors) -> None:
+@pytest.mark.parametrize("by", ["their page", "the end of the server"])
+def test_stopped_replies_keep_what_was_written(page: Visitors, by: str) -> None:
     visitor = page.get("a")
     slow(visitor)
     for state in visitor.ask(QUESTION):
         if state[0].answer:
-            visitor.stop()
+            (visitor.stop if by == "their page" else page.end)()
+    assert page.ended is (by == "the end of the server")
     said = visitor.exchanges[0].said[0]
     assert said.cut == "stopped"
     assert visitor.session.speakers[0].turns[0].answer == said.answer
@@ -169,16 +171,6 @@ def test_a_page_that_is_left_in_mid_reply_stops_it(page: Visitors, how: str) -> 
     assert tokens is not None
     assert tokens < 400
     assert talk(page.get("b"))[1].problem is None
-
-
-def test_the_server_ends_in_mid_reply(page: Visitors) -> None:
-    visitor = page.get("a")
-    slow(visitor)
-    for state in visitor.ask(QUESTION):
-        if state[0].answer:
-            page.end()
-    assert page.ended
-    assert visitor.exchanges[0].said[0].cut == "stopped"
 
 
 def test_leaving_twice_or_never_having_been_there_is_no_error(page: Visitors) -> None:

@@ -146,10 +146,12 @@ def _percent(rate: Rate | float) -> str:
 
 def _next(keep: Path | None) -> str:
     merged = keep if keep is not None else "OUT"
-    make = "" if keep else "  chatvector demo --keep OUT                                 keep the merged model\n"
-    return f"""\
-Next:
-{make}  chatvector apply demo:target --base demo:base --chat demo:chat --scale 0.25 -o quarter
-  chatvector run {merged}/chat_vector.json -o again            the same bytes again, from its manifest
-  chatvector plan TARGET --base BASE --chat CHAT             your own three models: do they fit, what would be done
-  chatvector apply TARGET --base BASE --chat CHAT -o OUT     and do it"""
+    commands = [
+        ("chatvector apply demo:target --base demo:base --chat demo:chat --scale 0.25 -o quarter", ""),
+        (f"chatvector run {merged}/chat_vector.json -o again", "the same bytes again, from its manifest"),
+        ("chatvector plan TARGET --base BASE --chat CHAT", "your own three models: do they fit, what would be done"),
+        ("chatvector apply TARGET --base BASE --chat CHAT -o OUT", "and do it"),
+    ]
+    if keep is None:
+        commands.insert(0, ("chatvector demo --keep OUT", "keep the merged model"))
+    return "\n".join(["Next:", *(f"  {command:<56} {why}".rstrip() for command, why in commands)])

@@ -70,8 +70,8 @@ def left(rules: ScaleRules, before: ScaleRules, roles: Sequence[Role], scales: S
 
 def typed(text: str, rules: ScaleRules) -> ScaleRules:
     """A line such as `0.7, attention=0.5 0-3=1`; one that begins with an exception keeps the general scale of `rules`
-    and drops its exceptions. Raises UsageError for an empty line, a scale that is no number, a
-    decimal comma, an unknown role."""
+    and drops its exceptions. Raises UsageError for an empty line, a scale that is no number, a decimal comma, an
+    unknown role."""
     parts = scale_parts(text)
     if not parts:
         raise PageError("no_scale")
