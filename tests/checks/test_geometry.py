@@ -65,6 +65,26 @@ def test_norms_count_where_there_is_nothing_else() -> None:
     assert (found.tensors, found.total.tau) == (1, 1)
 
 
+def test_a_tensor_of_one_number_does_not_decide_the_shares() -> None:
+    """Apertus has activations with constants of their own. In one dimension all arrows are parallel."""
+    rng = np.random.default_rng(0)
+    base = {f"w{number}": rng.standard_normal(400) for number in range(12)}
+    target = {name: values + 0.2 * rng.standard_normal(400) for name, values in base.items()}
+    chat = {name: values + 0.1 * rng.standard_normal(400) for name, values in base.items()}
+    models = [Blocks(model | {"alpha": np.array([one])}, GRID) for model, one in ((target, 3), (base, 1), (chat, 2))]
+    found = measure(*models, dict.fromkeys([*base, "alpha"], "mlp"))
+    assert found.tensors == 12
+    assert found.roles["mlp"].elements == 12 * 400 + 1
+    for share in (found.chat_in_target, found.target_in_chat):
+        assert share is not None
+        assert abs(share.value) < 2 * share.error
+
+
+def test_tensors_of_few_numbers_count_where_there_is_nothing_else() -> None:
+    found = measure(blocks(a=[1, 3]), blocks(a=[1, 1]), blocks(a=[2, 1]), roles(a="mlp"))
+    assert (found.tensors, found.total.elements) == (1, 2)
+
+
 def test_equal_tensors_are_counted_by_the_pair_that_shares_them() -> None:
     base = blocks(a=[1, 2], b=[1, 2], c=[1, 2], d=[1, 2])
     chat = blocks(a=[1, 2], b=[3, 2], c=[3, 2], d=[1, 2])

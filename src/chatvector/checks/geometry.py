@@ -50,6 +50,9 @@ LEAST_SCATTER = 0.01
 LEFT_OUT: tuple[Role, ...] = ("embedding", "head", "other")
 # Gains and biases have few numbers and move together in any training: used only where there is nothing else.
 VECTORS: tuple[Role, ...] = ("norm", "bias")
+# So do an activation's or a layer's own constants. Of one number, two arrows are parallel whatever made them: the fit
+# would rest on that tensor alone.
+FEW = 32
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,8 @@ class Geometry:
     """What the sampled weights of three models say about their relations.
 
     Attributes:
-        total: over the tensors that count (`LEFT_OUT` and, where there are matrices, `VECTORS` do not).
+        total: over the tensors that count (`LEFT_OUT` does not; `VECTORS`, and tensors of fewer than `FEW` numbers,
+            only where there is nothing else).
         roles, layers: the same sums by role and by layer, over all but `LEFT_OUT`.
         chat_in_target: share of the chat vector that the target holds; None where there is no vector.
         target_in_chat: share of the target's step that the chat model holds.
@@ -217,6 +221,7 @@ def measure(target: Sampled, base: Sampled, chat: Sampled, roles: Mapping[str, R
         if len(equal) == 1:
             same[equal[0]] += 1
     counted = {name: products for name, products in found.items() if roles[name] not in VECTORS} or found
+    counted = {name: products for name, products in counted.items() if products.elements >= FEW} or counted
     total = add(counted.values())
     return Geometry(
         total=total,
