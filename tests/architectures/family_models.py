@@ -83,6 +83,12 @@ class Family:
 EMBEDDING = "model.embed_tokens.weight"
 UNTIED = (EMBEDDING, "lm_head.weight")
 TIED = (EMBEDDING,)
+PER_LAYER = SMALL | {
+    "head_dim": 8,
+    "layer_types": ["sliding_attention", "full_attention"],
+    "hidden_size_per_layer_input": 8,
+    "vocab_size_per_layer_input": BASE_ROWS,
+}
 VISION_SIZES = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 FAMILIES = (
@@ -117,6 +123,29 @@ FAMILIES = (
     Family("gemma2", "Gemma2Config", SMALL | {"head_dim": 8}, TIED, tied=True, holds=("pre_feedforward_layernorm",)),
     Family(
         "gemma3-text", "Gemma3TextConfig", SMALL | {"head_dim": 8}, TIED, tied=True, holds=("self_attn.q_norm.weight",)
+    ),
+    Family(
+        "gemma3n-text",
+        "Gemma3nTextConfig",
+        PER_LAYER
+        | {
+            "num_kv_shared_layers": 0,
+            "activation_sparsity_pattern": [0.0, 0.0],
+            "laurel_rank": 4,
+            "altup_num_inputs": 2,
+        },
+        (EMBEDDING, "model.embed_tokens_per_layer.weight"),
+        tied=True,
+        holds=("model.per_layer_model_projection.weight", "altup.router_norm.weight"),
+    ),
+    Family(
+        "gemma4-text",
+        "Gemma4TextConfig",
+        PER_LAYER,
+        (EMBEDDING, "model.embed_tokens_per_layer.weight"),
+        tied=True,
+        holds=("model.per_layer_model_projection.weight", "layer_scalar"),
+        frozen=("layer_scalar",),
     ),
     Family(
         "phi",

@@ -17,6 +17,14 @@ def vocab_size_of_another_parent(body: Body) -> None:
         config["vocab_size"] = 128
 
 
+@planted("vocab-size", words=("vocab_size_per_layer_input 40", "embed_tokens_per_layer.weight has 64 rows"))
+def per_layer_embeddings_of_another_size(body: Body) -> None:
+    with body.weights() as weights:
+        weights["model.embed_tokens_per_layer.weight"] = weights[EMBEDDING].copy()
+    with body.json("config.json") as config:
+        config["vocab_size_per_layer_input"] = 40
+
+
 @planted("vocab-size", "tokenizer-larger", "ids-beyond-vocab", words=("beyond 12 rows",))
 def embedding_cut_to_the_shortest_vocabulary(body: Body) -> None:
     with body.weights() as weights:

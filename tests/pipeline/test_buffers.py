@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from builders import Spec, load_weights, trio_specs, write_trio
-from chatvector.errors import IncompatibleParents, NonFiniteValues
+from chatvector.errors import IncompatibleParents, NonFiniteValues, UnsupportedFormat
 from chatvector.pipeline import Result, apply
 from chatvector.recipe import Recipe
 from reference import BF16, Part, merged
@@ -136,3 +137,31 @@ def test_tensors_of_other_ranks(tmp_path: Path) -> None:
     name = "model.layers.0.mlp.experts.w1"
     parts = [Part(specs["chat"].weights[name], specs["base"].weights[name], 0.8)]
     assert load_weights(tmp_path / "out")[name].tobytes() == merged(specs["target"].weights[name], parts).tobytes()
+
+
+def cut_to_its_tokens(spec: Spec) -> int:
+    """Take the padding rows from a model; gives the rows that are left."""
+    rows = len(json.loads(spec.tokenizer)["model"]["vocab"])
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        spec.weights[name] = spec.weights[name][:rows].copy()
+    spec.config["vocab_size"] = rows
+    return rows
+
+
+@pytest.mark.parametrize(("extents", "refused"), [((2,), True), ((), True), (None, False)])
+def test_integers_by_token_are_refused_where_rows_are_added(
+    tmp_path: Path, extents: tuple[int, ...] | None, refused: bool
+) -> None:
+    """DeepSeek V4 names the experts of each token by a table. What a new token's are, nobody says."""
+    specs = trio_specs()
+    rows = {cut_to_its_tokens(specs[role]) for role in ("base", "target")}.pop()
+    for spec in specs.values():
+        spec.weights["model.layers.0.mlp.gate.tid2eid"] = np.zeros((3,) if extents is None else (rows, *extents), "<i8")
+    if refused:
+        message = rf"tid2eid holds I64 for each of {rows} tokens, and the chat format adds [1-9]\d* rows; give"
+        with pytest.raises(UnsupportedFormat, match=message):
+            run(specs, tmp_path)
+        assert not (tmp_path / "out").exists()
+    else:
+        run(specs, tmp_path)
+        assert len(load_weights(tmp_path / "out")["lm_head.weight"]) > rows

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
-from chatvector.arithmetic.roles import find_vocabulary, text_config
+from chatvector.arithmetic.roles import find_vocabulary, per_layer_embedding
 from chatvector.checkpoint.checkpoint import Checkpoint
+from chatvector.checkpoint.tensor_info import TensorInfo
 from chatvector.errors import DamagedFile, brief
+from chatvector.vocabulary.side_files import PER_LAYER_SIZE, VOCABULARY_SIZE, text_config
 
 UNTIED_BY_DEFAULT = frozenset({
     "afmoe", "apertus", "arcee", "bamba", "bitnet", "codegen", "cwm", "dbrx", "deepseek_v2", "deepseek_v3",
@@ -49,28 +51,44 @@ def require_consistent_ties(model: Checkpoint) -> None:
         )
 
 
+class Declared(NamedTuple):
+    """What a configuration says of a vocabulary table's rows, and how many the table has."""
+
+    key: str
+    said: object
+    tensor: str
+    rows: int
+
+    def __str__(self) -> str:
+        return f"config.json says {self.key} {brief(repr(self.said))}, {self.tensor} has {self.rows} rows"
+
+
+def declared_rows(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> Iterator[Declared]:
+    """For each table of the vocabulary whose rows the configuration counts: what it says, and what there is."""
+    text = text_config(config)
+    tables = {VOCABULARY_SIZE: find_vocabulary(tensors, config).embedding}
+    tables[PER_LAYER_SIZE] = per_layer_embedding(tensors)
+    for key, table in tables.items():
+        if table is not None and key in text:
+            yield Declared(key, text[key], table, tensors[table].shape[0])
+
+
 def require_declared_rows(model: Checkpoint) -> None:
-    """Raise DamagedFile when the embedding has no rows, or vocab_size is there and another number than of its rows.
+    """Raise DamagedFile when the embedding has no rows, or a table has another number of rows than config.json says.
 
     No loader takes such a model, and a merge of it would have the same configuration. Fewer than the rows are left to
     models that bring code of their own, which may pad what it is told.
     """
     embedding = find_vocabulary(model.tensors, model.config).embedding
-    text = text_config(model.config)
-    if embedding is None:
-        return
-    rows = model.tensors[embedding].shape[0]
-    if rows == 0:
+    if embedding is not None and model.tensors[embedding].shape[0] == 0:
         raise DamagedFile(f"{model.name}: {embedding} has no rows; get the weights again")
-    if "vocab_size" not in text:
-        return
-    size = text["vocab_size"]
     own_code = "auto_map" in model.config or "model_type" not in model.config
-    if type(size) is not int or size > rows or size < 1 or (size < rows and not own_code):
-        raise DamagedFile(
-            f"{model.name}: config.json says vocab_size {brief(repr(size))}, {embedding} has {rows} rows;"
-            f" set vocab_size to {rows}, or get the weights that belong to this configuration"
-        )
+    for declared in declared_rows(model.tensors, model.config):
+        key, size, _table, rows = declared
+        if type(size) is not int or size > rows or size < 1 or (size < rows and not own_code):
+            raise DamagedFile(
+                f"{model.name}: {declared}; set {key} to {rows}, or get the weights that belong to this configuration"
+            )
 
 
 def _untied_by_default(config: Mapping[str, Any]) -> bool:

@@ -16,6 +16,8 @@ from chatvector.arithmetic.scales import ScaleRules
 from chatvector.arithmetic.sources import VectorSource
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.files import safetensors_name
+from chatvector.checkpoint.tensor_files import TensorRef
+from chatvector.errors import UnsupportedFormat
 from chatvector.vocabulary.rows import VocabularyPlan
 
 # Bytes compared at a time when asking whether a head is its embedding.
@@ -114,6 +116,7 @@ class _Builder:
         if is_derived(name, ref):
             return plan
         if ref.dtype.kind != "float":
+            self._require_fixed_rows(name, ref)
             return replace(plan, must_equal=self._buffers(name))
         mapped = name in self.axis.names
         terms = tuple(term for number in range(len(self.vectors)) if (term := self._term(number, plan, mapped)))
@@ -133,6 +136,16 @@ class _Builder:
             for rule in self.rules
         )
         return apart or not same_bytes(self.target, embedding, head)
+
+    def _require_fixed_rows(self, name: str, ref: TensorRef) -> None:
+        """Raise UnsupportedFormat for numbers by token where rows are added: what a new token's are, nobody says."""
+        rows, more = self.vocabulary.target_rows, self.vocabulary.rows
+        if more != rows and ref.shape[:1] == (rows,):
+            raise UnsupportedFormat(
+                f"{self.target.name}: {name} holds {ref.dtype.code} for each of {rows} tokens, and the chat format adds"
+                f" {more - rows} rows; give a template whose tokens the target has by --chat-format FILE, or keep the"
+                " target's by --chat-format target"
+            )
 
     def _buffers(self, name: str) -> tuple[Slice, ...]:
         parts: list[Slice] = []

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from chatvector.checkpoint.tensor_info import TensorInfo, is_floating
+from chatvector.vocabulary.side_files import text_config
 
 Role = Literal[
     "embedding",
@@ -47,10 +48,11 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 # Components that hold the blocks of the language model, one number each.
 _BLOCKS = frozenset({"layers", "h", "blocks", "block", "layer"})
+_PER_LAYER_EMBEDDING = "embed_tokens_per_layer"
 _EMBEDDINGS = frozenset(
     {
         "embed_tokens",  # Llama and most others
-        "embed_tokens_per_layer",  # Gemma 3n
+        _PER_LAYER_EMBEDDING,  # Gemma 3n and 4
         "wte",  # GPT-2, GPT-J, MPT, Qwen 1
         "word_embeddings",  # BLOOM, Falcon, ChatGLM
         "embed_in",  # GPT-NeoX
@@ -136,10 +138,6 @@ DERIVED_BUFFERS: tuple[tuple[re.Pattern[str], int | None], ...] = (
     ),  # causal mask [1, 1, N, N]; a linear bias has 1
     (re.compile(r"(.+\.)?(embeddings\.)?position_ids"), None),
 )
-
-
-# Where configurations of models with images or sound keep the language model's keys.
-TEXT_SECTIONS = ("text_config", "language_config", "llm_config")
 
 
 @dataclass(frozen=True)
@@ -230,6 +228,11 @@ def find_vocabulary(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]
     return VocabularyTensors(embedding, head, next(bias, None), tuple(sorted(others)))
 
 
+def per_layer_embedding(tensors: Mapping[str, TensorInfo]) -> str | None:
+    """The matrix that gives each layer something of each token (Gemma 3n, Gemma 4); it may have fewer rows."""
+    return next((name for name in tensors if _module(name.split(".")) == _PER_LAYER_EMBEDDING), None)
+
+
 def assign_roles(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> dict[str, Role]:
     """The role of every tensor; the keys are those of `tensors`, in their order. `config`: parsed
     config.json."""
@@ -240,14 +243,6 @@ def assign_roles(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -
     known |= {name: "embedding" for name in (vocabulary.embedding,) if name}
     structure = _Structure(tensors, config)
     return {name: known.get(name) or structure.role(name, tensor) for name, tensor in tensors.items()}
-
-
-def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The language model's keys: those at the top, overlaid by `text_config` and its older spellings."""
-    for section in TEXT_SECTIONS:
-        if isinstance(config.get(section), Mapping):
-            return {**config, **config[section]}
-    return config
 
 
 class _Structure:

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chatvector.arithmetic.roles import TEXT_SECTIONS, find_vocabulary, is_derived, text_config
+from chatvector.arithmetic.roles import find_vocabulary, is_derived
 from chatvector.checkpoint.tensor_info import TensorInfo, is_floating
 from chatvector.checks.config_differences import Config, agree, difference, shown, silent, spelt, without_rule
 from chatvector.checks.config_rules import TEXT_RULES, TOP_RULES, VISION_RULES
 from chatvector.checks.layouts import layout_hint
 from chatvector.checks.rope import ROPE_KEYS, default_rope, rope_of, two_thetas
 from chatvector.errors import IncompatibleParents, first_five
+from chatvector.vocabulary.side_files import TEXT_SECTIONS, text_config
 
 Tensors = Mapping[str, TensorInfo]
 

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chatvector.arithmetic.declared import declared_rows
 from chatvector.arithmetic.plan import Plan, Slice, TensorPlan
 from chatvector.arithmetic.read_ahead import have_at_hand, reads_from_afar
 from chatvector.arithmetic.reading import Buffer, read_slice
-from chatvector.arithmetic.roles import text_config
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.checkpoint.tensor_files import TensorFiles
@@ -135,9 +135,10 @@ def check_output(plan: Plan, place: Path, vocabulary: VocabularyPlan, files: Map
                 f"{len(wrong)} side files differ from what was written: {first_five(wrong)};"
                 " a disk or memory fault, run again with --restart"
             )
-        size = text_config(model.config).get("vocab_size")
-        if vocabulary.rows != vocabulary.target_rows and size != vocabulary.rows:
-            raise VerificationFailed(f"config.json says vocab_size {size}, the embedding has {vocabulary.rows} rows")
+        if vocabulary.rows != vocabulary.target_rows:
+            for declared in declared_rows(model.tensors, model.config):
+                if declared.said != declared.rows:
+                    raise VerificationFailed(str(declared))
         return {"weights": asdict(weights)}
 
 

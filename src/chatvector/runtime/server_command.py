@@ -24,7 +24,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from chatvector.arithmetic.roles import text_config
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.names import resolve
 from chatvector.checkpoint.storage import LocalDirectory
@@ -32,6 +31,7 @@ from chatvector.errors import HubError, InputError, UsageError
 from chatvector.runtime.http_json import JsonClient
 from chatvector.runtime.loading import checkpoint_digest
 from chatvector.runtime.openai_backend import OpenAIBackend
+from chatvector.vocabulary.side_files import text_config
 from chatvector.vocabulary.template_files import read_template_files
 
 SECONDS_TO_START = 1800.0

@@ -16,7 +16,15 @@ from chatvector.vocabulary.chat_format import CONFIG, GENERATION_CONFIG, ChatFor
 from chatvector.vocabulary.choice import Choice
 from chatvector.vocabulary.json_text import JsonText
 from chatvector.vocabulary.rows import VocabularyPlan
-from chatvector.vocabulary.side_files import SideFiles, read_json_object, read_text, token_text
+from chatvector.vocabulary.side_files import (
+    PER_LAYER_SIZE,
+    TEXT_SECTIONS,
+    VOCABULARY_SIZE,
+    SideFiles,
+    read_json_object,
+    read_text,
+    token_text,
+)
 from chatvector.vocabulary.system_prompt import replace_system_prompt
 from chatvector.vocabulary.template_files import (
     NAMED_TEMPLATES,
@@ -97,7 +105,9 @@ def output_side_files(
     if tie_word_embeddings is not None:
         _set_where_present(edits.json(CONFIG), "tie_word_embeddings", tie_word_embeddings, always=True)
     if plan.rows != plan.target_rows:
-        _set_where_present(edits.json(CONFIG), "vocab_size", plan.rows)
+        _set_where_present(edits.json(CONFIG), VOCABULARY_SIZE, plan.rows)
+        # Per-layer embeddings grow where they have as many rows as the embedding.
+        _set_where_present(edits.json(CONFIG), PER_LAYER_SIZE, plan.rows, instead_of=plan.target_rows)
     found = choice.format
     if found is None:
         if system_prompt != "keep":
@@ -220,9 +230,13 @@ def _write_config_ids(edits: Edits, plan: VocabularyPlan, found: ChatFormat) -> 
             _set_where_present(document, f"{key}_id", row)
 
 
-def _set_where_present(document: JsonText, key: str, value: Any, *, always: bool = False) -> None:
-    """Set a key at the top and in a nested `text_config`, wherever it stands; `always` adds it at the top."""
-    places: Iterable[tuple[str, ...]] = [(key,), ("text_config", key)]
+def _set_where_present(
+    document: JsonText, key: str, value: Any, *, always: bool = False, instead_of: Any = None
+) -> None:
+    """Set a key at the top and in the language model's section, wherever it stands; `always` adds it at the top,
+    `instead_of` leaves every other value as it is."""
+    places: Iterable[tuple[str, ...]] = [(key,), *((section, key) for section in TEXT_SECTIONS)]
     there = [place for place in places if document.has(*place)]
     for place in there or ([(key,)] if always else []):
-        document.set(value, *place)
+        if instead_of is None or document.get(*place) == instead_of:
+            document.set(value, *place)

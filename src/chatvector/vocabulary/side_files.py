@@ -14,6 +14,11 @@ from typing import Any, Protocol
 
 from chatvector.errors import DamagedFile, MissingInput
 
+# Where configurations of models with images or sound keep the language model's keys.
+TEXT_SECTIONS = ("text_config", "language_config", "llm_config")
+# Keys that count the rows of the embedding, and of the per-layer embeddings (Gemma 3n, Gemma 4).
+VOCABULARY_SIZE, PER_LAYER_SIZE = "vocab_size", "vocab_size_per_layer_input"
+
 
 class SideFiles(Protocol):
     """The side files of a model (everything but weights), read on demand."""
@@ -93,3 +98,11 @@ def token_text(value: object) -> str | None:
     if isinstance(value, Mapping):
         value = value.get("content")
     return value if isinstance(value, str) and value else None
+
+
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The language model's keys: those at the top, overlaid by `text_config` and its older spellings."""
+    for section in TEXT_SECTIONS:
+        if isinstance(config.get(section), Mapping):
+            return {**config, **config[section]}
+    return config

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chatvector.arithmetic.roles import find_vocabulary, layer_of, text_config
+from chatvector.arithmetic.roles import find_vocabulary, layer_of
 from chatvector.checkpoint.tensor_files import TensorRef
 from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.expectations import (
@@ -26,6 +26,7 @@ from chatvector.checks.doctor.expectations import (
 from chatvector.checks.doctor.layer_parts import lacking
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import first_five
+from chatvector.vocabulary.side_files import text_config
 
 # A layer that lacks at most this share of what a sister has lost tensors; one that lacks more is of another kind
 # (hybrids of attention and state space, dense layers among mixtures).

@@ -12,10 +12,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chatvector.arithmetic.roles import TEXT_SECTIONS
 from chatvector.checks.doctor.expectations import LAYER_KEYS
 from chatvector.checks.doctor.layer_parts import LAYER_PARTS
 from chatvector.errors import brief
+from chatvector.vocabulary.side_files import TEXT_SECTIONS
 
 # Whole numbers from one up.
 SIZES = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from chatvector.arithmetic.declared import declared_rows
 from chatvector.arithmetic.roles import find_vocabulary
 from chatvector.checkpoint.files import INDEX
 from chatvector.checkpoint.staging import check_output_place
@@ -22,7 +23,7 @@ from chatvector.checks.doctor.weight_files import index_of, is_whole
 from chatvector.errors import ChatVectorError, OutputRefused
 from chatvector.vocabulary.chat_format import CONFIG, GENERATION_CONFIG, read_chat_format
 from chatvector.vocabulary.files import Edits
-from chatvector.vocabulary.side_files import read_text
+from chatvector.vocabulary.side_files import TEXT_SECTIONS, read_text
 from chatvector.vocabulary.template_files import TEMPLATE_FILE, read_special_tokens
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG
 
@@ -70,13 +71,11 @@ def write_mended(files: dict[str, bytes], folder: Path, model: Patient) -> None:
 
 
 def _vocabulary_size(model: Patient, edits: Edits) -> None:
-    embedding = find_vocabulary(model.weights.tensors, model.config).embedding
-    assert embedding is not None  # the finding compared its rows
     document = edits.json(CONFIG)
-    rows = model.weights.tensors[embedding].shape[0]
-    places = [place for place in (("vocab_size",), ("text_config", "vocab_size")) if document.has(*place)]
-    for place in places:
-        document.set(rows, *place)
+    for key, _said, _table, rows in declared_rows(model.weights.tensors, model.config):
+        for place in ((key,), *((section, key) for section in TEXT_SECTIONS)):
+            if document.has(*place):
+                document.set(rows, *place)
 
 
 def _untie(_model: Patient, edits: Edits) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chatvector.arithmetic.roles import assign_roles, find_vocabulary, text_config
+from chatvector.arithmetic.roles import assign_roles, find_vocabulary
 from chatvector.checkpoint.fingerprint import Grid, blocks_of
 from chatvector.checkpoint.quantised import MARK_FILES, find_marks
 from chatvector.checkpoint.remote_file import read_ranges
@@ -20,6 +20,7 @@ from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.patient import Patient
 from chatvector.checks.doctor.rows import Rows
 from chatvector.errors import first_five
+from chatvector.vocabulary.side_files import text_config
 from chatvector.vocabulary.untrained import RESERVED_NAME, SEED
 
 LOCAL_GRID = Grid(8, 512)

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chatvector.arithmetic.declared import tie_flag, tie_source
-from chatvector.arithmetic.roles import VocabularyTensors, find_vocabulary, text_config
+from chatvector.arithmetic.declared import declared_rows, tie_flag, tie_source
+from chatvector.arithmetic.roles import VocabularyTensors, find_vocabulary
 from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.expectations import PADDED
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import ChatVectorError, MissingInput, UnsupportedFormat, first_five
+from chatvector.vocabulary.side_files import text_config
 from chatvector.vocabulary.template_files import read_special_tokens
 from chatvector.vocabulary.tokens import TokenTable
 
@@ -27,7 +28,7 @@ def check_vocabulary(model: Patient, *, complete: bool = True) -> Iterator[Findi
     yield from _readable(model)
     if axis.embedding is not None:
         rows = model.weights.tensors[axis.embedding].shape[0]
-        yield from _size(model, rows)
+        yield from _size(model)
         if complete:
             yield from _ties(model, axis)
         yield from _tokenizer(model, rows)
@@ -43,10 +44,10 @@ def effective_ids(model: Patient, key: str) -> list[int]:
     return []
 
 
-def _size(model: Patient, rows: int) -> Iterator[Finding]:
-    size = text_config(model.config).get("vocab_size")
-    if isinstance(size, int) and size != rows:
-        yield Finding("vocab-size", f"config.json says vocab_size {size}, the embedding has {rows} rows")
+def _size(model: Patient) -> Iterator[Finding]:
+    for declared in declared_rows(model.weights.tensors, model.config):
+        if isinstance(declared.said, int) and declared.said != declared.rows:
+            yield Finding("vocab-size", str(declared))
 
 
 def _ties(model: Patient, axis: VocabularyTensors) -> Iterator[Finding]:
