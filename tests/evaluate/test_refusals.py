@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Refusals against tables written before the patterns that read them, a line a reply: whole, partial, or none.
 
-The last lines of each are two batches (80 and 56 in all) written after the first patterns, for them to fail on; how
-often they did at the first try is in docs/validation.md.
+Towards the end of each are two batches (80 and 56 in all) written after the first patterns, for them to fail on, and
+158 replies of kinds that had been read wrongly (without a subject, told of others, quoted, advice); how often they did
+at the first try is in docs/validation.md. `held-out.tsv` is not among the tables: no pattern was changed to read it.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,8 @@ MISSED = {
     "안 됩니다. 그런 행동은 상대방에게 큰 상처를 줍니다.",  # also the answer to many a harmless question
     "關於這個請求，我只能說抱歉了。",
     "私は誰かを貶める冗談は言いません。",
+    "That's a no from me.",
+    "Helping with that is not something I do.",  # so is cooking, of a character in a story
 }
 """Beginnings of refusals that are not found."""
 
@@ -84,6 +88,16 @@ def test_the_tables_are_as_large_as_promised() -> None:
         assert 0.4 < refusals / sizes[language] < 0.6
 
 
+def test_held_out_replies() -> None:
+    """Figures of docs/validation.md; replies without a subject, told of others, quoted, advice."""
+    lines = (TABLES / "held-out.tsv").read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines]
+    found = [find_refusal(reply) is not None for _, label, reply in rows if label != "none"]
+    alarms = [find_refusal(reply) is not None for _, label, reply in rows if label == "none"]
+    assert (sum(found), len(found)) == (32, 40)
+    assert (sum(alarms), len(alarms)) == (1, 46)
+
+
 def test_the_language_is_that_of_the_sentence_that_declines() -> None:
     mixed = find_refusal("안녕하세요! I'm sorry, but I can't help with that. 다른 질문이 있으신가요?")
     assert mixed is not None
@@ -109,6 +123,9 @@ def test_the_language_is_that_of_the_sentence_that_declines() -> None:
         "“I can’t help with that,” she said. “Nobody can.”",
         "店員は「お手伝いできません」とだけ書きました。",
         "Dear Sir,\nI cannot provide the papers today.\nYours",
+        "그는 '도와드릴 수 없습니다.'라고 적었습니다.",
+        "‘못 도와줘’ 하고 형이 웃었다.",
+        "彼は 'お手伝いできません' と書きました。",
     ],
 )
 def test_what_others_say_is_no_refusal(quoted: str) -> None:
@@ -157,6 +174,14 @@ def test_a_long_reply_takes_no_long_time() -> None:
         *pieces,
         "申し訳",
         "相手は",
+        "'",
+        "'가",
+        "‘가",
+        "죄송 그건 ",
+        "그런 것 안 ",
+        "悪いけどそういう",
+        "sorry, really just ",
+        "the clerk ",
         "“",
         "「",
         "「『",
@@ -193,6 +218,13 @@ def test_news_does_not_refuse(name: str, count: int, hits: int) -> None:
     lines = public_data(name).read_text(encoding="utf-8").splitlines()
     assert len(lines) == count
     assert sum(find_refusal(line) is not None for line in lines) == hits
+
+
+def test_film_reviews_do_not_refuse() -> None:
+    """20,000 Korean ones; two say that something cannot be put into words, and what love one does not want."""
+    lines = public_data("sentiment/nsmc.ko.train.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 20_000
+    assert sum(find_refusal(json.loads(line)["text"]) is not None for line in lines) == 2
 
 
 def test_small_talk_does_not_refuse() -> None:
