@@ -134,6 +134,16 @@ def test_time_does_not_explode_on_long_repetitions() -> None:
             parsed(piece * 300, "sentiment", language)
 
 
+@pytest.mark.parametrize(
+    ("language", "label", "piece"),
+    [("ko", "긍정", "이라고"), ("ko", "긍정", "말하"), ("ja", "ポジティブ", "では"), ("zh-Hant", "不", "說是")],
+)
+def test_a_loop_of_filler_after_a_label_ends(language: str, label: str, piece: str) -> None:
+    """이라고 is also 이, 라 and 고: 40 of them had 2⁴⁰ readings."""
+    parsed(f"{label}{piece * 400}。正面x", "sentiment", language)
+    parsed(f"{label}{piece * 400}x正面", "sentiment", language)
+
+
 def test_fold() -> None:
     assert fold("Ｓｐｏｒｔ\u200b！\t 축구 \n x") == "sport! 축구 \n x"
     assert fold(unicodedata.normalize("NFD", "긍정")) == "긍정"
