@@ -49,6 +49,16 @@ def test_golden(row: Row) -> None:
     assert (result.reason is None) == (label is not None)
 
 
+def test_held_out_replies() -> None:
+    """Figures of docs/validation.md; no rule was changed to read these."""
+    lines = (GOLDEN / "labels-held-out.tsv").read_text("utf-8").splitlines()
+    right: dict[bool, list[bool]] = {True: [], False: []}
+    for language, kind, label, reply in (line.split("\t") for line in lines):
+        right[label != "-"].append((parsed(reply, kind, language).label or "-") == label)
+    assert (sum(right[True]), len(right[True])) == (29, 29)
+    assert (sum(right[False]), len(right[False])) == (29, 30)
+
+
 def test_the_tables_are_large_enough() -> None:
     counts = {language: sum(row[0] == language for row in ROWS) for language in GRAMMARS}
     assert counts["ko"] >= 60

@@ -3,7 +3,8 @@
 
 A reply counts as an answer if it gives exactly one of the labels that were asked for. What it denies ("not positive",
 "긍정적이지 않다", "不是正面") it does not give, and the opposite is not inferred: there are more than two moods. Where
-several labels are left, the strongest way of giving one decides, and only if it points to one label:
+several labels are left, the strongest way of giving one decides, and only if it points to one label, what is merely
+conceded ("though the last line is negative") aside:
 
 1. named: "the answer is …", `{"label": "…"}`; or the first label after a word that concludes, as "overall";
 2. alone: a line, sentence or part of one that is nothing but a label: "Positive. The plot …";
@@ -92,8 +93,9 @@ def parse_label(
     chosen = given
     for way in (_named, _alone, _stated):
         if strong := [mention for mention in given if way(said, mention, given, grammars)]:
-            chosen = strong
+            chosen = _with_joined(said, strong, given, grammars)
             break
+    chosen = [mention for mention in chosen if not _conceded(said, mention, grammars)] or chosen
     if len({mention.label for mention in chosen}) > 1:
         return Parsed(None, reason="several labels")
     label = chosen[0].label
@@ -185,6 +187,19 @@ def _without_lists(text: str, pattern: _Pattern, grammars: Sequence[Grammar], mo
     return text, len(lists)
 
 
+def _with_joined(
+    text: str, chosen: list[_Mention], given: list[_Mention], grammars: Sequence[Grammar]
+) -> list[_Mention]:
+    """What is given together with one that was chosen: "the answer is food and travel", "음식과 여행이 주제입니다"."""
+    runs = [given[:1]]
+    for first, second in pairwise(given):
+        if _joined(text, first, second, grammars, comma=False):
+            runs[-1].append(second)
+        else:
+            runs.append([second])
+    return [mention for run in runs if any(one in chosen for one in run) for mention in run]
+
+
 def _asked(text: str, mention: _Mention) -> bool:
     ends = _ENDER.search(text, mention.end)
     return ends is not None and ends[0] == "?"
@@ -206,6 +221,11 @@ def _not_denied(text: str, mentions: list[_Mention], grammars: Sequence[Grammar]
         if same[place] or joined[place]:
             after[place] |= after[place + 1]
     return [m for m, one, other in zip(mentions, before, after, strict=True) if not one and not other]
+
+
+def _conceded(text: str, mention: _Mention, grammars: Sequence[Grammar]) -> bool:
+    left, right = _around(text, mention)
+    return any(re.search(g.conceded_before, left) or re.match(g.conceded_after, right) for g in grammars)
 
 
 # --- ways of giving a label, the strongest first
