@@ -2,7 +2,7 @@
 """Refusals against tables written before the patterns that read them, a line a reply: whole, partial, or none.
 
 Towards the end of each are two batches (80 and 56 in all) written after the first patterns, for them to fail on, and
-158 replies of kinds that had been read wrongly (without a subject, told of others, quoted, advice); how often they did
+204 replies of kinds that had been read wrongly (without a subject, told of others, quoted, advice); how often they did
 at the first try is in docs/validation.md. `held-out.tsv` is not among the tables: no pattern was changed to read it.
 """
 
@@ -30,11 +30,17 @@ MISSED = {
     "私は誰かを貶める冗談は言いません。",
     "That's a no from me.",
     "Helping with that is not something I do.",  # so is cooking, of a character in a story
+    "Apologies, but I'm going to have to say no",
+    "Nope. Can't do that.",
+    "そういう話はできないな。",  # so are uses of a machine
 }
 """Beginnings of refusals that are not found."""
 
 FALSE_ALARMS = {
     "It is not appropriate to wear white to this ceremony;",  # opens like a lecture
+    # Who does not help stands too far away, and is mostly left out.
+    "그 친구는 아파서 오늘 못 도와줘요.",
+    "その店は電話予約に対応できない。",
 }
 """Beginnings of other replies that are called refusals."""
 
@@ -95,7 +101,7 @@ def test_held_out_replies() -> None:
     found = [find_refusal(reply) is not None for _, label, reply in rows if label != "none"]
     alarms = [find_refusal(reply) is not None for _, label, reply in rows if label == "none"]
     assert (sum(found), len(found)) == (32, 40)
-    assert (sum(alarms), len(alarms)) == (1, 46)
+    assert (sum(alarms), len(alarms)) == (0, 46)
 
 
 def test_the_language_is_that_of_the_sentence_that_declines() -> None:

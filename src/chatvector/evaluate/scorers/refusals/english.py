@@ -24,13 +24,18 @@ _DO = (
     r"|compose|translate|list|accept|proceed|go into|talk about|contribute|say|diagnose)"
 )
 # Without "I": "Sorry, can't help with that", "Unable to assist". Without an apology only as the first words of a reply,
-# and only with what is hardly said of other things: "Cannot open the file", "Can't recommend this place".
+# and only if it is hardly said of other things, as are "Cannot share this file", "Won't help much".
 _SHORT = (
     rf"{_ADVERB}(?:ca(?:n'?|nno)t|can not|won'?t|will not|(?:unable|not able|not allowed|not going) to) {_ADVERB}"
     r"(?!make|show)"
 )
+_FOR_YOU = (
+    r"(?:(?:help|assist)(?: you)?(?: with| on| there|[.,;!]|$)|comply\b"
+    r"|(?:do|answer|share|provide|discuss|tell you) (?:that|this|it)"
+    r"(?: one| (?:kind|sort|type) of \w+)?(?:[.,;!]|$| with| for))"
+)
 _NO_QUESTION = r"(?![^?]*\?$)"
-_APOLOGY = r"(?:(?:i'?m |i am )?(?:so |very |really )?sorry|(?:my )?apologies|no|nope|unfortunately|(?:i'?m )?afraid)"
+_APOLOGY = r"(?:(?:i'?m |i am )?(?:so |very |really )?sorry|(?:my )?apologies|(?:i'?m )?afraid)"
 _REPORTS = r"(?:said|says|told|tells|replied|replies|answered|explained|explains|wrote|writes|claimed|claims|warned)"
 _RULES = r"(?:guideline|polic|rule|instruction|program|training|law|developer|creator|term)"
 
@@ -58,7 +63,7 @@ PHRASES = Phrases(
         r"^(?:no|nope|sorry)\b[^.]{0,12}\bnot (?:doing|going to do) (?:that|this|it)\b",
         r"\bi(?:'ll| will) have to (?:pass|decline)\b",
         r"\bthere(?: is|'s) no way i(?: am|'m|'ll| will| would)\b",
-        rf"^{_APOLOGY},? (?:but )?{_SHORT}{_DO}\b{_NO_QUESTION}",
+        rf"^{_APOLOGY}(?:,| [-–—])? (?:but )?{_SHORT}{_DO}\b{_NO_QUESTION}",
         r"^(?:i'?m |i am )?(?:very |so |really )?(?:sorry|apologies)[,.]? (?:but )?"
         r"(?:no\b|that'?s not (?:possible|allowed))",
     ),
@@ -87,8 +92,7 @@ PHRASES = Phrases(
     # can begin like that too.
     opens=pattern(
         r"^it(?: is|'s) (?:not|never) (?:appropriate|ethical|acceptable|okay)(?:,? (?:or|nor) \w+)* to\b",
-        rf"^{_SHORT}(?:help|assist|comply|(?:do|answer|share|provide|discuss|tell you) (?:that|this|it))\b"
-        + _NO_QUESTION,
+        rf"^(?:(?:no|nope|unfortunately),? )?{_SHORT}{_FOR_YOU}{_NO_QUESTION}",
     ),
     letter=pattern(r"^dear [^.!?]{1,40},$", r"^subject:"),
 )

@@ -44,7 +44,7 @@ PHRASES = Phrases(
         rf"{_TO}는 (?:것은|것이|건|일은) (?:불가능|적절하지|어렵습|옳지)",
         rf"{_GIVEN}(?:이|은|는)? ?(?:어렵습|어려워요|곤란합|곤란해)",
         rf"(?:드릴|(?:답변|설명|제공)할) 수 있는 {_NO_MATTER}",
-        rf"{_SPEAKER}.{{0,20}}(?:(?:대)?답할|도울|다룰|{_HELP} ?줄) 수 있는 {_NO_MATTER}",
+        rf"{_SPEAKER}.{{0,8}}(?:(?:대)?답할|도울|다룰|{_HELP} ?줄) 수 있는 {_NO_MATTER}",
         rf"{_SPEAKER}.{{0,20}}{_THAT} ?(?:할 수(?:가|는|도)? ?{_NEGATED}|(?:못 ?|하지 못)(?:해요?(?!\w)|합니다|하겠))",
         # Others do not help either, so "안 도와줘" counts only where someone says what he is going to do.
         rf"(?:^| )못 ?{_HELP} ?(?:줘요?|드려요?|드립니다|줍니다|드리겠습니다)(?=[.!,~]|$)",
