@@ -78,6 +78,15 @@ def test_strict_drops_count_the_far_end(tmp_path: Path) -> None:
     assert bound.drops[0].drop == -(bound.rows[0].low or 0.0)
 
 
+def test_a_drop_that_counts_few_of_the_answers_is_a_warning(tmp_path: Path) -> None:
+    both = save(run(GOOD, Scripted("shy", knows("Peru", otherwise=""))), tmp_path)
+    found = compared(f"{both}:good", f"{both}:shy", drops=[parse_drop("shouting=0"), parse_drop("capitals=1")])
+    assert [(row.task, row.pairs, row.passed) for row in found.drops] == [("shouting", 2, True), ("capitals", 12, True)]
+    assert found.warnings == (
+        "shouting (en) loud: its drop counts 2 pairs, of 12 answers; the others are left out or missing on a side",
+    )
+
+
 def test_where_less_is_better_a_rise_is_a_drop(tmp_path: Path) -> None:
     loud = Scripted("loud", knows(otherwise="PLEASE"))
     both = save(run(BASE, loud), tmp_path)

@@ -71,7 +71,7 @@ def proverbs(*words: object, language: str = "ko") -> tuple[object, ...]:
 def test_two_recordings(folder: Path) -> None:
     weak, strong = recording(folder / "weak.jsonl", 2), recording(folder / "strong.jsonl", 8)
     out = run(*proverbs(weak, f"strong={strong}", "--out", "results"))
-    assert re.search(r"proverbs \(ko\) +right replies, % +25 \(7\.1–59\) +100 \(68–100\)", out)
+    assert re.search(r"proverbs \(ko\) +right replies, % +25 \(7\.1–59\) +100 \(68–100\) +8\n", out)
     assert re.search(r"strong +proverbs/right \(ko\), % +\+75 \(\+\d+ to \+\d+\)", out)
     assert "language (ko)" in out
     results = read_results(folder / "results")
@@ -105,7 +105,9 @@ def test_equal_runs_give_equal_bytes(folder: Path) -> None:
 
 def test_require(folder: Path) -> None:
     strong = recording(folder / "strong.jsonl", 6)
-    assert "met: own>=0.7" in run(*proverbs(strong, "--require", "own>=0.7"))
+    assert "met: own>=0.7: strong.jsonl, proverbs (ko) right 0.75, n 8\n" in run(
+        *proverbs(strong, "--require", "own>=0.7")
+    )
     run(*proverbs(strong, "--require", "own>=0.7", "--out", "results", "--strict-gates"), code=4)
     (gate,) = read_results(folder / "results").gates
     assert not gate.passed
@@ -128,8 +130,11 @@ def test_compare(folder: Path) -> None:
         "drop": 0.75,
         "most": 0.5,
         "passed": False,
+        "pairs": 8,
         "why": None,
     }
+    text = run("compare", "strong", "weak", "--max-drop", "own=0.5", code=4)
+    assert "TOO FAR: own=0.5: proverbs (ko) right 0.75, pairs 8\n" in text
     assert document["second"] == {"results": "weak", "model": "weak.jsonl"}
 
 

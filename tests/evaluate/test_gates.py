@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chatvector.errors import UsageError
-from chatvector.evaluate.gates import Address, judge, parse_gate, select
+from chatvector.evaluate.gates import Address, judge, parse_gate, select, with_gates
 from chatvector.evaluate.results import Results
 from chatvector.evaluate.run import Job, Request, evaluate
 from small_tasks import CAPITALS, Capitals, Scripted, Shouting, knows, model
@@ -110,3 +112,18 @@ def test_a_figure_without_value_does_not_pass() -> None:
     results = evaluate(Request((model(silent),), (Job(Capitals(), "en"),))).results
     (row,) = judge([parse_gate("capitals/polite>=0")], results, strict=False)
     assert (row.value, row.passed) == (None, False)
+
+
+def test_a_required_figure_that_most_answers_are_left_out_of_is_a_warning() -> None:
+    """Silence is neither loud nor quiet: what is left may look good by itself."""
+    capitals = Capitals()
+    shy = Scripted("shy", knows("Peru", otherwise=""))
+    found = evaluate(Request((model(shy),), (Job(capitals, "en"),), (Shouting(),))).results
+    warned = with_gates(found, [parse_gate("shouting<=0"), parse_gate("all<=1")], strict=False)
+    assert set(warned.warnings) - set(found.warnings) == {
+        "shouting (en) loud, shy: required, and counts 2 of 12 answers; left out 10, failed 0"
+    }
+    assert all(row.passed for row in warned.gates)
+    some = tuple(replace(one, of_some=one.name == "polite") for one in capitals.metrics)
+    found = evaluate(Request((model(shy),), (Job(replace(capitals, metrics=some), "en"),))).results
+    assert with_gates(found, [parse_gate("capitals/polite>=0")], strict=False).warnings == found.warnings

@@ -76,7 +76,8 @@ def _text(found: Comparison) -> str:
     lines = [f"warning: {line}" for line in found.warnings]
     for row in found.drops:
         verdict = "within" if row.passed else "TOO FAR" if row.why is None else "MISSED"
-        lines.append(f"{verdict}: {row.text}: {row.task} ({row.language}) {row.metric} {_amount(row)}")
+        pairs = f", pairs {row.pairs}" if row.why is None else ""
+        lines.append(f"{verdict}: {row.text}: {row.task} ({row.language}) {row.metric} {_amount(row)}{pairs}")
     return "\n\n".join([*parts, "\n".join(lines)] if lines else parts)
 
 

@@ -213,11 +213,11 @@ def evaluate(
 
     Without a suite, axis or task the suite quick is asked.
     """
+    from chatvector.cli.figures import counted
     from chatvector.cli.pairs import overrides, pairs
     from chatvector.cli.tasks import known
     from chatvector.errors import UsageError, VerificationFailed, first_five
-    from chatvector.evaluate.gates import judge as judge_gates
-    from chatvector.evaluate.gates import parse_gate
+    from chatvector.evaluate.gates import parse_gate, with_gates
     from chatvector.evaluate.guard_agreement import with_guard_agreement
     from chatvector.evaluate.harness.brought import at_hand
     from chatvector.evaluate.judge.labels import read_labels
@@ -315,15 +315,14 @@ def evaluate(
         if labelled is not None:
             checked = with_guard_agreement(found.results, request.services.guard, labelled, languages[0])
             found = replace(found, results=checked)
-    judged = judge_gates(gates, found.results, strict=strict_gates)
-    results = found.results.model_copy(update={"gates": judged})
+    results = with_gates(found.results, gates, strict=strict_gates)
     if out is not None:
         save(Evaluation(results, found.items), out, overwrite=overwrite)
         write_report(out, out)
     console.result(results.model_dump(mode="json"), _text(results, out))
     missed = [row for row in results.gates if not row.passed]
     if missed:
-        shown = first_five(f"{row.text} ({row.model}, {row.task}: {_plain(row.value)})" for row in missed)
+        shown = first_five(f"{row.text} ({row.model}, {row.task}: {counted(row)})" for row in missed)
         raise VerificationFailed(f"required figures missed ({len(missed)}): {shown}")
 
 
@@ -344,7 +343,7 @@ def _check_gates(gates: list[Gate], request: Request) -> None:
 
 def _text(results: Results, out: Path | None) -> str:
     """Tables for people: the primary figures, differences to the reference, what was recovered, warnings, gates."""
-    from chatvector.cli.figures import difference_table, figure_table, recovery_lines
+    from chatvector.cli.figures import difference_table, figure_table, gate_lines, recovery_lines
 
     parts = [figure_table(results)]
     if results.differences:
@@ -352,14 +351,7 @@ def _text(results: Results, out: Path | None) -> str:
     parts += [recovery_lines(results)] if results.recovery else []
     lines = [f"not asked: {row.model}, {row.task} ({row.language}): {row.why}" for row in results.absent]
     lines += [f"warning: {line}" for line in results.warnings]
-    lines += [
-        f"{'met' if row.passed else 'MISSED'}: {row.text}: {row.model}, {row.task} ({row.language}) {_plain(row.value)}"
-        for row in results.gates
-    ]
+    lines += gate_lines(results)
     if out is not None:
         lines.append(f"{out}: report.html, report.md, results.json; prompts, replies and marks in items/")
     return "\n\n".join([*parts, "\n".join(lines)] if lines else parts)
-
-
-def _plain(value: float | None) -> str:
-    return "no figure" if value is None else f"{value:.3g}"

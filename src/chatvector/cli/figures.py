@@ -7,30 +7,26 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chatvector.evaluate.results import DifferenceRow, Results
+    from chatvector.evaluate.results import DifferenceRow, GateRow, Results
 
 
 def figure_table(results: Results) -> str:
-    """The primary figures over all items, a column a model."""
+    """The primary figures over all items, a column a model, and of how many marks they are."""
     from chatvector.cli.describe import table
-    from chatvector.evaluate.report.wording import primary, shown, titled
+    from chatvector.evaluate.report.view import View, label
+    from chatvector.evaluate.report.wording import titled
 
-    names = [model.name for model in results.models]
-    found = {(row.task, row.language, row.metric, row.model): row for row in results.figures if row.facet is None}
-    rows: list[list[str]] = []
-    for task in results.tasks:
-        for metric in primary(task.metrics):
-            cells = [found.get((task.name, task.language, metric.name, name)) for name in names]
-            if any(cells):
-                label = f"{task.name} ({task.language})"
-                rows.append(
-                    [
-                        label,
-                        titled(metric),
-                        *("–" if one is None else shown(one.value, one.low, one.high, metric.unit) for one in cells),
-                    ]
-                )
-    return table(["95 % intervals", "figure", *names], rows)
+    view = View(results)
+    rows = [
+        [
+            label(task),
+            titled(metric),
+            *(view.cell(task, metric, name) for name in view.names),
+            view.count(task, metric),
+        ]
+        for task, metric in view.headline()
+    ]
+    return table(["95 % intervals", "figure", *view.names, "n"], rows)
 
 
 def difference_table(results: Results) -> str:
@@ -58,6 +54,23 @@ def differences(rows: Sequence[DifferenceRow], results: Results, title: str) -> 
             ]
         )
     return table([title, "", "difference", "p (Holm)", "would show", "pairs"], listed)
+
+
+def gate_lines(results: Results) -> list[str]:
+    """What became of each required figure, and of how many marks it is."""
+    from chatvector.evaluate.gates import figure_of
+
+    rows = [(row, figure_of(row, results)) for row in results.gates]
+    return [
+        f"{'met' if row.passed else 'MISSED'}: {row.text}: {row.model}, {row.task} ({row.language}) {row.metric}"
+        f" {counted(row)}{f', n {figure.n}' if figure and row.value is not None else ''}"
+        for row, figure in rows
+    ]
+
+
+def counted(row: GateRow) -> str:
+    """What counted, as a number."""
+    return "no figure" if row.value is None else f"{row.value:.3g}"
 
 
 def recovery_lines(results: Results) -> str:

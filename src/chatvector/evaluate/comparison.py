@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chatvector.errors import InputError, UsageError
-from chatvector.evaluate.gates import Address, addresses, number, select
+from chatvector.evaluate.gates import Address, addresses, countable, number, select
 from chatvector.evaluate.records import marked_of, read_lines, rider_marked_of
 from chatvector.evaluate.results import DifferenceRow, Results, TaskRow, read_results, results_path
 from chatvector.evaluate.statistics.decisions import holm
@@ -49,7 +49,7 @@ class Drop:
 @dataclass(frozen=True)
 class DropRow:
     """A drop that was looked at: `drop` is what counted, null where nothing can be counted, which does not pass; `why`
-    says then what is missing."""
+    says then what is missing. `pairs` are the answers that both sides have and the figure counts."""
 
     text: str
     task: str
@@ -58,6 +58,7 @@ class DropRow:
     drop: float | None
     most: float
     passed: bool
+    pairs: int
     why: str | None = None
 
 
@@ -164,7 +165,26 @@ def compare_sides(
     better = {(row.name, metric.name): metric.better for row in tasks for metric in row.metrics}
     lost = {address: why for address, why in _lost(first, second, rows) if better[address[0], address[2]] != "neither"}
     seen = [found for drop in drops for found in _drops(drop, rows, lost, known, better, strict=strict)]
+    warnings += dict.fromkeys(line for row in seen if (line := _thin(row, (first, second))))
     return Comparison(first, second, tuple(rows), tuple(seen), tuple(warnings))
+
+
+def _thin(row: DropRow, sides: Sequence[Side]) -> str | None:
+    """What to say of a drop that most answers of a side are left out of; None where most count."""
+    figures = [
+        one
+        for side in sides
+        for one in side.results.figures
+        if (one.task, one.language, one.metric, one.model, one.facet)
+        == (row.task, row.language, row.metric, side.model, None)
+    ]
+    asked = countable(figures, sides[0].results.metric(row.task, row.metric))
+    if row.drop is None or 2 * row.pairs >= asked:
+        return None
+    return (
+        f"{row.task} ({row.language}) {row.metric}: its drop counts {row.pairs} pairs, of {asked} answers; the others"
+        " are left out or missing on a side"
+    )
 
 
 def _lost(first: Side, second: Side, rows: Sequence[DifferenceRow]) -> list[tuple[tuple[str, str, str], str]]:
@@ -201,12 +221,12 @@ def _drops(
                 continue
             worst = row.low if higher else row.high
             counted = worst if strict else row.value
-            amount = None if counted is None else -counted if higher else counted
+            amount = None if counted is None else 0.0 - counted if higher else counted
             passed = amount is not None and amount <= drop.most
             why = "no interval" if amount is None else None
-            found.append(DropRow(drop.text, row.task, row.language, row.metric, amount, drop.most, passed, why))
+            found.append(DropRow(drop.text, row.task, row.language, row.metric, amount, drop.most, passed, row.n, why))
         found += [
-            DropRow(drop.text, task, language, metric, None, drop.most, False, why)
+            DropRow(drop.text, task, language, metric, None, drop.most, False, 0, why)
             for (task, language, metric), why in lost.items()
             if (task, metric) == (address.task, address.metric)
         ]

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from chatvector.errors import UsageError
-from chatvector.evaluate.results import GateRow, MetricRow, Results
+from chatvector.evaluate.results import FigureRow, GateRow, MetricRow, Results
 
 _GATE = re.compile(r"(?P<name>[^@<>=\s]+)(@(?P<model>[^<>=]+?))?\s*(?P<op>>=|<=|>|<)\s*(?P<value>[-+]?[\d.]+%?)")
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -110,6 +110,46 @@ def required(gate: Gate, known: Sequence[Address]) -> list[Address]:
     return fit
 
 
+def with_gates(results: Results, gates: Sequence[Gate], *, strict: bool) -> Results:
+    """The results with what `judge` finds, and a warning for each required figure that most answers are left out of:
+    it says little of the model, and may say the contrary of what it would say of all.
+
+    Raises UsageError for names that are not there.
+    """
+    rows = judge(gates, results, strict=strict)
+    found = dict.fromkeys(line for row in rows if (line := _thin(row, results)))
+    return results.model_copy(update={"gates": rows, "warnings": (*results.warnings, *found)})
+
+
+def figure_of(row: GateRow, results: Results) -> FigureRow | None:
+    """The figure that a gate looked at; None where there is none."""
+    wanted = (row.task, row.metric, row.language, row.model, None)
+    return next(
+        (one for one in results.figures if (one.task, one.metric, one.language, one.model, one.facet) == wanted), None
+    )
+
+
+def countable(figures: Iterable[FigureRow], metric: MetricRow) -> int:
+    """How many answers each of these figures of one metric could have counted: all; where it is asked of some only, as
+    many as any model's figure counts."""
+    return max((one.n + (0 if metric.of_some else one.left_out + one.failed) for one in figures), default=0)
+
+
+def _thin(row: GateRow, results: Results) -> str | None:
+    figure = figure_of(row, results)
+    metric = results.metric(row.task, row.metric)
+    same = (row.task, row.metric, row.language, None)
+    asked = countable(
+        (one for one in results.figures if (one.task, one.metric, one.language, one.facet) == same), metric
+    )
+    if row.value is None or figure is None or 2 * figure.n >= asked:
+        return None
+    return (
+        f"{row.task} ({row.language}) {row.metric}, {row.model}: required, and counts {figure.n} of {asked} answers;"
+        f" left out {figure.left_out}, failed {figure.failed}"
+    )
+
+
 def judge(gates: Sequence[Gate], results: Results, *, strict: bool) -> tuple[GateRow, ...]:
     """Every gate against every figure that it names, over all items. Raises UsageError for names that are not there."""
     known = [one for task in results.tasks for one in addresses(task.axis, task.name, task.metrics)]
@@ -128,19 +168,19 @@ def judge(gates: Sequence[Gate], results: Results, *, strict: bool) -> tuple[Gat
 
 
 def _row(gate: Gate, address: Address, language: str, model: str, results: Results, *, strict: bool) -> GateRow:
-    wanted = (address.task, address.metric, language, model, None)
-    found = [one for one in results.figures if (one.task, one.metric, one.language, one.model, one.facet) == wanted]
-    value = None
-    if found:
-        (figure,) = found
-        bound = figure.low if gate.operator.startswith(">") else figure.high
-        value = bound if strict else figure.value
-    return GateRow(
+    row = GateRow(
         text=gate.text,
         model=model,
         task=address.task,
         language=language,
         metric=address.metric,
-        value=value,
-        passed=value is not None and _OPERATORS[gate.operator](value, gate.value),
+        value=None,
+        passed=False,
     )
+    figure = figure_of(row, results)
+    if figure is None:
+        return row
+    bound = figure.low if gate.operator.startswith(">") else figure.high
+    value = bound if strict else figure.value
+    passed = value is not None and _OPERATORS[gate.operator](value, gate.value)
+    return row.model_copy(update={"value": value, "passed": passed})

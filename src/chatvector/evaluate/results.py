@@ -75,6 +75,8 @@ class MetricRow(Row):
     """`share` (0 to 1), `points`, `bits per byte` …"""
     margin: float | None
     """Not worse means: worse by less than this; null where nothing is said."""
+    of_some: bool = False
+    """Asked of some answers only, by its nature: what it leaves out is not lost."""
 
 
 class SourceRow(Row):

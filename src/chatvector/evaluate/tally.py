@@ -59,6 +59,7 @@ def metric_row(metric: Metric) -> MetricRow:
         primary=metric.primary,
         unit=metric.unit,
         margin=margin_of(metric),
+        of_some=metric.of_some,
     )
 
 

@@ -126,6 +126,7 @@ class Metric:
         unit: "share" (printed as %), "points", "bits per byte", "tokens" …
         margin: a model counts as not worse than another if it is worse by less than this, in the unit; None: two
             points where the unit is "share", else nothing is said.
+        of_some: asked of some answers only, by its nature: what it leaves out is not lost.
     """
 
     name: str
@@ -138,6 +139,7 @@ class Metric:
     primary: bool = False
     unit: str = "share"
     margin: float | None = None
+    of_some: bool = False
 
     def __post_init__(self) -> None:
         if (self.mark is None) == (self.aggregate is None):

@@ -36,10 +36,17 @@ def language_metrics(by: tuple[str, ...] = ()) -> tuple[Metric, ...]:
     return (
         Metric("on_target", "mainly in the expected language", mark="on_target", by=by, primary=True),
         Metric("line_pass", "line pass rate", mark="pass_line", by=by),
-        Metric("word_pass", "word pass rate, where all lines pass", mark="pass_word", by=by),
+        Metric("word_pass", "word pass rate, where all lines pass", mark="pass_word", by=by, of_some=True),
         Metric("english", "mainly English where another language is expected", mark="english", by=by, better="lower"),
         Metric("share", "letters in the expected language", mark="share", kind="mean", by=by),
-        Metric("own_side", "Traditional or Simplified, as expected, by character", mark="own_side", kind="mean", by=by),
+        Metric(
+            "own_side",
+            "Traditional or Simplified, as expected, by character",
+            mark="own_side",
+            kind="mean",
+            by=by,
+            of_some=True,
+        ),
         Metric(
             "switches", "changes of code in a reply", mark="switches", kind="mean", better="lower", by=by, unit="spans"
         ),

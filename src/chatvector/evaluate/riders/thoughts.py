@@ -20,9 +20,21 @@ from chatvector.runtime.backend import Reply
 def _metrics() -> tuple[Metric, ...]:
     return (
         Metric("thinks", "replies with a thought", mark="thinks", better="neither", primary=True),
-        Metric("unclosed", "thoughts without an end", mark="unclosed", better="lower"),
-        Metric("thinking_on_target", "thinking in the language of the reply", mark="on_target", better="neither"),
-        Metric("thinking_english", "thinking in English for a reply in another", mark="english", better="neither"),
+        Metric("unclosed", "thoughts without an end", mark="unclosed", better="lower", of_some=True),
+        Metric(
+            "thinking_on_target",
+            "thinking in the language of the reply",
+            mark="on_target",
+            better="neither",
+            of_some=True,
+        ),
+        Metric(
+            "thinking_english",
+            "thinking in English for a reply in another",
+            mark="english",
+            better="neither",
+            of_some=True,
+        ),
         Metric(
             "thinking_characters",
             "length of a thought",
@@ -30,6 +42,7 @@ def _metrics() -> tuple[Metric, ...]:
             kind="mean",
             better="neither",
             unit="characters",
+            of_some=True,
         ),
     )
 

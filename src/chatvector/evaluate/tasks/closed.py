@@ -59,7 +59,7 @@ METRICS = (
     Metric("accuracy", "accuracy, unparsed = wrong", "correct", by=("wording", "label"), primary=True),
     Metric("macro_f1", "macro-F1 of parsed replies", aggregate=_macro_f1, kind="mean"),
     Metric("parsed", "replies with a readable label", "parsed", by=("wording",)),
-    Metric("english_label", "labels given in English", "english", better="lower"),
+    Metric("english_label", "labels given in English", "english", better="lower", of_some=True),
     Metric("wording_spread", "best wording − worst", aggregate=_spread, kind="mean", better="lower"),
     Metric("majority", "always the most frequent label", aggregate=_majority, kind="mean", better="neither"),
 )

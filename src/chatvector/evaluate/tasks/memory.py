@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 from chatvector.evaluate.items import starter_languages, starter_source
@@ -21,27 +22,29 @@ from chatvector.evaluate.tasks.memory_material import Material, material
 from chatvector.runtime.backend import Backend, Sampling, SpellingBackend
 
 _SAMPLING = Sampling(max_new_tokens=256)
+_OfSome = partial(Metric, of_some=True)
+"""Of the dialogues of its form and variant."""
 _SPLIT = ("distance", "kind", "variant", "items")
 
 
 def _metrics() -> tuple[Metric, ...]:
     return (
-        Metric("recall", "recalled exactly, own replies fed back", mark="recalled", by=_SPLIT, primary=True),
-        Metric("recall_canned", "recalled exactly, canned replies in between", mark="recalled_canned", by=_SPLIT),
-        Metric("abstention", "says that it was never told", mark="abstained", by=("distance", "kind"), primary=True),
-        Metric("abstention_canned", "says that it was never told, canned replies in between", mark="abstained_canned"),
-        Metric("invention", "names what it was never told", mark="invented", by=("kind",), better="lower"),
-        Metric("named", "names what was asked for, whatever else", mark="named", by=("distance",)),
-        Metric("stale", "gives what was changed since", mark="stale", by=("distance",), better="lower"),
-        Metric("mixed_up", "gives the other speaker's", mark="mixed_up", by=("distance",), better="lower"),
-        Metric("readable", "symbols that the tokenizer keeps", mark="readable", better="neither"),
-        Metric(
+        _OfSome("recall", "recalled exactly, own replies fed back", mark="recalled", by=_SPLIT, primary=True),
+        _OfSome("recall_canned", "recalled exactly, canned replies in between", mark="recalled_canned", by=_SPLIT),
+        _OfSome("abstention", "says that it was never told", mark="abstained", by=("distance", "kind"), primary=True),
+        _OfSome("abstention_canned", "says that it was never told, canned replies in between", mark="abstained_canned"),
+        _OfSome("invention", "names what it was never told", mark="invented", by=("kind",), better="lower"),
+        _OfSome("named", "names what was asked for, whatever else", mark="named", by=("distance",)),
+        _OfSome("stale", "gives what was changed since", mark="stale", by=("distance",), better="lower"),
+        _OfSome("mixed_up", "gives the other speaker's", mark="mixed_up", by=("distance",), better="lower"),
+        _OfSome("readable", "symbols that the tokenizer keeps", mark="readable", better="neither"),
+        _OfSome(
             "recall_readable",
             "recalled exactly, of symbols that the tokenizer keeps",
             mark="recalled_readable",
             by=("distance",),
         ),
-        Metric("order", "in the right order, where all three are there", mark="ordered"),
+        _OfSome("order", "in the right order, where all three are there", mark="ordered"),
         Metric(
             "prompt_tokens",
             "tokens of the last prompt",
