@@ -12,6 +12,7 @@ import pytest
 from scripted_backend import ScriptedBackend
 
 from chatvector.errors import UsageError
+from chatvector.evaluate.halves import half_of
 from chatvector.evaluate.judge.labels import Labels, read_labels
 from chatvector.evaluate.judge.model_judge import ModelJudge
 from chatvector.evaluate.judge.rule_judge import RuleJudge
@@ -117,3 +118,15 @@ def test_models_without_distributions_are_not_comparable() -> None:
     found = evaluate(Request(tuple(readers), (Job(task, "ko", 3),)))
     assert values(found, "divergence", "from_reference") == {"one": None, "two": None}
     assert "not comparable: a model tells no distributions" in found.items["items/divergence.ko.jsonl"]
+
+
+@pytest.mark.parametrize("task", [OpenPairsTask(ASKED), DivergenceTask()])
+def test_what_only_compares_is_not_asked_of_one_model(task: OpenPairsTask | DivergenceTask) -> None:
+    alone = Scripted("alone", knows_it)
+    services = Services(judge=RuleJudge())
+    with pytest.raises(UsageError, match=f"^task {task.name} needs two models to compare: name another$"):
+        evaluate(Request((model(alone),), (Job(task, "en", 2),), services=services))
+    assert alone.asked == []
+    jobs = Job(ASKED, "en", 2), Job(half_of(task, "test"), "en", 2, asked_for=False)
+    found = evaluate(Request((model(alone),), jobs, services=services)).results
+    assert [(row.task, row.why) for row in found.absent] == [(task.name, "needs two models to compare: name another")]

@@ -72,8 +72,8 @@ class Job:
 
     Attributes:
         limit: keeps the first so many items.
-        asked_for: the task was named. Without a service that it needs such a task stops the run; one that came with a
-            suite or an axis is left out, and listed as absent.
+        asked_for: the task was named. Without a service or a second model that it needs such a task stops the run; one
+            that came with a suite or an axis is left out, and listed as absent.
     """
 
     task: Task
@@ -177,9 +177,10 @@ def evaluate(
 ) -> Evaluation:
     """Ask every model every item, mark the replies, and add up.
 
-    Raises MissingExtra without scipy or Lingua, UsageError where a task needs a service that was not given, InputError
-    where a task has no items, and what models and services raise. What a model cannot be asked (likelihoods of a
-    recording) is listed as absent, and answers that fail are listed as failures; neither counts as a miss.
+    Raises MissingExtra without scipy or Lingua, UsageError where a task needs a service or a second model that was not
+    given, InputError where a task has no items, and what models and services raise. What a model cannot be asked
+    (likelihoods of a recording) is listed as absent, and answers that fail are listed as failures; neither counts as a
+    miss.
     """
     started = time.time()
     if any(find_spec(name) is None for name in ("scipy", "lingua")):
@@ -302,9 +303,11 @@ def _prepare(request: Request, job: Job) -> Asked:
 
 
 def _lacks(request: Request, job: Job) -> str:
-    """The services that a job needs and has not, with what to do; "" if none."""
-    missing = [need for need in job.task.needs() if getattr(request.services, need) is None]
-    return f"needs {' and '.join(map(_SERVICES.__getitem__, missing))}" if missing else ""
+    """What a job needs and has not, with what to do; "" if nothing."""
+    missing = [_SERVICES[need] for need in job.task.needs() if getattr(request.services, need) is None]
+    if getattr(job.task, "of_two", False) and request.compared_with is None:
+        missing.insert(0, "two models to compare: name another")
+    return f"needs {', and '.join(missing)}" if missing else ""
 
 
 def _cannot_be_asked(asked: Asked, backend: Backend) -> str | None:

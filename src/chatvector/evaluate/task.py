@@ -239,7 +239,10 @@ class Between:
 
 @runtime_checkable
 class Comparing(Protocol):
-    """A task that also marks between models, once all have answered: preferences, divergences."""
+    """A task that also marks between models, once all have answered: preferences, divergences.
+
+    One that marks nothing else has `of_two = True`, and is not asked of a single model.
+    """
 
     def compare(self, between: Between) -> Mapping[str, Sequence[Marks]]:
         """For each model further marks of its answers, in order; they are added to those of `mark`."""

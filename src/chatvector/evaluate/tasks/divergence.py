@@ -68,12 +68,13 @@ METRICS = (
 
 @dataclass(frozen=True)
 class DivergenceTask:
-    """The texts of `texts`, on models whose distributions can be read."""
+    """The texts of `texts`, on models whose distributions can be read. `of_two`: one alone is not asked."""
 
     texts: BitsPerByteTask = field(default=BitsPerByteTask())
     axis: str = "knowledge"
     version: str = "1"
     metrics: tuple[Metric, ...] = field(default=METRICS, repr=False)
+    of_two: bool = True
 
     @property
     def name(self) -> str:

@@ -42,12 +42,13 @@ _SHARE = {"first": 0.0, "tie": 0.5, "second": 1.0}
 
 @dataclass(frozen=True)
 class OpenPairsTask:
-    """The questions of `asked`, compared."""
+    """The questions of `asked`, compared. `of_two`: one model alone is not asked."""
 
     asked: OpenTask = field(default=OpenTask(systems=("without",)))
     axis: str = "instructions"
     version: str = "1"
     metrics: tuple[Metric, ...] = field(default=METRICS, repr=False)
+    of_two: bool = True
 
     @property
     def name(self) -> str:
