@@ -201,6 +201,22 @@ def test_the_papers_tables_are_made_from_their_facets() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("axis", "services", "flags"),
+    [
+        ("facts", {}, "--axis safety --guard"),
+        ("safety", {"guard": None}, "--guard"),
+        ("facts", {"guard": {"model": "g"}}, "--axis safety"),
+        ("safety", {"guard": {"model": "g"}}, "it was asked, and no figure came of it"),
+    ],
+)
+def test_what_a_table_of_the_paper_lacks_is_named(axis: str, services: dict[str, Any], flags: str) -> None:
+    metric = RATE.model_copy(update={"name": "unsafe", "better": "lower"})
+    (lines,) = paper_tables(View(results_of(metrics=(metric,), axis=axis, services=services)))
+    assert lines.kind == "lines"
+    assert f"Not measured here: Unsafe replies by category (table 3) ({flags})." in lines.lines
+
+
 @pytest.mark.parametrize("wanted", PAPER, ids=lambda wanted: wanted.axis)
 def test_the_papers_tables_name_metrics_that_tasks_have(wanted: PaperTable) -> None:
     entries = [entry for entry in (*STANDARD.tasks, *STANDARD.riders) if entry.axis == wanted.axis]
@@ -328,6 +344,16 @@ def test_among_equal_differences_the_seed_decides_and_it_is_said() -> None:
     assert len({tuple(chosen) for chosen in by_seed}) > 1
     assert any("one of 20 with the same difference" in reason for reason in by_seed[0].values())
     assert not any("losses" in reason for chosen in by_seed for reason in chosen.values())
+
+
+def test_a_primary_figure_without_marks_leaves_the_samples_to_the_next() -> None:
+    """As of `safety` without a guard."""
+    unseen = RATE.model_copy(update={"name": "unsafe", "mark": "unsafe"})
+    marks = {"old": [False, False], "new": [True, False]}
+    with_one = why(results_of(), marks)
+    assert why(results_of(metrics=(unseen, RATE)), marks) == with_one
+    view = View(results_of(metrics=(unseen,)))
+    assert samples.samples(view, view.results.tasks[0], made(view.results, marks), reveal=False) is None
 
 
 def test_a_model_alone_has_random_samples_only() -> None:

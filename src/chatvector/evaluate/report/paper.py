@@ -24,12 +24,14 @@ class PaperTable:
         axis: of the tasks and riders it is made from.
         metrics: names, or beginnings of names that end with `_`.
         facet: what it is split by; None: one row a metric.
+        service: what marks the replies, without which there is no figure; None: rules do.
     """
 
     title: str
     axis: str
     metrics: tuple[str, ...]
     facet: str | None
+    service: str | None = None
 
     def of(self, task: TaskRow) -> tuple[str, ...]:
         """Names of the task's metrics that belong to it."""
@@ -51,9 +53,10 @@ PAPER = (
         "instructions",
         ("gated", "root", "raw"),
         "system",
+        "judge",
     ),
-    PaperTable("Toxicity by attribute (table 2)", "toxicity", ("mean_",), None),
-    PaperTable("Unsafe replies by category (table 3)", "safety", ("unsafe", "unsafe_scenario"), "category"),
+    PaperTable("Toxicity by attribute (table 2)", "toxicity", ("mean_",), None, "toxicity"),
+    PaperTable("Unsafe replies by category (table 3)", "safety", ("unsafe", "unsafe_scenario"), "category", "guard"),
     PaperTable("Language of the reply, by task (table 4)", "language", ("on_target", "english"), "task"),
 )
 
@@ -66,11 +69,20 @@ def paper_tables(view: View) -> list[Block]:
         tables = [table for task in view.results.tasks if (table := _table(view, wanted, task)) is not None]
         found += tables
         if not tables:
-            missing.append(f"Not measured here: {wanted.title} (--axis {wanted.axis}).")
+            missing.append(f"Not measured here: {wanted.title} ({_lacking(view, wanted)}).")
     if found:
         note = "The questions of the paper's tables, with intervals. Judge, scorer and items are those named under"
         found.insert(0, Text(f"{note} Limits, so compare the models of this report with each other only."))
     return found + ([Lines(tuple(missing))] if missing else [])
+
+
+def _lacking(view: View, wanted: PaperTable) -> str:
+    """The flags of `eval` that this run was not given and the table needs."""
+    asked = any(wanted.of(task) for task in view.results.tasks)
+    flags = [] if asked else [f"--axis {wanted.axis}"]
+    if wanted.service is not None and not view.results.services.get(wanted.service):
+        flags.append(f"--{wanted.service}")
+    return " ".join(flags) or "it was asked, and no figure came of it"
 
 
 def _table(view: View, wanted: PaperTable, task: TaskRow) -> Table | None:

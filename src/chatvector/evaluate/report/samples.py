@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Samples side by side, chosen by rule and never by taste: largest wins, largest losses, and some drawn by the seed.
 
-Of each task the first primary metric that averages marks decides. A pair is an item (and sample number) that both the
-model and the reference answered; pairs of equal difference are ordered by a hash of seed, task, item and sample, so
-that nobody chose among them. Texts of sensitive items are redacted here, before anything writes them.
+Of each task the first primary metric that averages marks, and has any, decides. A pair is an item (and sample number)
+that both the model and the reference answered; pairs of equal difference are ordered by a hash of seed, task, item and
+sample, so that nobody chose among them. Texts of sensitive items are redacted here, before anything writes them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ EACH = 2
 """Samples of each kind, a task and model."""
 RULE = (
     f"Chosen by rule: of each task the {EACH} items where a model beats the reference by most, the {EACH} where it"
-    " falls behind by most, and as many more drawn at random, by the first primary figure that averages marks. Among"
-    " equal differences a hash of the seed decides. Nobody picked them."
+    " falls behind by most, and as many more drawn at random, by the first primary figure that averages marks and has"
+    " any. Among equal differences a hash of the seed decides. Nobody picked them."
 )
 
 Records = Sequence[Mapping[str, Any]]
@@ -41,7 +41,10 @@ def samples(view: View, task: TaskRow, records: Records, *, reveal: bool) -> Sam
         records: lines of the task's items file, as `read_lines` gives them.
         reveal: show what sensitive items say.
     """
-    metric = next((one for one in task.metrics if one.primary and one.mark and one.better != "neither"), None)
+    fit = [one for one in task.metrics if one.primary and one.mark and one.better != "neither"]
+    by_metric = ((one, {name: _marks(records, name, one) for name in view.names}) for one in fit)
+    # Without a guard there is no mark of what is unsafe, and the next figure decides.
+    metric, marks = next(((one, found) for one, found in by_metric if any(found.values())), (None, {}))
     if metric is None:
         return None
     texts = {
@@ -50,7 +53,6 @@ def samples(view: View, task: TaskRow, records: Records, *, reveal: bool) -> Sam
         for answer in record["answers"]
         if answer["replies"]
     }
-    marks = {name: _marks(records, name, metric) for name in view.names}
     picks: dict[Key, list[str]] = {}
     for key, why in _picks(view, task, metric, marks):
         picks.setdefault(key, []).append(why)
