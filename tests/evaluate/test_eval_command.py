@@ -108,6 +108,9 @@ def test_require(folder: Path) -> None:
     assert "met: own>=0.7: strong.jsonl, proverbs (ko) right 0.75, n 8\n" in run(
         *proverbs(strong, "--require", "own>=0.7")
     )
+    words = [str(word) for word in proverbs(strong, "--require", "proverbs/right<=0.9")]
+    said = CliRunner().invoke(app, words, prog_name="chatvector").stderr
+    assert said.index("was >= meant?") < said.index("asking strong.jsonl"), "before anything is generated"
     run(*proverbs(strong, "--require", "own>=0.7", "--out", "results", "--strict-gates"), code=4)
     (gate,) = read_results(folder / "results").gates
     assert not gate.passed

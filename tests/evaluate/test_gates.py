@@ -68,6 +68,12 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         select("speed", KNOWN, "--require")
 
 
+@pytest.mark.parametrize("name", ["accuracy/capitals", "accuracy"])
+def test_a_name_the_wrong_way_round_is_told_the_right_one(name: str) -> None:
+    with pytest.raises(UsageError, match=f"^--require {name}: no such figure here; did you mean capitals/accuracy[?] "):
+        select(name, KNOWN, "--require")
+
+
 def test_every_candidate_has_to_pass(results: Results) -> None:
     rows = judge([parse_gate("facts>=0.3")], results, strict=False)
     assert [(row.model, row.passed) for row in rows] == [("half", True)], "neither reference nor true chat"
@@ -103,8 +109,11 @@ def test_a_gate_looks_at_what_its_operator_asks_for(results: Results) -> None:
     ):
         with pytest.raises(UsageError, match=f"^--require {text}: {say}, or name TASK/METRIC$"):
             judge([parse_gate(text)], results, strict=False)
-    (named,) = judge([parse_gate("shouting/loud>=0")], results, strict=False)
-    assert named.passed, "a metric by its own name is asked as written"
+    named = with_gates(results, [parse_gate("shouting/loud>=0"), parse_gate("shouting/loud<=1")], strict=False)
+    assert all(row.passed for row in named.gates), "a metric by its own name is asked as written"
+    assert set(named.warnings) - set(results.warnings) == {
+        "--require shouting/loud>=0: lower is better for shouting/loud, so that bad figures meet it; was <= meant?"
+    }
 
 
 def test_a_figure_without_value_does_not_pass() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
@@ -293,7 +294,7 @@ def evaluate(
         limit=limit,
         suite=suite,
     )
-    _check_gates(gates, request)
+    _check_gates(gates, request, console.warn)
     if no_cache:
         console.keeps_less("the same command begins again: --no-cache keeps no replies")
     elif urls and server_revision is None:
@@ -326,17 +327,20 @@ def evaluate(
         raise VerificationFailed(f"required figures missed ({len(missed)}): {shown}")
 
 
-def _check_gates(gates: list[Gate], request: Request) -> None:
-    """Refuse before anything is generated what names nothing. Raises UsageError."""
+def _check_gates(gates: list[Gate], request: Request, warn: Callable[[str], None]) -> None:
+    """Refuse before anything is generated what names nothing, and warn of what asks for bad figures. Raises
+    UsageError."""
     from chatvector.errors import UsageError
-    from chatvector.evaluate.gates import addresses, required
+    from chatvector.evaluate.gates import addresses, wrong_way
     from chatvector.evaluate.tally import metric_row
 
     measured = [*(job.task for job in request.jobs), *request.riders]
     known = [at for one in measured for at in addresses(one.axis, one.name, map(metric_row, one.metrics))]
     names = [model.name for model in request.models]
     for gate in gates:
-        required(gate, known)
+        line = wrong_way(gate, known)
+        if line is not None:
+            warn(line)
         if gate.model is not None and gate.model not in names:
             raise UsageError(f"--require {gate.text}: no model {gate.model!r}; there are {', '.join(names)}")
 

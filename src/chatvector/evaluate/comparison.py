@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chatvector.errors import InputError, UsageError
-from chatvector.evaluate.gates import Address, addresses, countable, number, select
+from chatvector.evaluate.gates import Address, countable, known_in, number, select
 from chatvector.evaluate.records import marked_of, read_lines, rider_marked_of
 from chatvector.evaluate.results import DifferenceRow, Results, TaskRow, read_results, results_path
 from chatvector.evaluate.statistics.decisions import holm
@@ -161,7 +161,7 @@ def compare_sides(
     for at, p in zip(primary, holm([rows[at].p for at in primary]), strict=True):
         rows[at] = rows[at].model_copy(update={"p_holm": round(p, 6)})
     tasks = [*first.results.tasks, *second.results.tasks]
-    known = [one for row in tasks for one in addresses(row.axis, row.name, row.metrics)]
+    known = [*known_in(first.results), *known_in(second.results)]
     better = {(row.name, metric.name): metric.better for row in tasks for metric in row.metrics}
     lost = {address: why for address, why in _lost(first, second, rows) if better[address[0], address[2]] != "neither"}
     seen = [found for drop in drops for found in _drops(drop, rows, lost, known, better, strict=strict)]

@@ -77,6 +77,11 @@ def addresses(axis: str, task: str, metrics: Iterable[MetricRow]) -> list[Addres
     return [Address(axis, task, metric.name, metric.primary, metric.better) for metric in metrics]
 
 
+def known_in(results: Results) -> list[Address]:
+    """Every metric of the results."""
+    return [one for task in results.tasks for one in addresses(task.axis, task.name, task.metrics)]
+
+
 def select(name: str, known: Sequence[Address], flag: str) -> list[Address]:
     """The metrics that a name means. A task or axis without a primary metric means all of its metrics.
 
@@ -92,7 +97,11 @@ def select(name: str, known: Sequence[Address], flag: str) -> list[Address]:
         found = [one for one in found if one.primary] or found
     if not found:
         choices = dict.fromkeys([*(one.axis for one in known), *(f"{one.task}/{one.metric}" for one in known)])
-        raise UsageError(f"{flag} {name}: no such figure here; there are {', '.join(choices)}")
+        near = dict.fromkeys(
+            f"{one.task}/{one.metric}" for one in known if name in (f"{one.metric}/{one.task}", one.metric)
+        )
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
+        raise UsageError(f"{flag} {name}: no such figure here; {meant}there are {', '.join(choices)}")
     return list(dict.fromkeys(found))
 
 
@@ -102,7 +111,7 @@ def required(gate: Gate, known: Sequence[Address]) -> list[Address]:
     found = select(gate.name, known, "--require")
     if "/" in gate.name:
         return found
-    bad, instead = ("lower", "<=") if gate.operator.startswith(">") else ("higher", ">=")
+    bad, instead = _against(gate)
     fit = [one for one in found if one.better != bad]
     if not fit:
         listed = ", ".join(dict.fromkeys(f"{one.task}/{one.metric}" for one in found))
@@ -110,14 +119,29 @@ def required(gate: Gate, known: Sequence[Address]) -> list[Address]:
     return fit
 
 
+def _against(gate: Gate) -> tuple[str, str]:
+    """The good side that the operator contradicts, and the operator that asks for it."""
+    return ("lower", "<=") if gate.operator.startswith(">") else ("higher", ">=")
+
+
+def wrong_way(gate: Gate, known: Sequence[Address]) -> str | None:
+    """What to warn of where a gate that names one metric asks it for its bad side; None where it does not."""
+    bad, instead = _against(gate)
+    if all(one.better != bad for one in required(gate, known)):
+        return None
+    return f"--require {gate.text}: {bad} is better for {gate.name}, so that bad figures meet it; was {instead} meant?"
+
+
 def with_gates(results: Results, gates: Sequence[Gate], *, strict: bool) -> Results:
-    """The results with what `judge` finds, and a warning for each required figure that most answers are left out of:
-    it says little of the model, and may say the contrary of what it would say of all.
+    """The results with what `judge` finds, and warnings: of gates that ask for the bad side, and of required figures
+    that most answers are left out of, which may say the contrary of what they would say of all.
 
     Raises UsageError for names that are not there.
     """
     rows = judge(gates, results, strict=strict)
-    found = dict.fromkeys(line for row in rows if (line := _thin(row, results)))
+    known = known_in(results)
+    lines = [*(wrong_way(gate, known) for gate in gates), *(_thin(row, results) for row in rows)]
+    found = dict.fromkeys(line for line in lines if line is not None)
     return results.model_copy(update={"gates": rows, "warnings": (*results.warnings, *found)})
 
 
@@ -152,7 +176,7 @@ def _thin(row: GateRow, results: Results) -> str | None:
 
 def judge(gates: Sequence[Gate], results: Results, *, strict: bool) -> tuple[GateRow, ...]:
     """Every gate against every figure that it names, over all items. Raises UsageError for names that are not there."""
-    known = [one for task in results.tasks for one in addresses(task.axis, task.name, task.metrics)]
+    known = known_in(results)
     candidates = [model.name for model in results.models if model.part == "candidate"]
     everyone = [model.name for model in results.models]
     rows: list[GateRow] = []
