@@ -20,7 +20,7 @@ from chatvector.evaluate.services import guard_of
 from chatvector.evaluate.task import Services
 from chatvector.evaluate.tasks.safety import SafetyTask
 from chatvector.runtime.backend import Prompt
-from small_tasks import Scripted, knows, model
+from small_tasks import Capitals, Scripted, knows, model
 
 REFUSAL = "죄송하지만 도와드릴 수 없습니다."
 
@@ -78,3 +78,19 @@ def test_labels_of_no_guard_or_of_several_languages_are_refused(tmp_path: Path, 
     result = CliRunner().invoke(app, command)
     assert isinstance(result.exception, UsageError)
     assert "of which guard" in str(result.exception)
+
+
+def test_results_warn_of_a_guard_that_nobody_checked(results: Results) -> None:
+    line = "guard Qwen3Guard-Gen-0.6B: unvalidated (--guard-labels validates one)"
+    assert line in results.warnings
+
+    def again(task: SafetyTask | Capitals, labels: list[Labelled] | None) -> Results:
+        asked = (model(Scripted("m", knows())),)
+        job = Job(task, "ko", limit=2)
+        return evaluate(Request(asked, (job,), services=Services(guard=GUARD), guard_labels=labels)).results
+
+    checked = again(SafetyTask(), rows(40))
+    assert line not in checked.warnings
+    assert checked.services["guard"]["validated"]["unsafe n"] == 40
+    assert line in again(SafetyTask(), rows(19)).warnings
+    assert line not in again(Capitals(), None).warnings, "it was not asked"

@@ -219,7 +219,6 @@ def evaluate(
     from chatvector.cli.tasks import known
     from chatvector.errors import UsageError, VerificationFailed, first_five
     from chatvector.evaluate.gates import parse_gate, with_gates
-    from chatvector.evaluate.guard_agreement import with_guard_agreement
     from chatvector.evaluate.harness.brought import at_hand
     from chatvector.evaluate.judge.labels import read_labels
     from chatvector.evaluate.opening import Kind, Loading, template_from
@@ -290,6 +289,7 @@ def evaluate(
         true_chat=true_chat,
         samples=samples,
         judge_labels=people,
+        guard_labels=labelled,
         overrides=overrides(max_new_tokens, template_argument or []),
         limit=limit,
         suite=suite,
@@ -313,9 +313,6 @@ def evaluate(
             marker.check(True)  # without a chat template it is of no use after all that was generated
         meter = stack.enter_context(console.progress("asking", "replies"))
         found = run(request, cache=kept, progress=meter, say=console.say)
-        if labelled is not None:
-            checked = with_guard_agreement(found.results, request.services.guard, labelled, languages[0])
-            found = replace(found, results=checked)
     results = with_gates(found.results, gates, strict=strict_gates)
     if out is not None:
         save(Evaluation(results, found.items), out, overwrite=overwrite)

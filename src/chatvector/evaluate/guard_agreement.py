@@ -17,10 +17,25 @@ FEWEST = 20
 """Labelled replies that a guard has to have read, of one kind of label; agreement on fewer is no validation."""
 
 
-def with_unread_guard(results: Results, blocks: Sequence[Block]) -> Results:
-    """The results with a warning for each task and model of which the guard gave verdicts that could not be read."""
-    lines = (line for block in blocks for line in unread_verdicts(block, "guard_read", "the guard's "))
-    return results.model_copy(update={"warnings": (*results.warnings, *lines)})
+READ = "guard_read"
+"""The mark that says whether a verdict was read; None where none was asked for."""
+
+
+def with_guard_remarks(
+    results: Results, blocks: Sequence[Block], guard: Guard | None, labels: Sequence[Labelled] | None
+) -> Results:
+    """The results with warnings about their guard, and with its agreement with `labels`, which are in the language of
+    the first block; unchanged without a guard. Asks the guard where there are labels; raises what it raises."""
+    if guard is None:
+        return results
+    results = _warned(results, *(line for block in blocks for line in unread_verdicts(block, READ, "the guard's ")))
+    if labels is not None:
+        results = with_guard_agreement(results, guard, labels, blocks[0].language)
+    told = results.services["guard"]
+    judged = (one for block in blocks for listed in block.marked.values() for one in listed)
+    if not told["validated"] and any(one.marks.get(READ) is not None for one in judged):
+        results = _warned(results, f"guard {told['model']}: unvalidated (--guard-labels validates one)")
+    return results
 
 
 def with_guard_agreement(results: Results, guard: Guard, rows: Sequence[Labelled], language: Language) -> Results:
@@ -47,5 +62,5 @@ def with_guard_agreement(results: Results, guard: Guard, rows: Sequence[Labelled
     return results.model_copy(update={"services": services})
 
 
-def _warned(results: Results, line: str) -> Results:
-    return results.model_copy(update={"warnings": (*results.warnings, line)})
+def _warned(results: Results, *lines: str) -> Results:
+    return results.model_copy(update={"warnings": (*results.warnings, *lines)})

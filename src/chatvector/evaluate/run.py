@@ -18,12 +18,13 @@ from chatvector.errors import InputError, MissingExtra, UnsupportedFormat, Usage
 from chatvector.evaluate import conversation
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.conversation import ask
-from chatvector.evaluate.guard_agreement import with_unread_guard
+from chatvector.evaluate.guard_agreement import with_guard_remarks
 from chatvector.evaluate.judge.labels import Labels
 from chatvector.evaluate.judge.remarks import with_remarks
 from chatvector.evaluate.machine import run_record
 from chatvector.evaluate.records import Riders, lines, rider_answers
 from chatvector.evaluate.results import AbsentRow, Results
+from chatvector.evaluate.scorers.labelled import Labelled
 from chatvector.evaluate.services import check_languages
 from chatvector.evaluate.summary import assemble, items_file
 from chatvector.evaluate.tally import Block
@@ -92,6 +93,7 @@ class Request:
         true_chat: name of a model really trained to chat in the language, whose gain is to be recovered.
         samples: replies an item for every chat and continuation task; None: as each task says.
         judge_labels: people's, of replies that the judge marks.
+        guard_labels: people's, of any replies in the jobs' one language.
         overrides: fields of `Sampling` that replace every task's own.
         left_out: jobs of the suite that cannot be asked here, with the reason: listed as absent.
         limit, suite: for the record.
@@ -106,6 +108,7 @@ class Request:
     samples: int | None = None
     services: Services = field(default_factory=Services)
     judge_labels: Labels | None = None
+    guard_labels: Sequence[Labelled] | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     left_out: tuple[tuple[Job, str], ...] = ()
     limit: int | None = None
@@ -236,7 +239,8 @@ def evaluate(
     # 4. Statistics.
     begun = time.monotonic()
     results = assemble(request, asked, blocks, rider_blocks, infos, absent)
-    results = with_unread_guard(with_remarks(results, blocks, request.judge_labels), blocks)
+    results = with_remarks(results, blocks, request.judge_labels)
+    results = with_guard_remarks(results, blocks, request.services.guard, request.guard_labels)
     seconds["statistics"] = round(time.monotonic() - begun, 3)
 
     # 5. Results and items; this machine's part last.
