@@ -6,6 +6,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import shutil
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -217,6 +218,28 @@ def test_norms_say_which_rows_they_leave_out(output: Path) -> None:
     assert told in model_card(manifest)
     manifest["vocabulary"] |= {"rows_transplanted": 0, "rows_kept": 0}
     assert "of the vocabulary's rows without" not in model_card(manifest)
+
+
+def test_no_difference_is_said_to_be_added_at_scale_zero(tmp_path: Path) -> None:
+    trio = licensed_trio(tmp_path, base={}, chat={}, target={})
+    words = ["apply", trio.target, "--base", trio.base, "--chat", trio.chat, "-o", tmp_path / "out"]
+    none = ["--scale-role", "embedding=0", "--scale-role", "head=0"]
+    for more, rows in (
+        (none, "scale 0"),
+        (none[:2], "difference added"),
+    ):
+        for how in (["--dry-run"], []):
+            result = CliRunner().invoke(app, [*map(str, words), *more, *how], catch_exceptions=False)
+            assert result.exit_code == 0, result.output
+            assert ("none of the shared get a difference" in result.stdout) == (rows == "scale 0")
+            assert ("difference added" in result.stdout) == (rows != "scale 0")
+        text, _, manifest = read(tmp_path / "out")
+        (shared,) = manifest["vocabulary"]["rows_shared"]
+        lines = f"of {shared} with a difference none got it, as embedding and head have scale 0"
+        assert (lines in text) == (rows == "scale 0")
+        assert ("kept: scale 0" in text) == (rows == "scale 0")
+        assert "unscaled, without tensors of scale 0: " in text
+        shutil.rmtree(tmp_path / "out")
 
 
 def test_a_target_that_stays_a_base_model(tmp_path: Path) -> None:

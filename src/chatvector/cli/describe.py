@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from chatvector.provenance.manifest import OF_THE_VOCABULARY, adds_to_rows
 from chatvector.sizes import disk_size, memory_size
 from chatvector.vocabulary.choice import describe as describe_choice
 
@@ -65,7 +66,8 @@ def job_text(job: Job, threads: int, licences: Verdict) -> str:
 
     lines += [transfer_text(one, stream=job.recipe.stream) for one in transfers(job)]
     lines.append(format_text(describe_choice(job.choice), job.recipe.system_prompt))
-    lines.append(vocabulary_text(job.vocabulary.report.as_dict()))
+    added = any(tensor.terms for tensor in job.plan.tensors if tensor.role in OF_THE_VOCABULARY)
+    lines.append(vocabulary_text(job.vocabulary.report.as_dict(), added=added))
     lines.append(licences_text(licences))
     lines += _probe_hint(job)
     return "\n".join(line for line in lines if line)
@@ -137,18 +139,22 @@ def format_text(chat_format: Mapping[str, Any], system_prompt: str) -> str:
     return "\n".join(lines)
 
 
-def vocabulary_text(report: Mapping[str, Any]) -> str:
-    """Counts of rows, and the table of template tokens."""
+def vocabulary_text(report: Mapping[str, Any], *, added: bool) -> str:
+    """Counts of rows, and the table of template tokens; `added`: embedding or head has a scale that is not 0."""
+    from chatvector.provenance.card import done_to
+
     text = (
         f"vocabulary ({report['policy']}): {report['rows']} rows, shared {', '.join(map(str, report['rows_shared']))},"
         f" transplanted {report['rows_transplanted']}, kept {report['rows_kept']}, padding {report['rows_padding']};"
         f" {report['tokens_added']} tokens added"
     )
+    if any(report["rows_shared"]) and not added:
+        text += "; none of the shared get a difference, as embedding and head have scale 0"
     rows = [
         [
             entry["token"],
             *("–" if entry[side] is None else str(entry[side]) for side in ("chat", "base", "target", "out")),
-            entry["done"],
+            done_to(entry, added=added),
             entry["why"],
         ]
         for entry in report["template_tokens"]
@@ -216,7 +222,7 @@ def result_text(manifest: Mapping[str, Any], output: str) -> str:
             if found is not None
         ),
         format_text(manifest["chat_format"], manifest["recipe"]["system_prompt"]),
-        vocabulary_text(manifest["vocabulary"]),
+        vocabulary_text(manifest["vocabulary"], added=adds_to_rows(manifest)),
     ]
     vectors = manifest["recipe"]["vectors"]
     if {vector["scale"] for vector in vectors} == {1.0}:

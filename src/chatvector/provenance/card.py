@@ -15,7 +15,7 @@ from typing import Any
 
 from chatvector.provenance.card_licence import licence_metadata, licence_section
 from chatvector.provenance.licences import DISCLAIMER
-from chatvector.provenance.manifest import MANIFEST
+from chatvector.provenance.manifest import MANIFEST, adds_to_rows
 from chatvector.provenance.parent_cards import CARD
 
 PAPER = "https://arxiv.org/abs/2310.04799"
@@ -161,15 +161,28 @@ def _chat_format(manifest: Mapping[str, Any]) -> str:
     if found["injected_system_prompt"]:
         lines.append(f"Without a system message the template says by itself: {code(found['injected_system_prompt'])}")
     rows = manifest["vocabulary"]
+    shared = " and ".join(map(str, rows["rows_shared"]))
+    added = adds_to_rows(manifest)
+    difference = f"a difference, at its scale, was added to {shared}"
+    if any(rows["rows_shared"]) and not added:
+        difference = f"of {shared} with a difference none got it, as embedding and head have scale 0"
     lines.append(
-        f"Vocabulary ({rows['policy']}): {rows['rows']} rows; a difference, at its scale, was added to"
-        f" {' and '.join(map(str, rows['rows_shared']))}, {rows['rows_transplanted']} were copied from the chat"
-        f" model, {rows['rows_kept']} are the target's, {rows['tokens_added']} tokens are new."
+        f"Vocabulary ({rows['policy']}): {rows['rows']} rows; {difference}, {rows['rows_transplanted']} were copied"
+        f" from the chat model, {rows['rows_kept']} are the target's, {rows['tokens_added']} tokens are new."
     )
     lines.append(
-        "\n".join(f"- {code(entry['token'])}, id {entry['out']}: {entry['done']}" for entry in rows["template_tokens"])
+        "\n".join(
+            f"- {code(entry['token'])}, id {entry['out']}: {done_to(entry, added=added)}"
+            for entry in rows["template_tokens"]
+        )
     )
     return "\n\n".join(line for line in lines if line)
+
+
+def done_to(entry: Mapping[str, Any], *, added: bool) -> str:
+    """What became of a template token's row, for people; `added` is what `adds_to_rows` says."""
+    done = str(entry["done"])
+    return done if added or done != "difference added" else "kept: scale 0"
 
 
 def _rows_counted(rows: Mapping[str, Any]) -> str:
@@ -198,7 +211,8 @@ def _measured(manifest: Mapping[str, Any]) -> str:
         f"{role} {' + '.join(f'{norm:.4g}' for norm in figures['tau_norm'])}"
         for role, figures in manifest["statistics"]["roles"].items()
     )
-    lines.append(f"- Norm of the vector by role, unscaled: {norms}{_rows_counted(manifest['vocabulary'])}.")
+    rows = _rows_counted(manifest["vocabulary"])
+    lines.append(f"- Norm of the vector by role, unscaled, without tensors of scale 0: {norms}{rows}.")
     lines += [f"- Warning: {line}" for line in manifest["warnings"]]
     lines.append("- Answers: not evaluated. Nothing here says how well the model speaks.")
     return "\n".join(lines)

@@ -63,3 +63,13 @@ def parse_manifest(data: bytes, path: str) -> dict[str, Any]:
 
         require_whole(document, path)
     return document
+
+
+OF_THE_VOCABULARY = frozenset({"embedding", "head"})
+"""Roles of the tensors that have a row a token."""
+
+
+def adds_to_rows(manifest: Mapping[str, Any]) -> bool:
+    """Whether a vector adds to the vocabulary's rows. The manifest counts those that have a difference, whose factor is
+    the scale of embedding and head; tensors of scale 0 are in no statistics."""
+    return not OF_THE_VOCABULARY.isdisjoint(manifest["statistics"]["roles"])
