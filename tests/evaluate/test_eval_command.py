@@ -139,6 +139,9 @@ def test_compare(folder: Path) -> None:
     text = run("compare", "strong", "weak", "--max-drop", "own=0.5", code=4)
     assert "TOO FAR: own=0.5: proverbs (ko) right 0.75, pairs 8\n" in text
     assert document["second"] == {"results": "weak", "model": "weak.jsonl"}
+    same = run("compare", "weak", "weak")
+    assert same.startswith("minus weak "), "not the model's name, which both have"
+    assert "warning: both sides are weak.jsonl of weak: nothing can differ" in same
 
 
 def test_a_directory_with_results_is_not_overwritten_unasked(folder: Path) -> None:
@@ -146,6 +149,8 @@ def test_a_directory_with_results_is_not_overwritten_unasked(folder: Path) -> No
     run(*proverbs(one, "--out", "results"))
     assert isinstance(failure(*proverbs(one, "--out", "results")), OutputRefused)
     run(*proverbs(recording(one, 8), "--out", "results", "--overwrite"))
+    error = failure(*proverbs("nothing.jsonl", "--out", "one.jsonl/results"))
+    assert "one.jsonl is a file; --out takes a new directory" in str(error), "before any model is looked for"
     assert read_results(folder / "results").figures[0].value == 1
     (folder / "other").mkdir()
     (folder / "other" / "thesis.txt").write_text("years of work", "utf-8")
@@ -314,7 +319,9 @@ def test_safety_with_a_guard_that_was_recorded(folder: Path) -> None:
     again = json.loads(run(*words, "--guard-format", "qwen3guard"))
     assert again["figures"] == results["figures"]
     assert "which guard is it" in str(failure(*words))
-    assert not any("guard" in line for line in results["warnings"])
+    assert [line for line in results["warnings"] if "guard" in line] == [
+        f"guard {results['services']['guard']['model']}: unvalidated (--guard-labels validates one)"
+    ]
     guard.write_text(guard.read_text(encoding="utf-8").replace("Safety: Safe", "Lovely", 1), encoding="utf-8")
     mumbled = json.loads(run(*words, "--guard-format", "qwen3guard"))
     line = f"safety (en), {mumbled['models'][0]['name']}: the guard's verdicts that could not be read: 1 of 2"

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,8 @@ def test_what_a_model_cannot_be_asked_is_absent_and_no_miss(found: Evaluation) -
 
 def test_few_items_are_said_to_be_few(found: Evaluation) -> None:
     assert any("capitals (en): independent items: 6" in line and "51 points" in line for line in found.results.warnings)
+    one = evaluate(Request((model(BASE),), (Job(Capitals(), "en", 2),))).results.warnings
+    assert any(line.endswith("independent items: 1; if two models differ in 20 %, no difference shows") for line in one)
 
 
 def test_a_context_too_short_is_a_failure_not_a_miss() -> None:
@@ -365,7 +367,7 @@ def test_a_mark_of_the_wrong_kind_is_refused() -> None:
         ("{", DamagedFile, "not JSON"),
         ("[]", UnsupportedFormat, "format None"),
         ('{"format": "chatvector-results/9"}', UnsupportedFormat, "this version reads 'chatvector-results/1'"),
-        ('{"format": "chatvector-results/1"}', DamagedFile, "faults, the first at chatvector: Field required"),
+        ('{"format": "chatvector-results/1"}', DamagedFile, r"faults \(\d+\), the first at chatvector: Field required"),
     ],
 )
 def test_bad_results_files(tmp_path: Path, content: str | None, error: type[Exception], text: str) -> None:
@@ -377,7 +379,9 @@ def test_bad_results_files(tmp_path: Path, content: str | None, error: type[Exce
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"item": 1}', "7"])
 def test_bad_items_files(tmp_path: Path, content: str) -> None:
-    (tmp_path / "items.jsonl").write_text('{"item": {}, "answers": []}\n' + content + "\n", "utf-8")
+    (item,) = Capitals().items("en", limit=1, seed=0)
+    whole = json.dumps({"item": asdict(item), "answers": []})
+    (tmp_path / "items.jsonl").write_text(f"{whole}\n{content}\n", "utf-8")
     with pytest.raises(DamagedFile, match=r"items.jsonl:2: not a line of an items file"):
         read_lines(tmp_path / "items.jsonl")
 

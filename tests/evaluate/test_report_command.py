@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -131,3 +132,56 @@ def test_charts_need_matplotlib(evaluated: Path, tmp_path: Path, monkeypatch: py
     assert isinstance(failure(*command, "--cache", tmp_path / "cache.jsonl"), MissingExtra)
     assert not (tmp_path / "cache.jsonl").exists()
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("reference", "nobody", "there is no model nobody in it"),
+        ("tasks", [], r"there is no proverbs/right \(ko\) in it"),
+        ("models", [], "models need names of their own, and are called nothing"),
+    ],
+)
+def test_results_whose_rows_name_what_is_not_there(
+    evaluated: Path, tmp_path: Path, key: str, value: object, text: str
+) -> None:
+    broken = shutil.copytree(evaluated, tmp_path / "broken")
+    document = json.loads((broken / "results.json").read_text("utf-8"))
+    (broken / "results.json").write_text(json.dumps({**document, key: value}), "utf-8")
+    for command in (("report", broken), ("compare", f"{evaluated}:weak", f"{broken}:strong")):
+        error = failure(*command)
+        assert isinstance(error, DamagedFile)
+        assert re.search(f"results.json: {text}$", str(error))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "text"),
+    [
+        (("item",), {}, "it lacks 'turns'"),
+        (("answers",), 5, "'int' object is not iterable"),
+        (("answers", 0, "marks"), [], r"marks is \[\]"),
+        (("answers", 0, "replies"), [], "1 marks of language for 0 replies"),
+        (("answers", 0, "replies", 0), {"text": "?"}, "it lacks 'special'"),
+    ],
+)
+def test_a_line_of_items_that_lacks_something_is_named(
+    evaluated: Path, tmp_path: Path, path: tuple[str | int, ...], value: object, text: str
+) -> None:
+    broken = shutil.copytree(evaluated, tmp_path / "broken")
+    items = broken / "items" / "proverbs.ko.jsonl"
+    first, second, *rest = items.read_text("utf-8").splitlines()
+    record = json.loads(second)
+    *way, last = path
+    place = record
+    for step in way:
+        place = place[step]
+    place[last] = value
+    items.write_text("\n".join([first, json.dumps(record), *rest]), "utf-8")
+    for command in (("report", broken), ("compare", f"{evaluated}:weak", f"{broken}:strong")):
+        assert re.search(f"proverbs.ko.jsonl:2: not a line of an items file: {text}$", str(failure(*command)))
+
+
+def test_items_that_are_no_text(evaluated: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(evaluated, tmp_path / "broken")
+    (broken / "items" / "proverbs.ko.jsonl").write_bytes(b"\xff\xfe")
+    assert "proverbs.ko.jsonl: no items file: 'utf-8' codec" in str(failure("report", broken))

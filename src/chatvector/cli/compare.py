@@ -72,7 +72,10 @@ def _text(found: Comparison) -> str:
     from chatvector.cli.figures import differences
 
     rows = [row for row in found.rows if row.p_holm is not None] or list(found.rows)
-    parts: list[Any] = [differences(rows, found.second.results, f"minus {found.first.model}")]
+    first = found.first.model
+    if found.second.model == first:  # two runs of one name
+        first, rows = found.first.text, [row.model_copy(update={"model": found.second.text}) for row in rows]
+    parts: list[Any] = [differences(rows, found.second.results, f"minus {first}")]
     lines = [f"warning: {line}" for line in found.warnings]
     for row in found.drops:
         verdict = "within" if row.passed else "TOO FAR" if row.why is None else "MISSED"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chatvector.errors import InputError, UsageError
+from chatvector.errors import InputError, UsageError, first_five
 from chatvector.evaluate.gates import Address, countable, known_in, number, select
 from chatvector.evaluate.records import marked_of, read_lines, rider_marked_of
 from chatvector.evaluate.results import DifferenceRow, Results, TaskRow, read_results, results_path
@@ -137,6 +137,8 @@ def compare_sides(
     Raises InputError where nothing can be compared, UsageError for a drop that names nothing.
     """
     warnings: list[str] = []
+    if (first.folder.resolve(), first.model) == (second.folder.resolve(), second.model):
+        warnings.append(f"both sides are {first.model} of {first.folder}: nothing can differ")
     blocks = [
         (row, one) for row in second.results.tasks if (one := _block(row, first, second, marking, warnings)) is not None
     ]
@@ -156,7 +158,7 @@ def compare_sides(
                     primary.append(len(rows))
                 rows.append(difference_row(block, metric, second.model, first.model, found))
     if not rows:
-        why = f": {'; '.join(warnings)}" if warnings else ""
+        why = f": {first_five(warnings)}" if warnings else ""
         raise InputError(f"{first.text} and {second.text} have no item in common{why}")
     for at, p in zip(primary, holm([rows[at].p for at in primary]), strict=True):
         rows[at] = rows[at].model_copy(update={"p_holm": round(p, 6)})

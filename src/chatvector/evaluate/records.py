@@ -16,11 +16,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from chatvector.errors import DamagedFile, MissingInput
+from chatvector.errors import DamagedFile, MissingInput, brief
 from chatvector.evaluate.tally import Block
 from chatvector.evaluate.task import Answer, Item, Marked, Marks, Turn
 from chatvector.runtime.backend import Likelihood, Reply
 
+_KINDS: Mapping[str, Any] = {
+    "model": str,
+    "sample": int,
+    "replies": list,
+    "marks": Mapping | None,
+    "failed": str | None,
+    "riders": Mapping,
+}
 Riders = Mapping[tuple[str, str, int], Mapping[str, Sequence[Marks | None]]]
 """(model, item id, sample) to each rider's marks, one a reply; None for a failed reply."""
 
@@ -65,34 +73,38 @@ def _answer(
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of an items file. Raises MissingInput, or DamagedFile with the number of the first bad line."""
+    """The lines of an items file, each with an item and answers as they are written here. Raises MissingInput, or
+    DamagedFile with the number of the first bad line."""
     try:
         text = path.read_text("utf-8")
     except OSError as error:
         raise MissingInput(f"{path}: the items of these results cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DamagedFile(f"{path}: no items file: {error}") from error
     found: list[dict[str, Any]] = []
     for number, line in enumerate(text.split("\n")[:-1] if text.endswith("\n") else text.split("\n"), 1):
         try:
             record = json.loads(line)
-            if not {"item", "answers"} <= record.keys():
-                raise KeyError("item, answers")
-        except (ValueError, AttributeError, KeyError) as error:
+            item = item_of(record["item"])
+            for one in record["answers"]:
+                _require(one)
+                _read_answer(item, one)
+        except KeyError as error:
+            raise DamagedFile(f"{path}:{number}: not a line of an items file: it lacks {error}") from error
+        except (ValueError, TypeError, AttributeError) as error:
             raise DamagedFile(f"{path}:{number}: not a line of an items file: {error}") from error
         found.append(record)
     return found
 
 
 def marked_of(records: Sequence[Mapping[str, Any]], model: str) -> list[Marked]:
-    """A model's marked answers, as they were when they were written. Raises DamagedFile where keys are missing."""
+    """A model's marked answers, as they were when they were written."""
     found: list[Marked] = []
     for record in records:
-        try:
-            item = item_of(record["item"])
-            for one in record["answers"]:
-                if one["model"] == model and one["marks"] is not None:
-                    found.append(Marked(_read_answer(item, one), one["marks"]))
-        except (KeyError, TypeError) as error:
-            raise DamagedFile(f"items file: a record does not hold what an item or answer holds: {error}") from error
+        item = item_of(record["item"])
+        for one in record["answers"]:
+            if one["model"] == model and one["marks"] is not None:
+                found.append(Marked(_read_answer(item, one), one["marks"]))
     return found
 
 
@@ -127,6 +139,16 @@ def item_of(record: Mapping[str, Any]) -> Item:
     """An item as it was written."""
     turns, continuations = tuple(Turn(**turn) for turn in record["turns"]), tuple(record.get("continuations", ()))
     return Item(**{**record, "turns": turns, "continuations": continuations})
+
+
+def _require(record: Mapping[str, Any]) -> None:
+    """What an answer has beside what `_read_answer` takes. Raises KeyError, TypeError."""
+    for key, kinds in _KINDS.items():
+        if not isinstance(record[key], kinds):
+            raise TypeError(f"{key} is {brief(record[key])}")
+    for name, marks in record["riders"].items():
+        if len(marks) != len(record["replies"]):
+            raise TypeError(f"{len(marks)} marks of {brief(name)} for {len(record['replies'])} replies")
 
 
 def _read_answer(item: Item, record: Mapping[str, Any]) -> Answer:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from chatvector.errors import DamagedFile, MissingInput, UnsupportedFormat
+from chatvector.errors import DamagedFile, MissingInput, UnsupportedFormat, brief
 
 FORMAT = "chatvector-results/1"
 RESULTS = "results.json"
@@ -366,13 +366,34 @@ def read_results(place: Path) -> Results:
             f"{path}: no results there: {error.strerror or error}; `chatvector eval --out` writes them"
         ) from error
     except ValueError as error:
-        raise DamagedFile(f"{path}: not JSON: {error}") from error
+        raise DamagedFile(f"{path}: no results of `chatvector eval --out`: not JSON: {error}") from error
     found = document.get("format") if isinstance(document, dict) else None
     if found != FORMAT:
         raise UnsupportedFormat(f"{path}: format {found!r}, this version reads {FORMAT!r}; run eval again")
     try:
-        return Results.model_validate(document)
+        results = Results.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise DamagedFile(f"{path}: {error.error_count()} faults, the first at {where}: {first['msg']}") from error
+        at = f" at {where}" if where else ""
+        raise DamagedFile(f"{path}: faults ({error.error_count()}), the first{at}: {first['msg']}") from error
+    if fault := _strange_name(results):
+        raise DamagedFile(f"{path}: {fault}")
+    return results
+
+
+def _strange_name(results: Results) -> str | None:
+    """A row's name of something that the document does not hold; None where all are held."""
+    names = [row.name for row in results.models]
+    if not names or len(set(names)) < len(names):
+        return f"models need names of their own, and are called {', '.join(names) or 'nothing'}"
+    rows = (*results.figures, *results.differences, *results.recovery, *results.spread, *results.gates)
+    called = dict.fromkeys([results.reference, results.true_chat, *(row.model for row in rows)])
+    figures = {(task.name, task.language, metric.name) for task in results.tasks for metric in task.metrics}
+    faults = [f"there is no model {brief(name)} in it" for name in called if name is not None and name not in names]
+    faults += [
+        f"there is no {brief(row.task)}/{brief(row.metric)} ({brief(row.language)}) in it"
+        for row in rows
+        if (row.task, row.language, row.metric) not in figures
+    ]
+    return faults[0] if faults else None

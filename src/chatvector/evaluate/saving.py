@@ -17,8 +17,13 @@ from chatvector.evaluate.run import Evaluation
 
 def refuse_unwritable(out: Path, *, overwrite: bool) -> None:
     """Raise OutputRefused before anything is generated: something is there that is not to be overwritten, or no
-    results at all."""
+    results at all, or nothing can be written there."""
     if not out.exists():
+        place = next(one for one in out.absolute().parents if one.exists())
+        if not place.is_dir():
+            raise OutputRefused(f"{out}: {place} is a file; --out takes a new directory")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise OutputRefused(f"{out}: {place} cannot be written into; --out takes a new directory")
         return
     if not out.is_dir():
         raise OutputRefused(f"{out}: is a file; --out takes a new directory")

@@ -144,7 +144,8 @@ def _warnings(blocks: Sequence[Block], failures: Sequence[FailureRow], infos: Ma
             line = f"{block.task} ({block.language}): independent items: {clusters}"
             if any(metric.primary and metric.kind == "rate" for metric in block.metrics):
                 points = 100 * smallest_detectable_rate(clusters)
-                line += f"; if two models differ in {100 * DISCORDANT:.0f} %, less than {points:.0f} points do not show"
+                shows = f"less than {points:.0f} points do not show" if points < 100 else "no difference shows"
+                line += f"; if two models differ in {100 * DISCORDANT:.0f} %, {shows}"
             found.append(line)
     forms = {without_folder(info.prompt_form) for info in infos.values()}
     if len(forms) > 1:
