@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from scripted_backend import ScriptedBackend
@@ -18,7 +19,7 @@ from chatvector.evaluate.judge.model_judge import ModelJudge
 from chatvector.evaluate.judge.rule_judge import RuleJudge
 from chatvector.evaluate.run import Evaluation, Job, Request, evaluate
 from chatvector.evaluate.saving import save
-from chatvector.evaluate.task import Services
+from chatvector.evaluate.task import Services, Task
 from chatvector.evaluate.tasks.divergence import DivergenceTask
 from chatvector.evaluate.tasks.open import OpenTask
 from chatvector.evaluate.tasks.open_data import starter
@@ -127,6 +128,6 @@ def test_what_only_compares_is_not_asked_of_one_model(task: OpenPairsTask | Dive
     with pytest.raises(UsageError, match=f"^task {task.name} needs two models to compare: name another$"):
         evaluate(Request((model(alone),), (Job(task, "en", 2),), services=services))
     assert alone.asked == []
-    jobs = Job(ASKED, "en", 2), Job(half_of(task, "test"), "en", 2, asked_for=False)
+    jobs = Job(ASKED, "en", 2), Job(cast(Task, half_of(task, "test")), "en", 2, asked_for=False)
     found = evaluate(Request((model(alone),), jobs, services=services)).results
     assert [(row.task, row.why) for row in found.absent] == [(task.name, "needs two models to compare: name another")]
