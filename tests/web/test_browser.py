@@ -7,36 +7,20 @@ Screenshots go to `$CHATVECTOR_SCREENSHOTS`, or to pytest's temporary folder.
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from browser import PATIENCE_MS, Watched, chromium, server, watched
+from browser import watched
 from chatvector.web.plot_words import KOREAN
 from chatvector.web.sentences import BY_TAG
 from chatvector.web.words import EN, KO, ZH_HANT, Words
+from page import QUESTION, ask, box, fill, open_tab, replies
 
 pytestmark = pytest.mark.browser
-QUESTION = "오늘 기분이 어때?"
 SENTENCES = BY_TAG["ko"]
-expect.set_options(timeout=PATIENCE_MS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[str]:  # noqa: ARG001
-    """The trio's page. After the browser: without one there is nothing to serve for."""
-    with server(tmp_path_factory.mktemp("server"), "--temperature", "0") as (found, _):
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -45,47 +29,6 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = Path(named) if named else tmp_path_factory.mktemp("screenshots")
     place.mkdir(parents=True, exist_ok=True)
     return place
-
-
-@pytest.fixture
-def korean(browser: Browser, url: str) -> Iterator[Page]:
-    with watched(browser, url, locale="ko-KR") as page:
-        page.goto(url)
-        expect(box(page)).to_be_visible()
-        yield page
-
-
-def box(page: Page):
-    return page.locator("#message textarea")
-
-
-def replies(page: Page, side: int):
-    return page.locator(f"#side-{side} .bot.message, #side-{side} .message.bot")
-
-
-def fill(field: Locator, text: str) -> None:
-    """Type, and let the page take notice, as it does long before a person's next key: pressed in the same instant, that
-    would act upon what stood there before. A field that was only just unfolded may still be given its first value."""
-    for _ in range(20):
-        field.fill(text)
-        field.page.wait_for_timeout(200)
-        if field.input_value() == text:
-            return
-    raise AssertionError(f"{field} does not keep {text!r}")
-
-
-def ask(page: Page, text: str, turns: int = 1) -> list[str]:
-    """Send a message by the keyboard; what both models said when the merged one has ended."""
-    fill(box(page), text)
-    box(page).press("Enter")
-    for side in (0, 1):
-        expect(replies(page, side)).to_have_count(turns)
-        expect(page.locator(f"#side-{side} small")).to_have_count(turns)  # tokens are named when it is complete
-    return [replies(page, side).last.inner_text() for side in (0, 1)]
-
-
-def open_tab(page: Page, name: str) -> None:
-    page.get_by_role("tab", name=name).click()
 
 
 def shoot(page: Page, shots: Path, name: str) -> None:
@@ -262,51 +205,3 @@ def test_the_dark_on_a_desktop(browser: Browser, url: str, shots: Path) -> None:
         open_tab(page, ZH_HANT.vector)
         expect(page.locator("#vector svg")).to_have_count(3)
         shoot(page, shots, "vector-dark-zh-Hant")
-
-
-def test_two_people_do_not_disturb_each_other(browser: Browser, url: str) -> None:
-    with watched(browser, url, locale="ko-KR") as one, watched(browser, url, locale="ko-KR") as other:
-        for page in (one, other):
-            page.goto(url)
-            expect(box(page)).to_be_visible()
-        line = other.locator("#rules input, #rules textarea")
-        other.get_by_text(KO.by_role).click()
-        fill(line, "0")
-        line.press("Enter")
-        expect(other.locator("#scale-status")).to_contain_text("0")
-        mine, theirs = ask(one, QUESTION), ask(other, QUESTION)
-        assert "0.75" in mine[1]
-        assert mine[1] != theirs[1]
-        expect(one.locator("#scale input[type=number]")).to_have_value("0.75")
-        again = ask(one, "하나 더. 이건 좋은 거야, 나쁜 거야? 여행은 신났다.", 2)
-        assert "0.75" in again[1]
-        expect(replies(other, 1)).to_have_count(1)
-
-
-def test_a_page_left_in_mid_reply_and_a_server_started_again(browser: Browser, tmp_path: Path) -> None:
-    """The reply of a page that was closed ends; after a kill, a new server at the same port answers the open page."""
-    with server(tmp_path) as (url, process):
-        port = url.rstrip("/").rpartition(":")[2]
-        with watched(browser, url, locale="ko-KR") as page:
-            page.goto(url)
-            page.get_by_text(KO.settings).click()
-            fill(page.locator("#limit input"), "450")
-            page.locator("#limit input").press("Tab")
-            fill(box(page), QUESTION)
-            box(page).press("Enter")
-            expect(replies(page, 0)).to_have_count(1)
-        open_page = Watched(browser, url, locale="ko-KR")
-        page = open_page.page
-        page.goto(url)
-        ask(page, QUESTION)
-        assert open_page.complaints == []
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        with server(tmp_path, "--port", port) as (again, _):
-            assert again == url
-            fill(box(page), QUESTION)
-            box(page).press("Enter")
-            expect(page.locator("#chat-status")).to_contain_text(KO.restarted)
-            expect(replies(page, 1)).to_have_count(1)
-            open_page.complaints.clear()  # that the server was away
-            open_page.close()

@@ -76,7 +76,12 @@ def test_lines_that_mean_nothing(line: str, message: str) -> None:
         typed(line, ScaleRules(0.7))
 
 
-@pytest.mark.parametrize("value", [None, "0.7", True, math.nan, math.inf, [1]])
+def test_a_number_that_was_wiped_out() -> None:
+    with pytest.raises(UsageError, match="no number stands beside the slider: write one"):
+        turned(ScaleRules(0.7), None)
+
+
+@pytest.mark.parametrize("value", ["0.7", True, math.nan, math.inf, [1]])
 def test_what_no_slider_sends(value: object) -> None:
     with pytest.raises(UsageError, match="is no scale; a scale is any finite number"):
         turned(ScaleRules(0.7), value)

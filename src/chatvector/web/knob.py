@@ -81,6 +81,8 @@ def typed(text: str, rules: ScaleRules) -> ScaleRules:
 def _number(value: object, before: float) -> float:
     """Sliders give numbers; whoever types beside them, or calls the server without the page, gives anything. Where the
     slider stood, it may stay: the line of text takes it anywhere."""
+    if value is None:
+        raise PageError("no_number")
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise PageError("not_a_scale", value=repr(brief(value)))
     if value != before and not LOWEST <= value <= HIGHEST:

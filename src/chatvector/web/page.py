@@ -18,13 +18,18 @@ from chatvector.web.tab_vector import Look, vector_tab
 from chatvector.web.visitors import Visitors
 from chatvector.web.words import ALL, Words
 
-BEGUN_AGAIN = """() => {
+ARRIVED = """() => {
   const place = "chatvector " + location.pathname, now = window.gradio_config.app_id.toString();
-  const before = sessionStorage.getItem(place);
+  const before = sessionStorage.getItem(place), draft = sessionStorage.getItem("chatvector draft") ?? "";
   sessionStorage.setItem(place, now);
-  return %s[before === null || before === now ? 0 : 1];
+  sessionStorage.removeItem("chatvector draft");
+  for (const side of document.querySelectorAll(".side")) {
+    side.querySelector("[role=log]").ariaLabel = side.querySelector("label").innerText;
+  }
+  return [%s[before === null || before === now ? 0 : 1], document.querySelector("#message textarea").value || draft];
 }"""
-"""Gradio loads the page anew when a server comes back that broke off a reply: the browser's tab knows of the last."""
+"""Gradio loads the page anew when a server comes back that broke off a reply: the browser's tab knows of the last, and
+what was typed there (page.js). Gradio gives all conversations one name: each gets that of its model."""
 
 
 def build(visitors: Visitors, registry: Registry, look: Look | None, words: Words, prompts: Sequence[str]) -> gr.Blocks:
@@ -41,7 +46,7 @@ def build(visitors: Visitors, registry: Registry, look: Look | None, words: Word
         gr.HTML(head(visitors, words))
         with gr.Tabs():
             with gr.Tab(words.chat, id="chat") as tab:
-                status = chat_tab(tab, visitors, words, prompts)
+                status, box = chat_tab(tab, visitors, words, prompts)
             if look is not None:
                 with gr.Tab(words.vector, id="vector") as tab:
                     vector_tab(tab, look, words)
@@ -51,7 +56,7 @@ def build(visitors: Visitors, registry: Registry, look: Look | None, words: Word
                 with gr.Tab(words.recipe, id="recipe") as tab:
                     recipe_tab(tab, visitors, recipe, words)
         page.load(arrive, api_visibility="private", show_progress="hidden")
-        page.load(None, None, status, js=BEGUN_AGAIN % json.dumps([said(), said(words.restarted)]))
+        page.load(None, None, [status, box], js=ARRIVED % json.dumps([said(), said(words.restarted)]))
         page.unload(leave)
     # The models, not the queue, decide who has to wait.
     return page.queue(default_concurrency_limit=None)

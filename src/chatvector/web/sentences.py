@@ -33,6 +33,7 @@ class Sentences:
     settings_range: str
     no_vector: str
     no_scale: str
+    no_number: str
     not_a_scale: str
     beyond_slider: str
     not_here: str
@@ -61,6 +62,7 @@ BY_TAG = {
         settings_range="temperature is 0 or more, top-p above 0 up to 1; seed (0 …) and reply (1 …) are whole numbers",
         no_vector="no vector is loaded: start with TARGET --vector VEC, or TARGET --base BASE --chat CHAT",
         no_scale="no scale: write a number, such as 0.7, or exceptions, such as 0.7 attention=0.5 0-3=1",
+        no_number="no number stands beside the slider: write one, such as 0.8",
         not_a_scale="{value} is no scale; a scale is any finite number, such as 0.8",
         beyond_slider="{value}: sliders go from {lowest} to {highest}; the line under Scale by role takes any number",
         not_here="the server was started again, or has forgotten this page and its scale: look at Chat first",
@@ -87,6 +89,7 @@ BY_TAG = {
         settings_range="온도는 0 이상, Top-p는 0 초과 1 이하, 시드는 0 이상, 길이는 1 이상의 정수여야 합니다.",
         no_vector="불러온 벡터가 없습니다. TARGET --vector VEC 또는 TARGET --base BASE --chat CHAT으로 시작하세요.",
         no_scale="배율이 없습니다. 0.7 같은 숫자나 0.7 attention=0.5 0-3=1 같은 예외를 써 주세요.",
+        no_number="슬라이더 옆에 숫자가 없습니다. 0.8 같은 숫자를 써 주세요.",
         not_a_scale="{value}은(는) 배율이 아닙니다. 배율은 0.8 같은 유한한 숫자입니다.",
         beyond_slider="{value}: 슬라이더는 {lowest}~{highest}입니다. 역할별 배율의 줄에는 어떤 숫자든 됩니다.",
         not_here="서버가 다시 시작되었거나 이 페이지와 배율을 잊었습니다. 먼저 대화 탭을 보세요.",
@@ -113,6 +116,7 @@ BY_TAG = {
         settings_range="溫度須為 0 以上，Top-p 大於 0 且不超過 1，種子為 0 以上、長度為 1 以上的整數。",
         no_vector="沒有載入向量：請以 TARGET --vector VEC，或 TARGET --base BASE --chat CHAT 啟動。",
         no_scale="沒有比例：請寫一個數字，例如 0.7，或加上例外，例如 0.7 attention=0.5 0-3=1。",
+        no_number="滑桿旁沒有數字：請寫一個數字，例如 0.8。",
         not_a_scale="{value} 不是比例；比例是任何有限的數字，例如 0.8。",
         beyond_slider="{value}：滑桿的範圍是 {lowest} 到 {highest}；各部分的比例下方的那一行可填任何數字。",
         not_here="伺服器已重新啟動，或已忘記本頁面：比例與顯示的不同。請先開啟「對話」。",

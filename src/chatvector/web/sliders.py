@@ -49,8 +49,8 @@ class Sliders:
             slider.release(self._turn_role(place, role), slider, self.all, **shared)
         line.submit(self._type_in, line, self.all, **shared)
 
-    def at(self, rules: ScaleRules, told: str | None = None) -> list[Any]:
-        """What `all` shows at these scales, with a sentence or none."""
+    def at(self, rules: ScaleRules, told: Any = None) -> list[Any]:
+        """What `all` shows at these scales, with a sentence, none, or the one that stands there (`gr.skip()`)."""
         at = knob.shown(rules, self._roles)
         return [at.scale, *at.roles, at.text, said() if told is None else told]
 
@@ -74,12 +74,16 @@ class Sliders:
         if visitor is None:
             return self.at(self._visitors.get(key_of(request)).rules(), said(self._words.restarted))
         try:
-            rules = wanted(visitor.rules())
-            change = visitor.move(rules)
+            before = visitor.rules()
+            rules = wanted(before)
+            line: Any = gr.skip()  # a field that was only looked at and left has nothing to say
+            if rules != before:
+                change = visitor.move(rules)
+                scale, ms = knob.shown(rules, self._roles).text, f"{1000 * change.seconds:.0f}"
+                line = said(self._words.moved.format(scale=scale, tensors=change.tensors, ms=ms))
         except Exception as error:
             return self.at(visitor.rules(), problem(error, self._words))
-        scale, ms = knob.shown(rules, self._roles).text, f"{1000 * change.seconds:.0f}"
-        found = self.at(rules, said(self._words.moved.format(scale=scale, tensors=change.tensors, ms=ms)))
+        found = self.at(rules, line)
         if by is not None and knob.LOWEST <= found[by] <= knob.HIGHEST:
             found[by] = gr.skip()
         return found

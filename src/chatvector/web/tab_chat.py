@@ -19,8 +19,9 @@ SIDE_HEIGHT = 420
 """Of a conversation, in pixels; a phone has its own, see page.css."""
 
 
-def chat_tab(tab: gr.Tab, visitors: Visitors, words: Words, prompts: Sequence[str]) -> gr.HTML:
-    """The components, and what happens when they are used, within `tab`; the line where sentences appear."""
+def chat_tab(tab: gr.Tab, visitors: Visitors, words: Words, prompts: Sequence[str]) -> tuple[gr.HTML, gr.Textbox]:
+    """The components, and what happens when they are used, within `tab`; the line where sentences appear, and the box
+    where a message is typed."""
     models = visitors.models
     with gr.Row():
         sides = [
@@ -93,7 +94,7 @@ def chat_tab(tab: gr.Tab, visitors: Visitors, words: Words, prompts: Sequence[st
                 yield cleared, *columns(visitor, words), line if cleared == "" or over else gr.skip(), *at
                 cleared, at = gr.skip(), stay
         except Exception as error:
-            at = stay if sliders is None else sliders.at(visitor.rules())
+            at = stay if sliders is None else sliders.at(visitor.rules(), gr.skip())
             yield gr.skip(), *columns(visitor, words), problem(error, words), *at
 
     def end(request: gr.Request) -> None:
@@ -130,7 +131,7 @@ def chat_tab(tab: gr.Tab, visitors: Visitors, words: Words, prompts: Sequence[st
     stop.click(end, queue=False, **hidden)
     gr.on([again.click, *(side.clear for side in sides)], forget, None, [*sides, status, *knob], **hidden)
     tab.select(look, [sides[0], *knob[:-1]], [*sides, status, *knob], preprocess=False, **hidden)
-    return status
+    return status, box
 
 
 def _label(words: Words, models: Models, place: int) -> str:
