@@ -17,7 +17,7 @@ from browser import watched
 from chatvector.web.plot_words import KOREAN
 from chatvector.web.sentences import BY_TAG
 from chatvector.web.words import EN, KO, ZH_HANT, Words
-from page import QUESTION, ask, box, fill, open_tab, replies
+from page import QUESTION, ask, box, fill, nameless, open_tab, pale_texts, replies, stops
 
 pytestmark = pytest.mark.browser
 SENTENCES = BY_TAG["ko"]
@@ -177,11 +177,13 @@ def test_the_recipe(korean: Page, shots: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [EN, ZH_HANT], ids=lambda words: words.tag)
 def test_other_languages_a_phone_and_the_dark(browser: Browser, url: str, shots: Path, words: Words) -> None:
     dark = words is EN
-    phone = {"width": 390, "height": 844}
+    phone = {"width": 360, "height": 740}
     scheme = "dark" if dark else "light"
     with watched(browser, url, locale="en-US", viewport=phone, color_scheme=scheme) as page:
         page.goto(f"{url}{words.tag}/")
-        expect(page.get_by_role("tab", name=words.chat)).to_be_visible()
+        for name in (words.chat, words.vector, words.evaluate, words.recipe):
+            expect(page.get_by_role("tab", name=name)).to_be_visible()
+        expect(page.locator("html")).to_have_attribute("lang", words.tag)
         expect(page.locator("#scale")).to_contain_text(words.scale)
         ask(page, QUESTION)
         shoot(page, shots, f"phone-chat-{scheme}-{words.tag}")
@@ -190,18 +192,47 @@ def test_other_languages_a_phone_and_the_dark(browser: Browser, url: str, shots:
         places = [page.locator(f"#side-{side}").bounding_box() for side in (0, 1)]
         assert places[0] is not None
         assert places[1] is not None
+        assert places[0]["width"] > 0.9 * phone["width"], "a phone has no room for margins"
         assert places[1]["y"] >= places[0]["y"] + places[0]["height"], "one below the other"
         page.get_by_role("tab", name=words.vector).click()
         expect(page.locator("#vector svg")).to_have_count(3)
         shoot(page, shots, f"phone-vector-{scheme}-{words.tag}")
 
 
-def test_the_dark_on_a_desktop(browser: Browser, url: str, shots: Path) -> None:
-    with watched(browser, url, locale="zh-TW", color_scheme="dark") as page:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_can_be_read_and_reached(browser: Browser, url: str, shots: Path, scheme: str) -> None:
+    """Contrast, names for screen readers, a way for the keyboard; and nothing jumps."""
+    with watched(browser, url, locale="zh-TW", color_scheme=scheme) as page:
         page.goto(url)
-        expect(page.locator("#scale")).to_contain_text(ZH_HANT.scale)
+        place = page.locator("#scale").bounding_box()
+        box(page).press("Enter")
+        expect(page.locator("#chat-status .problem")).to_be_visible()
+        assert pale_texts(page) == {}
+        assert page.locator("#scale").bounding_box() == place
         ask(page, QUESTION)
-        shoot(page, shots, "chat-dark-zh-Hant")
-        open_tab(page, ZH_HANT.vector)
-        expect(page.locator("#vector svg")).to_have_count(3)
-        shoot(page, shots, "vector-dark-zh-Hant")
+        label, scrolled = (page.locator(f"#side-0 {part}").first.bounding_box() for part in ("label", ".bubble-wrap"))
+        assert label is not None
+        assert scrolled is not None
+        assert scrolled["y"] >= label["y"] + label["height"], "messages do not scroll behind the label"
+        shoot(page, shots, f"chat-{scheme}-zh-Hant")
+        assert nameless(page) == []
+        for folded in (ZH_HANT.by_role, ZH_HANT.settings):
+            page.get_by_role("button", name=folded).click()
+        expect(page.locator("#limit input")).to_be_visible()
+        assert pale_texts(page) == {}
+        names = stops(page)
+        ordered = [ZH_HANT.chat, ZH_HANT.recipe, ZH_HANT.message, ZH_HANT.send, ZH_HANT.stop, ZH_HANT.again]
+        places = [names.index(name) for name in ordered]
+        assert places == sorted(places)
+        assert names.index(f"number input for {ZH_HANT.scale}") > places[-1]
+        for tab, there in ((ZH_HANT.evaluate, "#suite"), (ZH_HANT.recipe, "#recipe"), (ZH_HANT.vector, "#vector svg")):
+            page.get_by_role("tab", name=tab).press("Enter")
+            expect(page.locator(there).first).to_be_visible()
+            assert pale_texts(page) == {}
+            assert nameless(page) == []
+            if tab == ZH_HANT.evaluate:
+                fields = [page.locator(f"#{name} input").locator("..").bounding_box() for name in ("items", "scales")]
+                fields.append(page.locator("#suite .wrap").last.bounding_box())
+                ends = [0 if field is None else round(field["y"] + field["height"]) for field in fields]
+                assert len({*ends}) == 1, f"fields of one row end at {ends}"
+        shoot(page, shots, f"vector-{scheme}-zh-Hant")

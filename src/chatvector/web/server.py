@@ -95,6 +95,10 @@ def application(visitors: Visitors, registry: Registry, prompts: Callable[[str],
         block_label_text_color_dark="*neutral_300",
         input_placeholder_color="*neutral_500",
         input_placeholder_color_dark="*neutral_400",
+        color_accent="*primary_600",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_700",
     )
 
     async def mount() -> None:
