@@ -71,8 +71,8 @@ def test_a_tensor_of_one_number_does_not_decide_the_shares() -> None:
     base = {f"w{number}": rng.standard_normal(400) for number in range(12)}
     target = {name: values + 0.2 * rng.standard_normal(400) for name, values in base.items()}
     chat = {name: values + 0.1 * rng.standard_normal(400) for name, values in base.items()}
-    models = [Blocks(model | {"alpha": np.array([one])}, GRID) for model, one in ((target, 3), (base, 1), (chat, 2))]
-    found = measure(*models, dict.fromkeys([*base, "alpha"], "mlp"))
+    target["alpha"], base["alpha"], chat["alpha"] = np.array([3]), np.array([1]), np.array([2])
+    found = measure(Blocks(target, GRID), Blocks(base, GRID), Blocks(chat, GRID), dict.fromkeys(base, "mlp"))
     assert found.tensors == 12
     assert found.roles["mlp"].elements == 12 * 400 + 1
     for share in (found.chat_in_target, found.target_in_chat):
