@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -23,7 +24,7 @@ from chatvector.checkpoint.staging import (
     output_path,
 )
 from chatvector.checks.selfcheck import check_chat_files, check_output
-from chatvector.errors import InputError, NotEnoughSpace, ReadFailed, UsageError, VerificationFailed
+from chatvector.errors import InputError, NotEnoughSpace, OutputRefused, ReadFailed, UsageError, VerificationFailed
 from chatvector.origins import parents_of
 from chatvector.output_files import index_bytes, side_files
 from chatvector.preparation import Job, prepare, transfers
@@ -145,15 +146,27 @@ def prepare_whole(recipe: Recipe, stack: ExitStack, say: Say) -> Job:
 def output_place(recipe: Recipe) -> Path:
     """The output directory of a recipe; where it is staged, when it goes to an object store.
 
-    Raises UsageError when the recipe names none.
+    Raises UsageError when the recipe names none, OutputRefused for one that no output can be made in.
     """
     if not recipe.output:
         raise UsageError("no output given; name a directory with -o")
     if is_store(recipe.output):
         from chatvector.checkpoint.object_store_output import staging_place
 
-        return staging_place(recipe.output)
+        return _writable_staging(staging_place(recipe.output), recipe.output)
     return output_path(recipe.output)
+
+
+def _writable_staging(place: Path, url: str) -> Path:
+    """`place`. Raises OutputRefused where an output for `url` cannot be staged there."""
+    existing = next(folder for folder in place.parents if os.path.exists(folder))
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        reason = "may not be written" if existing.is_dir() else "is a file"
+        raise OutputRefused(
+            f"{url}: is made in {place.parent} before it is sent, and {existing} {reason}; set CHATVECTOR_STAGING to"
+            " a directory of yours"
+        )
+    return place
 
 
 def _store_of(recipe: Recipe) -> ObjectOutput | None:

@@ -6,7 +6,8 @@ store. What starts with `/`, `./`, `../` or `~`, holds a backslash, starts with 
 directory exists, is a local path that is missing, never a hub name: a mistyped path must not become a download.
 `org/name` and `org/name@revision` are hub names. Anything else is a missing local path.
 
-In a local path `@`, `+`, blanks, colons and letters of any script are characters like others.
+In a local path `@`, `+`, blanks, colons and letters of any script are characters like others. A path below a folder
+that may not be entered is refused as such: nobody can tell whether it is there.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ def classify(name: str) -> Location:
     if not name.strip() or "\0" in name:
         raise UsageError(f"{name!r} names no model: give a directory, org/name or {DEMO_PREFIX}base")
     path = Path(os.path.expanduser(name))
-    if os.path.lexists(path):
+    closed = closed_folder(path)
+    if os.path.lexists(path) and closed is None:
         if not path.exists():
             raise MissingInput(f"{name}: is a link to something that is not there: {os.readlink(path)}")
         return Location("local", name, path=path)
@@ -81,6 +83,9 @@ def classify(name: str) -> Location:
         return _family_member(name)
     if _URL.match(name):
         return Location("url", name)
+    # A hub name means the same in a working directory that may not be entered.
+    if closed is not None and (_written_as_path(name) or closed != Path.cwd()):
+        raise MissingInput(f"{name}: {no_entry(closed)}")
     if not _looks_local(name, path) and (match := _HUB.fullmatch(name)) and not match["repo"].endswith(".git"):
         return Location("hub", name, repo_id=match["repo"], revision=match["revision"])
     raise MissingInput(_missing(name, path))
@@ -99,10 +104,28 @@ def require_path(name: str, instead: str) -> Path:
     return Path(name)
 
 
+def closed_folder(path: Path) -> Path | None:
+    """The folder that hides `path`, as it may not be entered; None where none does. Links are followed."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        return next(folder for folder in Path(os.path.realpath(path)).parents if os.path.exists(folder))
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def no_entry(folder: Path) -> str:
+    """What is wrong with a `closed_folder`, and what to do."""
+    return f"the folder {folder} may not be entered (Permission denied); chmod +x it, or ask its owner to"
+
+
+def _written_as_path(name: str) -> bool:
+    return name.startswith(("/", "./", "../", "~")) or "\\" in name or _DRIVE.match(name) is not None
+
+
 def _looks_local(name: str, path: Path) -> bool:
-    if name.startswith(("/", "./", "../", "~")) or "\\" in name or _DRIVE.match(name):
-        return True
-    return path.parent.is_dir()
+    return _written_as_path(name) or os.path.isdir(path.parent)
 
 
 def _same_letters(path: Path) -> Path | None:

@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -73,6 +74,17 @@ def output_path(name: str) -> Path:
     except OSError as error:
         raise OutputRefused(f"{name}: {error.strerror}; choose another output") from None
     return path
+
+
+def temporary_folder() -> str:
+    """Where temporary directories are made. Raises OutputRefused where the system has no place for them."""
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        raise OutputRefused(
+            "no place for temporary files can be written (TMPDIR, /tmp, /var/tmp, the working directory): no right, or"
+            " no room; set TMPDIR to a directory of yours"
+        ) from None
 
 
 def check_output_place(output: Path, inputs: list[Path]) -> None:

@@ -55,6 +55,7 @@ def doctor(
     Reads headers, configurations, the tokenizer, a few rows and a sample of the weights. Recomputes a model that has a
     manifest of chatvector, as `verify` does.
     """
+    from chatvector.checkpoint.staging import output_path
     from chatvector.checks.doctor.examine import examine_opened
     from chatvector.checks.doctor.mend import check_place
     from chatvector.checks.doctor.patient import Patient
@@ -64,6 +65,7 @@ def doctor(
     patient = Patient.open(model, console.say)
     try:
         if fix is not None:
+            output_path(str(fix))  # refuses what no path can be, and what lies where nobody may look
             check_place(fix, patient)
         diagnosis = examine_opened(patient, full=full)
         written, restored = _fix(patient, diagnosis, fix, console) if fix is not None else (None, None)

@@ -6,11 +6,13 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from chatvector import __version__
+from chatvector.checkpoint.names import closed_folder, no_entry
 from chatvector.cli import (
     apply,
     chat,
@@ -35,7 +37,7 @@ from chatvector.cli import (
     ui,
     verify,
 )
-from chatvector.errors import ChatVectorError
+from chatvector.errors import ChatVectorError, MissingInput
 
 EPILOG = """Exit codes: 0 done · 2 usage, or a choice only you can make · 3 an input is missing, damaged, unsupported or
 does not fit · 4 verification or a required figure failed · 5 not enough disk or memory · 6 network or hub ·
@@ -105,6 +107,13 @@ def main() -> None:
     except ChatVectorError as error:
         console.write_error(str(error), error.exit_code)
         sys.exit(error.exit_code)
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        closed = closed_folder(Path(os.fsdecode(error.filename)))
+        reason = no_entry(closed) if closed is not None else f"{error.strerror}; ask its owner for the right to it"
+        console.write_error(f"{os.fsdecode(error.filename)}: {reason}", MissingInput.exit_code)
+        sys.exit(MissingInput.exit_code)
     except interruption.Interrupted as interrupted:
         interruption.tell(interrupted)
         sys.exit(interrupted.exit_code)

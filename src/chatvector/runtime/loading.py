@@ -21,6 +21,7 @@ from typing import Any
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.fingerprint import Sample, fingerprint
 from chatvector.checkpoint.locate import open_storage
+from chatvector.checkpoint.staging import temporary_folder
 from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.errors import (
     DamagedFile,
@@ -54,9 +55,14 @@ class LoadedModel:
 
 
 def require_extra(what: str) -> None:
-    """Raise MissingExtra where torch or transformers is not installed, before `what` has begun."""
+    """Raise MissingExtra where torch or transformers is not installed, before `what` has begun.
+
+    Raises OutputRefused without a place for temporary files: torch asks for one when it is imported (through dill,
+    where that is installed), and so does most of what begins here.
+    """
     if any(find_spec(name) is None for name in ("torch", "transformers")):
         raise MissingExtra("local", what)
+    temporary_folder()
 
 
 @contextmanager

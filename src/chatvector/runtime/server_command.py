@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.names import resolve
+from chatvector.checkpoint.staging import temporary_folder
 from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.errors import HubError, InputError, UsageError
 from chatvector.runtime.http_json import JsonClient
@@ -81,7 +82,7 @@ class ServerCommand:
             known["prompt_form"] = "template of the server command"
         port = _free_port()
         command = [part.replace("{model}", place).replace("{port}", str(port)) for part in self.parts]
-        with tempfile.TemporaryDirectory(prefix="chatvector-server-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="chatvector-server-", dir=temporary_folder()) as scratch:
             log = Path(scratch) / "log"
             self._note(f"starting: {shlex.join(command)}")
             process = _start(command, log)

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from chatvector.checkpoint.staging import temporary_folder
 from chatvector.errors import HubError, MissingExtra, UsageError
 from chatvector.runtime import served_process
 from chatvector.runtime.http_json import JsonClient
@@ -127,7 +128,7 @@ class TransformersServer:
 
         Raises HubError if it ends before it answers, with its last line. It has no time limit: large models load long.
         """
-        with tempfile.TemporaryDirectory(prefix="chatvector-serve-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="chatvector-serve-", dir=temporary_folder()) as scratch:
             _link(self.directory, self.name, Path(scratch))
             with self._start(Path(scratch)) as process:
                 reader = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatvector.checkpoint.names import closed_folder, no_entry
 from chatvector.errors import DamagedFile, MissingInput, UsageError
 from chatvector.vocabulary.chat_format import ChatFormat, format_of
 from chatvector.vocabulary.side_files import Folder, SideFiles, read_text
@@ -124,6 +125,8 @@ def _of_file(path: str, models: Sequence[tuple[SideFiles, TokenTable]]) -> Choic
 
 def _template_files(place: Path, path: str) -> TemplateFiles:
     """Templates of a .jinja file, of a JSON file with `chat_template`, or of a model directory."""
+    if closed := closed_folder(place):
+        raise MissingInput(f"--chat-format {path}: {no_entry(closed)}")
     if place.is_dir():
         files = read_template_files(Folder(place))
         if not files.sources:

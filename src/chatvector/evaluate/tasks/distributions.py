@@ -12,6 +12,7 @@ from typing import IO, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from chatvector.checkpoint.staging import temporary_folder
 from chatvector.errors import NotEnoughSpace
 from chatvector.runtime.backend import Backend
 
@@ -42,7 +43,7 @@ class Distributions:
     @classmethod
     def record(cls, backend: DistributionBackend, texts: Sequence[str]) -> Self:
         """Ask for each text once. Raises NotEnoughSpace where the folder for temporary files is full."""
-        file = tempfile.TemporaryFile(prefix="chatvector-distributions-")  # noqa: SIM115 (lives as long as the object)
+        file = tempfile.TemporaryFile(prefix="chatvector-distributions-", dir=temporary_folder())  # noqa: SIM115 (lives as long as the object)
         found = cls(backend.vocabulary(), file)
         for text in dict.fromkeys(texts):
             found._keep(text, *backend.log_probabilities(text))
