@@ -6,7 +6,8 @@ Two shapes of `merge_method: task_arithmetic` mean one, `base_model + Σ weight 
     base_model: TARGET   models: CHAT at +s, BASE at −s            (several chats: BASE at minus their sum)
     base_model: BASE     models: TARGET at 1, CHAT at s            (several chats: each at its own weight)
 
-Everything else is refused by its name. Facts about the format: mergekit 0.1.5, its documentation and black-box runs
+No weight is negative in the second: beside a 1 that is nearly always a slip in the first. Everything else is refused by
+its name. Facts about the format: mergekit 0.1.5, its documentation and black-box runs
 (docs/coming-from.md); none of its code is used.
 """
 
@@ -140,8 +141,7 @@ class _Reader:
         weights.pop(base_model, None)  # against itself it has no difference
         target, base, chats = _roles(base_model, weights, factor)
         vectors = tuple(VectorSpec(base=base, chat=chat, scale=scale) for chat, scale in chats.items())
-        terms = " ".join(f"+ {scale:g} · ({chat} − {base})" for chat, scale in chats.items())
-        self.notes.append(f"read as {target} {terms}")
+        self.notes.append(f"read as {_formula(target, base, chats)}")
         self._explain_tokenizer(base_model, target, list(chats))
         self._explain_dtypes()
         return Imported(Recipe(target=target, vectors=vectors), tuple(self.notes))
@@ -316,6 +316,8 @@ def _roles(base_model: str, weights: Mapping[str, float], factor: float) -> tupl
         if not all(map(math.isfinite, chats.values())):
             raise RecipeError(f"parameters.lambda {factor:g} times the weights {listed} is no finite number")
         return base_model, negative[0], chats
+    if negative and math.isfinite(total):
+        raise RecipeError(_uncancelled(base_model, weights, factor, listed))
     if factor != 1:
         raise RecipeError(f"parameters.lambda {factor:g} would scale the target as well; set 1")
     whole = [name for name, weight in weights.items() if weight == 1]
@@ -332,6 +334,35 @@ def _roles(base_model: str, weights: Mapping[str, float], factor: float) -> tupl
         f"no chat vector: with base_model {base_model} and the weights {listed}, neither do +s and −s cancel"
         f" (base_model the target), nor is one model at 1 and another at s (base_model the base); {ADVICE}"
     )
+
+
+def _formula(target: str, base: str, chats: Mapping[str, float]) -> str:
+    terms = " ".join(f"{'−' if scale < 0 else '+'} {abs(scale):g} · ({chat} − {base})" for chat, scale in chats.items())
+    return f"{target} {terms}"
+
+
+def _uncancelled(base_model: str, weights: Mapping[str, float], factor: float, listed: str) -> str:
+    """What is wrong with weights of which some are negative, and the line or the command that was probably meant."""
+    negative = [name for name, weight in weights.items() if weight < 0]
+    positive = {name: weight for name, weight in weights.items() if weight > 0}
+    found = f"no chat vector: with base_model {base_model} and the weights {listed}"
+    if len(negative) != 1:
+        return f"{found}, {len(negative)} are negative, where a chat vector has one base; {ADVICE}"
+    base = negative[0]
+    meant: list[str] = []
+    if positive:
+        scaled = {name: weight * factor for name, weight in positive.items()}
+        meant.append(
+            f"for {_formula(base_model, base, scaled)} write {{model: {base}, parameters: {{weight:"
+            f" {-sum(positive.values()):g}}}}}"
+        )
+    if list(positive.values()) == [1] and factor == 1:
+        target, scale = next(iter(positive)), weights[base]
+        meant.append(
+            f"for {_formula(target, base_model, {base: scale})} say chatvector apply {target} --base {base_model}"
+            f" --chat {base} --scale {scale:g}"
+        )
+    return f"{found}, +s and −s do not cancel; {'; '.join(meant) or ADVICE}"
 
 
 def _lacking(recipe: Recipe) -> list[str]:

@@ -48,8 +48,58 @@ def test_the_base_as_base_model() -> None:
     assert vectors(document) == [(BASE, CHAT, 0.8)]
 
 
-def test_a_vector_that_is_taken_away() -> None:
-    assert vectors(recipe({TARGET: 1, CHAT: -0.5}, BASE)) == [(BASE, CHAT, -0.5)]
+@pytest.mark.parametrize(
+    ("weights", "meant"),
+    [
+        (
+            {CHAT: 1.0, BASE: -0.5},
+            "for org/target + 1 · (org/chat − org/base) write {model: org/base, parameters: {weight: -1}};"
+            " for org/chat − 0.5 · (org/base − org/target) say chatvector apply org/chat --base org/target"
+            " --chat org/base --scale -0.5",
+        ),
+        (
+            {CHAT: 0.8, BASE: -0.7},
+            "for org/target + 0.8 · (org/chat − org/base) write {model: org/base, parameters: {weight: -0.8}}",
+        ),
+        (
+            {CHAT: 1, "org/code": 0.5, BASE: -1},
+            "for org/target + 1 · (org/chat − org/base) + 0.5 · (org/code − org/base) write {model: org/base,"
+            " parameters: {weight: -1.5}}",
+        ),
+        ({BASE: -0.5}, "say it with chatvector apply TARGET --base BASE --chat CHAT"),
+    ],
+)
+def test_weights_that_do_not_cancel_are_a_slip(weights: dict[str, float], meant: str) -> None:
+    listed = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
+    with pytest.raises(RecipeError) as caught:
+        read(recipe(weights))
+    assert str(caught.value) == (
+        f"r.yaml: no chat vector: with base_model org/target and the weights {listed}, +s and −s do not cancel; {meant}"
+    )
+
+
+def test_a_slip_beside_lambda_has_one_meaning_only() -> None:
+    with pytest.raises(RecipeError) as caught:
+        read(recipe({CHAT: 1.0, BASE: -0.5}, parameters={"lambda": 0.5}))
+    assert str(caught.value).endswith(
+        "do not cancel; for org/target + 0.5 · (org/chat − org/base) write {model: org/base, parameters: {weight: -1}}"
+    )
+
+
+def test_two_models_that_are_taken_away() -> None:
+    with pytest.raises(RecipeError, match=r"org/old -0\.5, 2 are negative, where a chat vector has one base; say"):
+        read(recipe({CHAT: 1, BASE: -0.5, "org/old": -0.5}))
+
+
+def test_the_line_that_a_slip_is_answered_with_is_a_recipe() -> None:
+    weights = {CHAT: 1.0, "org/code": 0.5, BASE: -0.5}
+    with pytest.raises(RecipeError) as caught:
+        read(recipe(weights))
+    line = yaml.safe_load(str(caught.value).partition(" write ")[2])
+    assert vectors(recipe(weights | {line["model"]: line["parameters"]["weight"]})) == [
+        (BASE, CHAT, 1.0),
+        (BASE, "org/code", 0.5),
+    ]
 
 
 def test_several_chat_models() -> None:
