@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import math
 import re
 import struct
 from dataclasses import replace
@@ -13,11 +14,14 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from typer.testing import CliRunner, Result
 
 from builders import write_trio
 from chatvector.cli.main import app
 from chatvector.errors import IncompatibleParents, MissingExtra, UsageError
+from chatvector.inspection import picture
 from chatvector.inspection.picture import FONT, draw, missing_letters, render, require_format
 
 
@@ -81,6 +85,46 @@ def test_pictures(tmp_path: Path, suffix: str) -> None:
     else:
         assert data.startswith(b"%PDF")
     assert render(found, suffix) == data
+
+
+def size_axes(*values: float) -> Axes:
+    """The panel of sizes of a vector whose layers have these root mean squares, laid out."""
+    layers = {str(layer): {"roles": {"mlp": {"rms": value}}} for layer, value in enumerate(values)}
+    figure = Figure()
+    axes = figure.subplots()
+    picture._sizes(axes, {"kind": "vector", "layers": layers, "roles": {}}, figure)
+    figure.draw_without_rendering()
+    return axes
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [
+        ((6.8e-3, 9.1e-3), [6e-3, 7e-3, 8e-3, 9e-3, 1e-2]),
+        ((2.1e-3, 9.3e-3), [2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 7e-3, 8e-3, 9e-3, 1e-2]),
+        ((0.11, 0.97), [0.1, 0.2, 0.3, 0.5, 0.7, 1]),
+        ((4e-3, 0.3), [2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5]),
+        ((1e-3, 1e-3), [1e-3, 2e-3]),
+        ((0.0, 0.3, 0.35), [0.3, 0.4]),
+    ],
+)
+def test_the_sizes_of_a_vector_lie_between_labelled_ticks(values: tuple[float, ...], ticks: list[float]) -> None:
+    axes = size_axes(*values)
+    assert list(axes.get_yticks()) == pytest.approx(ticks)
+    assert axes.get_ylim() == pytest.approx((ticks[0], ticks[-1]))
+    assert all(label.get_text() for label in axes.get_yticklabels())
+    assert len(axes.get_yticks(minor=True)) == 0
+
+
+def test_sizes_over_many_decades_have_their_powers_of_ten() -> None:
+    axes = size_axes(1e-9, 1.0)
+    low, high = axes.get_ylim()
+    assert low < 1e-9 < 1 < high
+    assert all(math.log10(tick).is_integer() for tick in axes.get_yticks())
+
+
+def test_a_vector_of_zeros_has_a_picture() -> None:
+    assert size_axes(0.0, 0.0).get_yscale() == "linear"
 
 
 HANGUL = "한국"

@@ -7,6 +7,7 @@ Drawn from the document of `Survey.as_dict`, so that a stored `--json` can be dr
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,8 @@ COLOURS = {
     "embedding": "#555555",
     "head": "#999999",
 }
+# Of logarithmic axes: largest over smallest value, and the steps within a decade that are labelled below it.
+_STEPS = ((6, (1, 2, 3, 4, 5, 6, 7, 8, 9)), (30, (1, 2, 3, 5, 7)), (1000, (1, 2, 5)))
 MARKERS = {"attention": "o", "mlp": "s", "norm": "^", "expert": "D", "router": "v", "bias": "x"}
 STYLE: dict[Any, Any] = {
     "font.family": FONT,
@@ -181,7 +184,7 @@ def _sizes(axes: Axes, document: Mapping[str, Any], _figure: Figure) -> None:
     else:
         axes.set_title("Size of the weights" if document["kind"] == "checkpoint" else "Size of the chat vector")
         axes.set_ylabel("root mean square")
-        axes.set_yscale("log")
+        _logarithmic(axes)
     _layer_axis(axes, layers)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -274,6 +277,30 @@ def _legend(axes: Axes) -> None:
 def _layer_axis(axes: Axes, layers: list[int]) -> None:
     axes.set_xlabel("layer")
     axes.set_xticks(_ticks(layers))
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Make the axis of sizes logarithmic unless all are zero; it ends at labelled ticks, more the fewer decades it has.
+
+    matplotlib's own leave the upper half of a decade without, and label powers of ten only where there are several.
+    """
+    from matplotlib.ticker import FixedLocator, LogFormatterSciNotation, NullLocator
+
+    low, high = float(axes.dataLim.minposy), float(axes.dataLim.y1)
+    if not high > 0:
+        return
+    axes.set_yscale("log")
+    steps = next((steps for span, steps in _STEPS if high < span * low), None)
+    if steps is None:  # so many decades that their powers of ten are enough
+        return
+    powers = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 2)
+    ticks = [float(f"{step}e{power}") for power in powers for step in steps]
+    bottom = max(tick for tick in ticks if tick <= low)
+    top = min(tick for tick in ticks if tick >= high and tick > bottom)
+    axes.set_ylim(bottom, top)
+    axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if bottom <= tick <= top]))
+    axes.yaxis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(math.inf, math.inf)))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _ticks(layers: list[int]) -> list[int]:
