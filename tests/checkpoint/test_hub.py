@@ -185,6 +185,18 @@ def test_a_connection_that_keeps_breaking_then_the_same_command(hub: HubServer) 
         (Fault("HEAD", "/resolve/", status=403), "access is forbidden .403."),
         (Fault("GET", "/resolve/", status=503), "the hub has trouble .503."),
         (Fault("GET", "/resolve/", status=429), "too many requests .429."),
+        (
+            Fault("GET", "/api/models", status=429, headers={"Retry-After": "4000"}),
+            "too many requests .429.; wait 67 minutes, or log in",
+        ),
+        (
+            Fault("GET", "/api/models", status=429, headers={"Retry-After": "1e300"}),
+            "too many requests .429.; wait some minutes",
+        ),
+        (
+            Fault("GET", "/api/models", status=503, headers={"Retry-After": "50000"}),
+            "the hub has trouble .503.; try again in 14 hours, the same command",
+        ),
         (Fault("GET", "/tree/", status=503), "the hub has trouble .503."),
     ],
 )  # fmt: skip

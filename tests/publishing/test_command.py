@@ -37,6 +37,7 @@ def test_a_dry_run_prints_everything_and_sends_nothing(hub: WritableHub, output:
     assert "**Built with Llama**" in result.stdout
     assert hub.repos == {}
     assert {r.method for r in hub.log} == {"GET"}
+    assert "\ntoken: not tried for writing; a bad one, or" in result.stdout
 
 
 def test_a_dry_run_without_a_token_asks_nobody(hub: WritableHub, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +46,7 @@ def test_a_dry_run_without_a_token_asks_nobody(hub: WritableHub, output: Path, m
     assert result.exit_code == 0, result.output
     assert "the hub was not asked: no token, or HF_HUB_OFFLINE" in result.stdout
     assert hub.log == []
+    assert "token: not tried" not in result.stdout
 
 
 def test_the_plan_goes_to_stderr_and_the_result_to_stdout(hub: WritableHub, output: Path) -> None:
@@ -52,6 +54,7 @@ def test_the_plan_goes_to_stderr_and_the_result_to_stdout(hub: WritableHub, outp
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(f"{hub.endpoint}/{NAME}: commit ")
     assert "(new): " in result.stderr
+    assert "not tried" not in result.stderr
     assert hub.files(NAME)
 
 

@@ -372,7 +372,7 @@ def test_a_connection_that_the_server_closed_meanwhile_is_made_anew(hub: HubServ
         (Fault("GET", WEIGHTS, status=403), "access is forbidden .403.; your token lacks the right"),
         (Fault("GET", WEIGHTS, status=404), "there is no such model or file .404."),
         (Fault("GET", WEIGHTS, status=429), "too many requests .429.; wait some minutes"),
-        (Fault("GET", WEIGHTS, status=429, headers={"Retry-After": "3000"}), "too many requests .429."),
+        (Fault("GET", WEIGHTS, status=429, headers={"Retry-After": "3000"}), "too many requests .429.; wait 50 min"),
         (Fault("GET", WEIGHTS, status=503), "the hub has trouble .503."),
         (Fault("GET", WEIGHTS, cut_after=0), "the connection to http://127.0.0.1:.* broke off"),
         (Fault("GET", WEIGHTS, status=416), "changed on the server"),

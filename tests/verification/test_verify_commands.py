@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -62,6 +63,22 @@ def test_a_difference_ends_with_four_after_the_report(merged: Body) -> None:
     document = json.loads(done.stdout)
     assert document["ok"] is False
     assert document["summary"].startswith("differences (2)")
+
+
+def test_many_differences_are_five_of_them_briefly_and_their_number(merged: Body) -> None:
+    for name in ("config.json", "tokenizer.json", "generation_config.json"):
+        merged.write(name, (merged.path / name).read_text() + " " * 9)
+    for number in range(5):
+        merged.write(f"model-{'x' * 100}{number}.safetensors", b"x")
+    done = run("verify", str(merged.path), "--no-generate")
+    line = str(done.exception).removeprefix(f"{merged.path}: ")
+    assert "\n" not in line
+    assert len(line) < 400
+    said = re.fullmatch(r"differences \((\d+)\): (.*), … \((\d+) more\)", line)
+    assert said is not None
+    assert int(said[1]) == int(said[3]) + 5 > 8
+    assert said[2].startswith("files: config.json has ")
+    assert f"model-{'x' * 100}4.safetensors was not there when the model was made" in done.stdout
 
 
 def test_a_model_that_transformers_does_not_load_whole(merged: Body) -> None:

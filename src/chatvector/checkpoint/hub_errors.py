@@ -8,13 +8,16 @@ told apart here by class name, so that neither is imported.
 from __future__ import annotations
 
 import errno
+import math
 from urllib.parse import urlsplit
 
 from chatvector.errors import HubError, NotEnoughSpace
 
+# Seconds. What asks for more than a month does not mean it.
+_LONGEST_PAUSE = 30 * 24 * 3600.0
 _LOGIN = "log in with `hf auth login` or set HF_TOKEN"
 
-# Status -> what it means and what to do. `{endpoint}` is the host that answered.
+# Status -> what it means and what to do. `{wait}` is how long the server asks to wait, or "some minutes".
 _STATUS = {
     400: "the request was refused as malformed (400); check the name and the revision",
     401: "there is no such model, or it is private (401); check the name, or " + _LOGIN,
@@ -22,7 +25,7 @@ _STATUS = {
     404: "there is no such model or file (404); check the name and the revision",
     408: "the hub timed out (408); the same command goes on",
     416: "the hub refused to resume a download (416); delete the *.incomplete files in the cache and repeat",
-    429: "too many requests (429); wait some minutes, or " + _LOGIN + " for a higher limit; the same command goes on",
+    429: "too many requests (429); wait {wait}, or " + _LOGIN + " for a higher limit; the same command goes on",
 }
 
 
@@ -38,9 +41,13 @@ def explain_http(error: BaseException, where: str) -> HubError:
         return HubError(f"{where}: the hub has disabled access to this model")
     if "RevisionNotFoundError" in kinds:
         return HubError(f"{where}: the model has no such branch, tag or commit (404); check what follows the @")
-    status = getattr(getattr(cause, "response", None), "status_code", None)
+    response = getattr(cause, "response", None)
+    status = getattr(response, "status_code", None)
     if isinstance(status, int):
-        return explain_status(status, where, place)
+        from chatvector.checkpoint.remote_http import retry_after  # which explains its failures by this module
+
+        pause = retry_after({name.lower(): value for name, value in getattr(response, "headers", {}).items()})
+        return explain_status(status, where, place, pause)
     if "OfflineModeIsEnabled" in kinds:
         return HubError(f"{where}: HF_HUB_OFFLINE is set and the cache lacks it; unset it to download")
     if "HFValidationError" in kinds:
@@ -57,10 +64,18 @@ def explain_http(error: BaseException, where: str) -> HubError:
     return HubError(f"{where}: the connection to {place} broke off ({_short(cause)}); the same command goes on")
 
 
-def explain_status(status: int, where: str, url: str) -> HubError:
-    """The same for a bare status, `url` being what was asked."""
-    text = _STATUS.get(status) or f"the hub has trouble ({status}); try again later, the same command goes on"
-    return HubError(f"{where}: {text} [{_host(url)}]")
+def explain_status(status: int, where: str, url: str, pause: float | None = None) -> HubError:
+    """The same for a bare status, `url` being what was asked and `pause` the seconds that the server asks to wait."""
+    wait = None if pause is None or not 1 <= pause <= _LONGEST_PAUSE else _duration(pause)
+    later = "later" if wait is None else f"in {wait}"
+    text = _STATUS.get(status) or f"the hub has trouble ({status}); try again {later}, the same command goes on"
+    return HubError(f"{where}: {text.format(wait=wait or 'some minutes')} [{_host(url)}]")
+
+
+def _duration(seconds: float) -> str:
+    """`90 seconds`, `67 minutes`, `13 hours`: rounded up, as less is too early."""
+    size, unit = (1, "seconds") if seconds < 120 else (60, "minutes") if seconds < 7200 else (3600, "hours")
+    return f"{math.ceil(seconds / size)} {unit}"
 
 
 def explain_broken(reason: str, where: str, url: str) -> HubError:

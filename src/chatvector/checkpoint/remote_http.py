@@ -137,7 +137,7 @@ class HttpFile:
             return HubError(f"{self.name}: the server serves no byte ranges; leave out --stream")
         if answer.status == 416:
             return self._changed()
-        return explain_status(answer.status, self.name, address.url)
+        return explain_status(answer.status, self.name, address.url, retry_after(answer.headers))
 
     def tell_wait(self, failure: HubError, seconds: float) -> None:
         """Say why a while is waited for, once for all threads that wait at the time."""

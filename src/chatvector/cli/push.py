@@ -96,7 +96,7 @@ def plan_document(plan: PushPlan) -> dict[str, Any]:
 
 
 def plan_text(plan: PushPlan, *, card: bool = True) -> str:
-    """The plan for people, with the whole card unless told otherwise."""
+    """The plan for people, with the whole card, as for a dry run, unless told otherwise."""
     publication = plan.publication
     state = "the hub was not asked: no token, or HF_HUB_OFFLINE"
     if plan.remote is not None:
@@ -109,6 +109,8 @@ def plan_text(plan: PushPlan, *, card: bool = True) -> str:
     lines += [f"  stays here: {name}" for name in publication.left_out]
     lines += [f"  deleted there: {name}" for name in plan.deletes]
     lines.append(f"licence: {publication.manifest['licences']['output'] or 'not determined'}")
+    if card and plan.remote is not None:
+        lines.append("token: not tried for writing; a bad one, or one without the right, may show only in the push")
     return "\n".join(lines + (["", publication.card] if card else []))
 
 

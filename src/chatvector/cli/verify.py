@@ -24,6 +24,9 @@ EPILOG = examples(
     " version.",
 )
 
+# The report has each problem whole; this much of five stands in the line on stderr.
+PROBLEM_CHARACTERS = 60
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -54,7 +57,7 @@ def verify(
 
     Writes nothing. Says how much was computed.
     """
-    from chatvector.errors import VerificationFailed, first_five
+    from chatvector.errors import VerificationFailed, brief, first_five
     from chatvector.verification import verify as run
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
@@ -66,7 +69,8 @@ def verify(
         found = run(output, full=full, generate=generate, threads=threads, started=started, say=console.say)
     console.result(found.as_dict(), _text(found))
     if not found.ok:
-        raise VerificationFailed(f"{output}: differences ({len(found.problems)}): {first_five(found.problems)}")
+        some = first_five(brief(problem, PROBLEM_CHARACTERS) for problem in found.problems)
+        raise VerificationFailed(f"{output}: differences ({len(found.problems)}): {some}")
 
 
 def _text(found: Verification) -> str:
