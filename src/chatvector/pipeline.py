@@ -22,6 +22,7 @@ from chatvector.checkpoint.staging import (
     free_bytes,
     open_staging,
     output_path,
+    stagings_of,
 )
 from chatvector.checks.selfcheck import check_chat_files, check_output
 from chatvector.errors import InputError, NotEnoughSpace, OutputRefused, ReadFailed, UsageError, VerificationFailed
@@ -30,7 +31,7 @@ from chatvector.output_files import index_bytes, side_files
 from chatvector.preparation import Job, prepare, transfers
 from chatvector.provenance.card import model_card, with_card
 from chatvector.provenance.licences import judge
-from chatvector.provenance.manifest import MANIFEST, to_bytes
+from chatvector.provenance.manifest import MANIFEST, read_manifest, to_bytes
 from chatvector.provenance.parent_cards import CARD
 from chatvector.recipe import Recipe
 from chatvector.record import merge_manifest
@@ -96,8 +97,11 @@ def apply(
         require_space(output, job.plan.bytes_written, job.plan.hash)
         # 2. Execute, in a staging directory beside the output.
         staging = stack.enter_context(open_staging(output, job.plan.hash, restart=restart, on_resume=say))
-        if remote is not None:
-            remote.refuse_existing(staging.path)
+        if remote is not None and remote.continue_from(staging.path):
+            say(f"{remote.url}: the interrupted run had sent it all")
+            manifest = read_manifest(staging.path / MANIFEST)
+            staging.discard()
+            return Result(output, manifest)
         with discarded_on_failure(staging):
             outcome = execute(
                 job.plan,
@@ -176,7 +180,8 @@ def _store_of(recipe: Recipe) -> ObjectOutput | None:
     from chatvector.checkpoint.object_store_output import ObjectOutput
 
     output = ObjectOutput(recipe.output, MANIFEST)
-    output.refuse_existing()
+    staged = output_place(recipe)
+    output.refuse_existing(stagings_of(staged) if staged.parent.is_dir() else ())
     return output
 
 

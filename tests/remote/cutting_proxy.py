@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TCP relay on the loopback that closes some connections in the middle of the answer."""
+"""A TCP relay on the loopback that closes some connections in the middle of the answer, or keeps answers back."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ from urllib.parse import urlsplit
 
 
 class CuttingProxy:
-    """Relays to `endpoint`. While `cuts` is above 0, long answers are cut after 1,500 bytes, and `cuts` counts down."""
+    """Relays to `endpoint`. While `cuts` is above 0, long answers are cut after 1,500 bytes, and `cuts` counts down.
+
+    What is put under a name that ends with `unanswered` arrives; its answer, and what follows it on the connection,
+    does not come back.
+    """
 
     def __init__(self, endpoint: str) -> None:
         parts = urlsplit(endpoint)
         self._to = (parts.hostname, parts.port)
         self.cuts = 0
+        self.unanswered: str | None = None
+        self._silent: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -58,6 +64,10 @@ class CuttingProxy:
     def _relay(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
         try:
             while data := source.recv(1 << 16):
+                if not answers and self._is_put(data):
+                    self._silent.add(source)
+                if answers and sink in self._silent:
+                    continue
                 if answers and len(data) > 3000 and self._cut():
                     sink.sendall(data[:1500])
                     break
@@ -66,6 +76,12 @@ class CuttingProxy:
             pass  # the other side left
         _shut(source)
         _shut(sink)
+
+    def _is_put(self, data: bytes) -> bool:
+        return (
+            self.unanswered is not None
+            and f"{self.unanswered} HTTP/1.1\r\n".encode() in data.partition(b"\n")[0] + b"\n"
+        )
 
     def _cut(self) -> bool:
         with self._lock:

@@ -27,6 +27,7 @@ from chatvector.checkpoint import object_store, object_store_output
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.object_store import ObjectStorage
 from chatvector.checkpoint.object_store_output import ObjectOutput, staging_place
+from chatvector.checkpoint.staging import UPLOADED
 from chatvector.errors import (
     DamagedFile,
     HubError,
@@ -296,8 +297,8 @@ def test_where_outputs_are_staged(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_torn_lines_of_the_upload_journal_are_ignored(tmp_path: Path) -> None:
-    (tmp_path / object_store_output.SENT).write_text('{"name": "a", "etag": "1"}\n{"name": "b"}\nnull\n{"na')
-    assert object_store_output._sent(tmp_path) == {"a": "1"}
+    (tmp_path / UPLOADED).write_text('{"name": "a", "etag": "1"}\n{"name": "b"}\nnull\n{"na')
+    assert object_store_output._Record.of(tmp_path).sent == {"a": "1"}
 
 
 def test_an_output_in_a_store_replies_from_a_directory_that_goes_again(

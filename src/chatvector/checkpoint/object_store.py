@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -245,7 +246,24 @@ def list_objects(store: ObjectStore, url: str) -> list[Any]:
     import obstore
 
     with one_line(url):
-        return [entry for part in obstore.list(store) for entry in part]
+        return heard(lambda: [entry for part in obstore.list(store) for entry in part])
+
+
+def heard(work: Callable[[], T]) -> T:
+    """Do `work` on a thread of its own, so that a signal is heard while the store's library is at it.
+
+    A thread that is left behind so ends with the process.
+    """
+    outcome: Future[T] = Future()
+
+    def finish() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=finish, name="chatvector-store", daemon=True).start()
+    return outcome.result()
 
 
 def _again(work: Callable[[], T]) -> T:

@@ -5,9 +5,10 @@ The output is made in a staging directory on this machine, with the checks and t
 needs the room of one output for as long as the run takes. Then it is uploaded file by file, large ones in parts, and
 the staging directory goes away. Readers that want whole models only look for `chat_vector.json`.
 
-An upload that was cut continues: files that the store has already, with the ETag it gave then, are not sent again. A
-process that is killed may leave parts of one file behind, which no listing shows; a lifecycle rule of the bucket
-removes them.
+An upload that was cut continues: files that the store has already, with the ETag it gave then, are not sent again.
+What is about to be sent is noted with its SHA-256 before, so that an object whose answer nobody waited for is known
+again by its content. A process that ends in the middle may leave parts of one file behind, which no listing shows; a
+lifecycle rule of the bucket removes them.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chatvector.checkpoint.object_store import list_objects, one_line, open_store
+from chatvector.checkpoint.object_store import heard, list_objects, one_line, open_store
+from chatvector.checkpoint.staging import UPLOADED
 from chatvector.errors import OutputRefused, first_five
 from chatvector.sizes import disk_size
 
-SENT = ".sent"
-"""In the staging directory: a line of JSON for each file that the store has."""
 PART_BYTES = 16 << 20
 PARTS_AT_ONCE = 4
 RETRIES = 8
@@ -50,18 +51,43 @@ class ObjectOutput:
         self._mark = mark
         self._store = open_store(url, retries=RETRIES)
 
-    def refuse_existing(self, staging: Path | None = None) -> None:
-        """Raise OutputRefused when objects are there that no unfinished upload from `staging` has left."""
-        sent = {} if staging is None else _sent(staging)
-        found = {entry["path"]: entry["e_tag"] for entry in list_objects(self._store, self.url)}
+    def refuse_existing(self, unfinished: Iterable[Path]) -> None:
+        """Raise OutputRefused when the mark is there and no upload from the staging directories `unfinished` began to
+        send it."""
+        unfinished = list(unfinished)
+        if self._mark in self._found() and not any(self._mark in _Record.of(one).begun for one in unfinished):
+            raise self._exists(unfinished)
+
+    def continue_from(self, staging: Path) -> bool:
+        """Find out what an earlier upload from `staging` has left; True when that is the whole model.
+
+        Raises OutputRefused when objects are there that it did not send, HubError.
+        """
+        found, record = self._found(), _Record.of(staging)
+        for name in sorted(found.keys() & record.begun.keys()):
+            if not record.has(name, found[name]) and self._sha256(name) == record.begun[name]:
+                record.sent[name] = found[name]
+                _note(staging, {"name": name, "etag": found[name]})
+        foreign = sorted(name for name, etag in found.items() if not record.has(name, etag))
+        whole = staging / self._mark
         if self._mark in found:
-            raise OutputRefused(f"{self.url}: exists already; choose another output or remove it first")
-        foreign = sorted(name for name, etag in found.items() if sent.get(name) != etag)
-        if staging is not None and foreign:
+            if foreign or not whole.exists():
+                raise self._exists([staging])
+            return True
+        if foreign:
+            left = f"; the finished model lies in {staging}" if whole.exists() else ""
             raise OutputRefused(
                 f"{self.url}: holds {len(foreign)} objects that are not of this run ({first_five(foreign)});"
-                " choose another output or remove them first"
+                f" choose another output or remove them first{left}"
             )
+        return False
+
+    def _found(self) -> dict[str, str | None]:
+        return {entry["path"]: entry["e_tag"] for entry in list_objects(self._store, self.url)}
+
+    def _exists(self, unfinished: list[Path]) -> OutputRefused:
+        left = f"; an interrupted run has left {first_five(map(str, unfinished))}" if unfinished else ""
+        return OutputRefused(f"{self.url}: exists already; choose another output or remove it first{left}")
 
     def refuse_overlap(self, inputs: Iterable[str]) -> None:
         """Raise OutputRefused when the output equals, lies in, or holds one of the `inputs` (names as written)."""
@@ -75,22 +101,19 @@ class ObjectOutput:
 
     def upload(self, staging: Path, say: Callable[[str], None]) -> None:
         """Send every file of `staging` that the store lacks, the mark last. Raises HubError."""
-        sent = _sent(staging)
+        record = _Record.of(staging)
         names = sorted(
             (path.relative_to(staging).as_posix() for path in staging.rglob("*") if path.is_file()), key=self._order
         )
-        names = [name for name in names if not name.startswith(".")]
-        with open(staging / SENT, "a", encoding="utf-8") as journal:
-            for name in names:
-                weights = name.endswith(".safetensors")
-                if weights and name in sent:
-                    continue
-                size = (staging / name).stat().st_size
-                if weights:
-                    say(f"{self.url}: sending {name}, {disk_size(size)}")
-                etag = self._send(name, staging / name)
-                journal.write(json.dumps({"name": name, "etag": etag}) + "\n")
-                journal.flush()
+        for name in (name for name in names if not name.startswith(".")):
+            weights, path = name.endswith(".safetensors"), staging / name
+            if weights and name in record.sent:
+                continue
+            if weights:
+                say(f"{self.url}: sending {name}, {disk_size(path.stat().st_size)}")
+            with path.open("rb") as file:
+                _note(staging, {"name": name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()})
+            _note(staging, {"name": name, "etag": self._send(name, path)})
 
     def _order(self, name: str) -> tuple[int, str]:
         if name == self._mark:
@@ -106,22 +129,63 @@ class ObjectOutput:
         last: dict[str, Any] = {"mode": "create"} if name == self._mark else {}
         with one_line(f"{self.url}/{name}"):
             try:
-                answer = obstore.put(
-                    self._store, name, path, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE, **last
+                answer = heard(
+                    lambda: obstore.put(
+                        self._store, name, path, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE, **last
+                    )
                 )
             except AlreadyExistsError as error:
                 raise OutputRefused(f"{self.url}: another run finished it first; choose another output") from error
         return answer["e_tag"]
 
+    def _sha256(self, name: str) -> str:
+        """Of the object as the store has it."""
+        import obstore
 
-def _sent(staging: Path) -> dict[str, str | None]:
-    """What an earlier upload from this directory sent: name → ETag. Torn lines are ignored."""
-    found: dict[str, str | None] = {}
-    path = staging / SENT
-    for line in path.read_text("utf-8").splitlines() if path.exists() else []:
-        try:
-            entry = json.loads(line)
-            found[entry["name"]] = entry["etag"]
-        except (ValueError, KeyError, TypeError):
-            continue
-    return found
+        def read() -> str:
+            digest = hashlib.sha256()
+            for piece in obstore.get(self._store, name).stream(min_chunk_size=PART_BYTES):
+                digest.update(piece)
+            return digest.hexdigest()
+
+        with one_line(f"{self.url}/{name}"):
+            return heard(read)
+
+
+@dataclass
+class _Record:
+    """What uploads from one staging directory did.
+
+    Attributes:
+        begun: name → SHA-256 of what was last about to be sent under it.
+        sent: name → ETag of what the store took last.
+    """
+
+    begun: dict[str, str] = field(default_factory=dict)
+    sent: dict[str, str | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, staging: Path) -> _Record:
+        """Read the record in `staging`. Torn lines are ignored."""
+        record, path = cls(), staging / UPLOADED
+        for line in path.read_text("utf-8").splitlines() if path.exists() else []:
+            try:
+                entry = json.loads(line)
+                name = entry["name"]
+                if "sha256" in entry:
+                    record.begun[name] = entry["sha256"]
+                else:
+                    record.sent[name] = entry["etag"]
+            except (ValueError, KeyError, TypeError):
+                continue
+        return record
+
+    def has(self, name: str, etag: str | None) -> bool:
+        """Whether the store took this very object."""
+        return name in self.sent and self.sent[name] == etag
+
+
+def _note(staging: Path, entry: Mapping[str, str | None]) -> None:
+    """A line of the record, on its way to the disk before anything else happens."""
+    with open(staging / UPLOADED, "a", encoding="utf-8") as journal:
+        journal.write(json.dumps(entry) + "\n")

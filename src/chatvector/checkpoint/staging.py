@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 LOCK = ".lock"
 JOURNAL = ".journal"
+UPLOADED = ".sent"
+"""A line of JSON for each file that was sent, or about to be, to an object store. It outlives `restart`, as what the
+store has does."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -264,7 +267,7 @@ def open_staging(output: Path, plan_hash: str, *, restart: bool, on_resume: Call
     path = output.parent / f".{output.name}.{plan_hash}.partial"
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        others = [other for other in _stagings_of(output) if other != path]
+        others = [other for other in stagings_of(output) if other != path]
         for other in others:
             _discard(other, output, restart)
         path.mkdir(exist_ok=True)
@@ -291,12 +294,14 @@ def open_staging(output: Path, plan_hash: str, *, restart: bool, on_resume: Call
             raise
         if _holds_work(path):
             if restart:
-                _empty(path)
+                _empty(path, but=(LOCK, UPLOADED))
             else:
                 on_resume(f"continuing {path.name}")
         yield staging
     finally:
         staging._release()
+        if path.is_dir() and not _holds_work(path):
+            staging.discard()
         lock.release()
 
 
@@ -307,7 +312,8 @@ def _parsed(line: bytes) -> Any:
         return None
 
 
-def _stagings_of(output: Path) -> list[Path]:
+def stagings_of(output: Path) -> list[Path]:
+    """What interrupted runs have left beside `output`, which is in a directory that exists."""
     prefix, suffix = f".{output.name}.", ".partial"
     return sorted(
         entry
@@ -337,9 +343,9 @@ def _holds_work(path: Path) -> bool:
     return any(entry.name != LOCK for entry in path.iterdir())
 
 
-def _empty(path: Path) -> None:
+def _empty(path: Path, *, but: Collection[str] = (LOCK,)) -> None:
     for entry in path.iterdir():
-        if entry.name == LOCK:
+        if entry.name in but:
             continue
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
