@@ -82,9 +82,9 @@ def apply(
     with ExitStack() as stack:
         # 1. Recipe → three checkpoints → compatibility and lineage → row maps and chat format → plan.
         check_output_place(output, [])
-        remote = _store_of(recipe)
+        remote = _store_of(recipe, say)
         job = prepare_whole(recipe, stack, say)
-        check_places(job)
+        check_places(job, say)
         choose_threads(job.plan, recipe.memory_bytes, recipe.threads)
         meter = progress(job)
         verdict = judge(parents_of(job, say))
@@ -138,7 +138,7 @@ def prepare_whole(recipe: Recipe, stack: ExitStack, say: Say) -> Job:
         return prepare(recipe, stack, say)
     with ExitStack() as early:
         job = prepare(recipe, early, say, stream=True)
-        check_places(job)
+        check_places(job, say)
         missing = [one for one in transfers(job) if not one.by_range_only]
         if not missing:
             stack.push(early.pop_all())
@@ -173,24 +173,24 @@ def _writable_staging(place: Path, url: str) -> Path:
     return place
 
 
-def _store_of(recipe: Recipe) -> ObjectOutput | None:
+def _store_of(recipe: Recipe, say: Say) -> ObjectOutput | None:
     """Where the output goes in an object store, None for a directory. Raises OutputRefused when it is there."""
     if not recipe.output or not is_store(recipe.output):
         return None
     from chatvector.checkpoint.object_store_output import ObjectOutput
 
-    output = ObjectOutput(recipe.output, MANIFEST)
+    output = ObjectOutput(recipe.output, MANIFEST, say)
     staged = output_place(recipe)
     output.refuse_existing(stagings_of(staged) if staged.parent.is_dir() else ())
     return output
 
 
-def check_places(job: Job) -> None:
+def check_places(job: Job, say: Say = silent) -> None:
     """Refuse an output that exists or overlaps an input, when one is named. Raises OutputRefused."""
     if not job.recipe.output:
         return
     check_output_place(output_place(job.recipe), local_inputs(job))
-    if (remote := _store_of(job.recipe)) is not None:
+    if (remote := _store_of(job.recipe, say)) is not None:
         remote.refuse_overlap([model.name for model in job.models])
 
 

@@ -9,8 +9,10 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -225,7 +227,7 @@ def test_what_is_not_there(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None
         ("error decoding response body: connection reset", 6, "the store failed"),
         ("status code: 403 Forbidden", 0, "access is forbidden .403."),
         ("status code: 401 Unauthorized", 0, "the store does not know these keys .401."),
-        ("status code: 301 Moved Permanently", 0, "the bucket is in another region; set AWS_REGION"),
+        ("status code: 301 Moved Permanently", 0, "the bucket is in another region .301.; set AWS_REGION"),
     ],
 )
 def test_what_a_store_may_answer(
@@ -268,6 +270,112 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "obstore.exceptions", None)
     with pytest.raises(MissingExtra, match=r"reading and writing s3://b/m needs .*pip install 'chatvector\[cloud\]'"):
         Checkpoint.open("s3://b/m")
+
+
+@contextmanager
+def answering(status: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A store that answers every request with one status; what was asked of it."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status)
+            self.send_header("x-amz-bucket-region", "ap-northeast-2")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            del format, args
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    try:
+        yield asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_bucket_in_another_region_is_told_at_once(
+    bucket: str, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As AWS answers: a redirection that says no place."""
+    with answering(301, monkeypatch) as asked:
+        for work in (
+            Checkpoint.open,
+            lambda url: pipeline.apply(recipe(("demo:target", "demo:base", "demo:chat"), url)),
+        ):
+            with pytest.raises(
+                HubError, match=r"^s3://models/m: the bucket is in another region .301.; set AWS_REGION"
+            ):
+                work(f"{bucket}/m")
+        assert (len(asked), waits) == (2, [])
+
+
+def test_waits_are_told(bucket: str, waits: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    def merge(say: Any) -> None:
+        pipeline.apply(recipe(("demo:target", "demo:base", "demo:chat"), f"{bucket}/m"), say=say)
+
+    with answering(503, monkeypatch):
+        for work in (lambda say: Checkpoint.open(f"{bucket}/m", say), merge):
+            said: list[str] = []
+            with pytest.raises(HubError, match=r"^s3://models/m: the store failed"):
+                work(said.append)
+            assert waits == [1, 2, 4, 8, 16, 32]
+            assert said[0].startswith("s3://models/m: the store failed")
+            assert said[0].endswith("trying again in 4 s")
+            waits.clear()
+
+
+@pytest.mark.parametrize("name", ["a?b", "hash#1", "p%20q", "p q", "한글+~*", "deep/a?b#c%20d"])
+def test_names_are_taken_as_they_are_written(bucket: str, name: str) -> None:
+    parents = ("demo:target", "demo:base", "demo:chat")
+    pipeline.apply(recipe(parents, f"{bucket}/{name}"))
+    s3 = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket="models")["Contents"]]
+    s3.close()
+    assert f"{name}/{MANIFEST}" in keys
+    assert all(key.startswith(f"{name}/") for key in keys)
+    with Checkpoint.open(f"{bucket}/{name}") as model:
+        assert model.tensors
+    pipeline.apply(recipe(parents, f"{bucket}/{name}#2"))  # another place
+
+
+@pytest.mark.parametrize("name", ["a//b", "/a", "a/../b", "./a"])
+def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=r"has an empty part, `\.` or `\.\.` in its name; write s3://BUCKET/NAME$"):
+        Checkpoint.open(f"s3://models/{name}")
+    with pytest.raises(UsageError, match=r"^s3://mod%6cels/x: 'mod%6cels' is no bucket; write s3://BUCKET/NAME$"):
+        Checkpoint.open("s3://mod%6cels/x")
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        ("minio:9000", "http://minio:9000"),
+        ("127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("", "https://HOST or http://HOST:PORT"),
+        ("http://", "https://HOST or http://HOST:PORT"),
+        ("http://h:port", "https://HOST or http://HOST:PORT"),
+        ("ftp://x:1", "https://HOST or http://HOST:PORT"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3"])
+def test_an_endpoint_that_is_no_address(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, advice: str
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UsageError) as caught:
+        Checkpoint.open(f"{bucket}/m")
+    assert str(caught.value) == (
+        f"s3://models/m: {variable} is {value!r}, which is no address; set it to {advice}, or unset it for the store's"
+        " own"
+    )
 
 
 @pytest.mark.parametrize("url", ["s3://", "gs:///models/out"])

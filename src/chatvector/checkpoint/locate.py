@@ -28,7 +28,7 @@ def open_storage(
     if location.kind == "url":
         from chatvector.checkpoint.object_store import ObjectStorage
 
-        return ObjectStorage(name), None
+        return ObjectStorage(name, progress), None
     from chatvector.checkpoint import hub
 
     assert location.repo_id is not None

@@ -8,7 +8,6 @@ ETag is noted when it is first listed and asked for with every read: an object t
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import threading
@@ -19,11 +18,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from chatvector.checkpoint.files import choose_files
+from chatvector.checkpoint.object_store_address import literal_url, require_endpoints
 from chatvector.checkpoint.remote import RemoteStorage, Transfer
 from chatvector.checkpoint.remote_file import RemoteFile
+from chatvector.checkpoint.waiting import Waits
 from chatvector.errors import (
     ChatVectorError,
     DamagedFile,
@@ -31,7 +31,6 @@ from chatvector.errors import (
     MissingExtra,
     MissingInput,
     NotEnoughSpace,
-    UsageError,
 )
 from chatvector.sizes import disk_size
 
@@ -47,9 +46,11 @@ COPIED_BYTES = 1 << 20
 ATTEMPTS = 7
 FIRST_WAIT = 1.0
 _STATUS = re.compile(r"status code: (\d{3})")
+_ELSEWHERE = "redirect without LOCATION"
+"""How obstore calls the 301 of a bucket in another region."""
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _ADVICE = {
-    301: "the bucket is in another region; set AWS_REGION",
+    301: "the bucket is in another region (301); set AWS_REGION to the bucket's",
     400: "the request was refused as malformed (400); check the endpoint and the region",
     401: "the store does not know these keys (401); check AWS_ACCESS_KEY_ID and the like",
     403: "access is forbidden (403); check the keys, their rights and the region",
@@ -61,19 +62,19 @@ _ADVICE = {
 def open_store(url: str, *, retries: int = 0) -> ObjectStore:
     """The store and prefix of `url`.
 
-    Raises UsageError where it names no bucket, MissingExtra without obstore, HubError when the settings do not do.
+    Raises UsageError where it names no bucket or an endpoint is no address, MissingExtra without obstore, HubError when
+    the settings do not do.
     """
-    if not urlsplit(url).netloc:
-        raise UsageError(f"{url}: names no bucket; write {url.partition('://')[0]}://BUCKET/NAME")
+    address = literal_url(url)
     try:
         from obstore.exceptions import BaseError
         from obstore.store import from_url
     except ImportError as error:
         raise MissingExtra("cloud", f"reading and writing {url}") from error
     # Over plain HTTP only where the user's own endpoint is.
-    plain = os.environ.get("AWS_ENDPOINT_URL", os.environ.get("AWS_ENDPOINT", "")).startswith("http://")
+    plain = require_endpoints(url)
     try:
-        return from_url(url, client_options={"allow_http": plain}, retry_config={"max_retries": retries})
+        return from_url(address, client_options={"allow_http": plain}, retry_config={"max_retries": retries})
     except (BaseError, ValueError) as error:
         raise HubError(
             f"{url}: the store cannot be opened ({_short(error)}); check the URL and its settings"
@@ -103,6 +104,8 @@ def one_line(where: str) -> Iterator[None]:
 
 def status_of(error: BaseException) -> int | None:
     """The HTTP status in an error of obstore, which gives it in words only."""
+    if _ELSEWHERE in str(error):
+        return 301
     match = _STATUS.search(str(error))
     return int(match[1]) if match else None
 
@@ -110,13 +113,14 @@ def status_of(error: BaseException) -> int | None:
 class ObjectStorage(RemoteStorage):
     """The objects under one prefix."""
 
-    def __init__(self, url: str) -> None:
-        """List the objects. Raises MissingExtra, MissingInput, HubError."""
+    def __init__(self, url: str, say: Callable[[str], None] | None = None) -> None:
+        """List the objects; `say` is told of waits. Raises UsageError, MissingExtra, MissingInput, HubError."""
         self._store = open_store(url)
+        self._waits = Waits(say)
         self._etags: dict[str, str | None] = {}
         self._asking = ThreadPoolExecutor(ASKING_THREADS, "chatvector-ask")
         listing: dict[str, int] = {}
-        for entry in _again(lambda: list_objects(self._store, url)):
+        for entry in again(lambda: list_objects(self._store, url), self._waits):
             listing[entry["path"]] = entry["size"]
             self._etags[entry["path"]] = entry["e_tag"]
         if not listing:
@@ -128,7 +132,7 @@ class ObjectStorage(RemoteStorage):
         if name not in self._listing:
             raise MissingInput(f"{self.location}/{name}: no such object")
         label = f"{self.location}/{name}"
-        content = _Object(self._store, name, self._etags[name], label, self._asking)
+        content = _Object(self._store, name, self._etags[name], label, self._asking, self._waits)
         return RemoteFile(label, self._listing[name], content, self._side_by_side)
 
     def close(self) -> None:
@@ -172,9 +176,11 @@ class ObjectStorage(RemoteStorage):
 class _Object:
     """One object, as `RangeOpener`."""
 
-    def __init__(self, store: ObjectStore, path: str, etag: str | None, label: str, asking: Executor) -> None:
+    def __init__(
+        self, store: ObjectStore, path: str, etag: str | None, label: str, asking: Executor, waits: Waits
+    ) -> None:
         self._store, self._path, self._etag, self._asking = store, path, etag, asking
-        self.label = label
+        self.label, self.waits = label, waits
 
     def open(self, start: int, length: int) -> _ObjectRange:
         """Ask for `length` bytes from byte `start`, and do not wait for them."""
@@ -214,7 +220,7 @@ class _ObjectRange:
                 done += count
                 self._at += count
 
-        _again(rest)
+        again(rest, self._content.waits)
 
     def lend(self, nbytes: int) -> int | None:
         """The store's library keeps its sockets to itself."""
@@ -266,7 +272,7 @@ def heard(work: Callable[[], T]) -> T:
     return outcome.result()
 
 
-def _again(work: Callable[[], T]) -> T:
+def again(work: Callable[[], T], waits: Waits) -> T:
     """Do `work`, again after a wait where the store was only busy or the connection broke."""
     wait = FIRST_WAIT
     for _ in range(ATTEMPTS - 1):
@@ -275,6 +281,7 @@ def _again(work: Callable[[], T]) -> T:
         except HubError as error:
             if not _passes(error):
                 raise
+            waits.tell(error, wait)
         time.sleep(wait)
         wait *= 2
     return work()

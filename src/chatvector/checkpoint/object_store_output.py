@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chatvector.checkpoint.object_store import heard, list_objects, one_line, open_store
+from chatvector.checkpoint.object_store import again, heard, list_objects, one_line, open_store
 from chatvector.checkpoint.staging import UPLOADED
+from chatvector.checkpoint.waiting import Waits
 from chatvector.errors import OutputRefused, first_five
 from chatvector.sizes import disk_size
 
@@ -45,11 +46,12 @@ def staging_place(url: str) -> Path:
 class ObjectOutput:
     """Where an output goes in an object store."""
 
-    def __init__(self, url: str, mark: str) -> None:
-        """`mark`: the file that is written last. Raises what `open_store` raises."""
+    def __init__(self, url: str, mark: str, say: Callable[[str], None]) -> None:
+        """`mark`: the file that is written last; `say` is told of waits. Raises what `open_store` raises."""
         self.url = url
         self._mark = mark
         self._store = open_store(url, retries=RETRIES)
+        self._listed, self._waits = open_store(url), Waits(say)
 
     def refuse_existing(self, unfinished: Iterable[Path]) -> None:
         """Raise OutputRefused when the mark is there and no upload from the staging directories `unfinished` began to
@@ -83,7 +85,9 @@ class ObjectOutput:
         return False
 
     def _found(self) -> dict[str, str | None]:
-        return {entry["path"]: entry["e_tag"] for entry in list_objects(self._store, self.url)}
+        return {
+            entry["path"]: entry["e_tag"] for entry in again(lambda: list_objects(self._listed, self.url), self._waits)
+        }
 
     def _exists(self, unfinished: list[Path]) -> OutputRefused:
         left = f"; an interrupted run has left {first_five(map(str, unfinished))}" if unfinished else ""

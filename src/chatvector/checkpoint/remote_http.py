@@ -20,6 +20,7 @@ from urllib.parse import urljoin, urlsplit
 
 from chatvector.checkpoint.http_transport import Answer, Broken, Request, Transports
 from chatvector.checkpoint.hub_errors import explain_broken, explain_status
+from chatvector.checkpoint.waiting import Waits
 from chatvector.errors import HubError
 
 ATTEMPTS = 7
@@ -27,7 +28,6 @@ ATTEMPTS = 7
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 300.0
 """Seconds. A server that asks for more is taken at its word: the run stops and says so."""
-WAIT_TO_TELL = 4.0
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _MOVED = (301, 302, 303, 307, 308)
 
@@ -80,9 +80,7 @@ class HttpFile:
         self._address = address
         self._etag: str | None = None
         self.transports = transports
-        self._say = say
-        self._telling = threading.Lock()
-        self._told_until = 0.0
+        self.waits = Waits(say)
 
     def open(self, start: int, length: int) -> HttpRange:
         """Ask for `length` bytes from byte `start`, and do not wait for them."""
@@ -139,18 +137,6 @@ class HttpFile:
             return self._changed()
         return explain_status(answer.status, self.name, address.url, retry_after(answer.headers))
 
-    def tell_wait(self, failure: HubError, seconds: float) -> None:
-        """Say why a while is waited for, once for all threads that wait at the time."""
-        if self._say is None or seconds < WAIT_TO_TELL:
-            return
-        with self._telling:
-            now = time.monotonic()
-            if now < self._told_until:
-                return
-            self._told_until = now + seconds
-        what, _, _to_do = str(failure).partition("; ")
-        self._say(f"{what}; trying again in {seconds:.0f} s")
-
     def _changed(self) -> HubError:
         return HubError(f"{self.name}: changed on the server while it was read; run the command again")
 
@@ -203,7 +189,7 @@ class HttpRange:
             if attempt == ATTEMPTS or not passes:
                 raise failure
             pause = wait if pause is None else pause
-            self._file.tell_wait(failure, pause)
+            self._file.waits.tell(failure, pause)
             time.sleep(pause)
             wait *= 2
 

@@ -83,7 +83,7 @@ def show_plan(recipe: Recipe, console: Console, check: Callable[[Job], None] = l
     with ExitStack() as stack:
         job = prepare(recipe, stack, console.say, stream=True)
         check(job)
-        check_places(job)
+        check_places(job, console.say)
         far = any(recipe.stream or one.by_range_only for one in transfers(job))
         threads = choose_threads(job.plan, recipe.memory_bytes, recipe.threads, far=far)
         licences = judge(parents_of(job, console.say))
