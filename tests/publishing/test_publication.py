@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,44 @@ def test_files_that_are_not_what_the_manifest_says(output: Path) -> None:
     ) as caught:
         prepare_publication(output, NAME)
     assert caught.value.exit_code == 4
+
+
+def test_links_out_of_the_directory_are_refused(output: Path, tmp_path: Path) -> None:
+    """Nobody sees in a list of names that `notes.md` is a file of another place."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "secret").write_text("secret")
+    (output / "notes.md").symlink_to(elsewhere / "secret")
+    (output / "tokenizer.json").rename(elsewhere / "tokenizer.json")
+    (output / "tokenizer.json").symlink_to(elsewhere / "tokenizer.json")
+    with pytest.raises(
+        UsageError,
+        match=rf"^{output}: 2 files are links out of the directory \(tokenizer.json → {elsewhere}/tokenizer.json,"
+        rf" notes.md → {elsewhere}/secret\); put the files themselves there, or remove the links$",
+    ):
+        prepare_publication(output, NAME)
+
+
+def test_links_within_the_directory_are_files_like_others(output: Path) -> None:
+    (output / "card.md").write_text("more")
+    (output / "notes.md").symlink_to("card.md")
+    assert {"card.md", "notes.md"} <= prepare_publication(output, NAME).sizes.keys()
+
+
+def test_files_that_cannot_be_read(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.open
+
+    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self.name == "LICENSE":
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return real(self, *arguments, **options)
+
+    (output / "LICENSE").write_text("mine")
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(
+        MissingInput, match=r"1 files cannot be read \(LICENSE: Permission denied\); make them readable"
+    ):
+        prepare_publication(output, NAME)
 
 
 def test_a_name_that_the_licence_forbids(output: Path) -> None:

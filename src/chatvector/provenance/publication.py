@@ -75,6 +75,8 @@ def prepare_publication(
     (a file is not what the manifest says), UsageError (a vector, a name or licence that the rules forbid).
     """
     manifest = _read(output)
+    extra, left_out = _beside(output, manifest["files"])
+    _require_own(output, [*manifest["files"], *extra])
     _require_whole(output, manifest)
     licences = dict(manifest["licences"])
     if licence is not None:
@@ -102,7 +104,6 @@ def prepare_publication(
     else:
         card = model_card(public, repo_id)
         public = with_card(public, repo_id)
-    extra, left_out = _beside(output, public["files"])
     contents = _ordered(output, [*public["files"], *extra], {CARD: card.encode(), MANIFEST: to_bytes(public)})
     absent = [id for id in missing_copies(licences) if id not in _texts_in(output, extra)]
     warnings = _warnings(licences, absent, card, by_hand, faults) + _places(output, public["files"])
@@ -139,6 +140,35 @@ def _require_whole(output: Path, manifest: Mapping[str, Any]) -> None:
             f"{output}: {len(wrong)} of {len(manifest['files'])} files are not what {MANIFEST} says:"
             f" {first_five(wrong)}; make the output again, or put them back"
         )
+
+
+def _require_own(output: Path, names: Iterable[str]) -> None:
+    """Raise UsageError for files that are, or lie behind, links out of the directory, as nobody sees in a list of names
+    what they would publish; MissingInput for files that cannot be read."""
+    home, outside, closed = output.resolve(), list[str](), list[str]()
+    for name in names:
+        path = output / name
+        if not (place := path.resolve()).is_relative_to(home):
+            outside.append(f"{name} → {place}")
+        elif path.is_file() and (reason := _unreadable(path)):
+            closed.append(f"{name}: {reason}")
+    if outside:
+        raise UsageError(
+            f"{output}: {len(outside)} files are links out of the directory ({first_five(outside)}); put the files"
+            " themselves there, or remove the links"
+        )
+    if closed:
+        raise MissingInput(
+            f"{output}: {len(closed)} files cannot be read ({first_five(closed)}); make them readable to you"
+        )
+
+
+def _unreadable(path: Path) -> str | None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        return error.strerror
+    return None
 
 
 def _sha256(path: Path) -> str:
