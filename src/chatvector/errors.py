@@ -112,8 +112,10 @@ class MissingExtra(ChatVectorError, ImportError):
 
     exit_code = 7
 
-    def __init__(self, extra: str, what: str) -> None:
-        super().__init__(f"{what} needs an optional part: pip install 'chatvector[{extra}]'")
+    def __init__(self, extra: str, what: str, *, install: str = "") -> None:
+        """`install`: what brings it where no extra does."""
+        wanted = install or f"'chatvector[{extra}]'"
+        super().__init__(f"{what} needs an optional part: pip install {wanted}")
         self.extra = extra
 
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from chatvector.checkpoint.files import is_side_file
 from chatvector.checkpoint.hub_errors import explain_http, explain_os
-from chatvector.errors import HubError, OutputRefused, UsageError, first_five
+from chatvector.checkpoint.hub_settings import settings_explained
+from chatvector.errors import ChatVectorError, HubError, OutputRefused, UsageError, first_five
 from chatvector.provenance.publication import WEIGHTS, Publication, prepare_publication
 from chatvector.sizes import disk_size
 
@@ -129,6 +130,14 @@ def push(plan: PushPlan, *, say: Say = lambda _line: None, bars: bool = False) -
     return Pushed(f"{client.endpoint}/{repo_id}", commit.oid)
 
 
+def has_token(repo_id: str) -> bool:
+    """Whether there is a token to publish with. Raises HubError where its file cannot be read."""
+    from huggingface_hub import get_token
+
+    with _one_line(repo_id):
+        return get_token() is not None
+
+
 def _require_name(repo_id: str) -> None:
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 
@@ -142,11 +151,11 @@ def _require_name(repo_id: str) -> None:
 
 def _remote(repo_id: str, branch: str) -> Remote:
     """Ask the hub. A repository without the branch has no commit yet; the branch begins with the default's files."""
-    from huggingface_hub import constants, errors, get_token
+    from huggingface_hub import constants, errors
 
     if constants.HF_HUB_OFFLINE:
         raise HubError(f"{repo_id}: HF_HUB_OFFLINE is set; unset it to publish")
-    if get_token() is None:
+    if not has_token(repo_id):
         raise HubError(f"{repo_id}: there is no token; log in with `hf auth login` or set HF_TOKEN")
     client = _client()
     with _one_line(repo_id):
@@ -220,7 +229,10 @@ def _one_line(repo_id: str) -> Iterator[None]:
 
     http_error: type[Exception] = errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]
     try:
-        yield
+        with settings_explained(repo_id):
+            yield
+    except ChatVectorError:
+        raise
     except (http_error, errors.OfflineModeIsEnabled, errors.HFValidationError) as error:
         raise _explained(error, repo_id) from error
     except OSError as error:

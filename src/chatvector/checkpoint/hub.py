@@ -23,7 +23,8 @@ from typing import Any
 from chatvector.checkpoint.files import choose_files
 from chatvector.checkpoint.hub_errors import explain_http, explain_os
 from chatvector.checkpoint.hub_meter import make_meter
-from chatvector.errors import HubError, InputError, NotEnoughSpace, first_five
+from chatvector.checkpoint.hub_settings import settings_explained
+from chatvector.errors import ChatVectorError, HubError, InputError, NotEnoughSpace, first_five
 from chatvector.sizes import disk_size
 
 Progress = Callable[[str], None]
@@ -178,13 +179,16 @@ def one_line(where: str) -> Iterator[None]:
     # The base class of the HTTP library that this huggingface_hub uses.
     http_error: type[Exception] = errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]
     try:
-        yield
+        with settings_explained(where):
+            yield
+    except ChatVectorError:
+        raise
     except (http_error, errors.OfflineModeIsEnabled, errors.HFValidationError) as error:
         raise explain_http(error, where) from error
     except OSError as error:
         raise explain_os(error, where) from error
     except (ValueError, RuntimeError) as error:
-        # JSON that is none (a captive portal's page), and hf_xet, which raises plain RuntimeErrors.
+        # hf_xet raises plain RuntimeErrors.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise HubError(f"{where}: the download failed ({reason[:200]}); the same command goes on") from error
 

@@ -23,6 +23,8 @@ _STATUS = {
     401: "there is no such model, or it is private (401); check the name, or " + _LOGIN,
     403: "access is forbidden (403); your token lacks the right to read it, " + _LOGIN + " as someone who has it",
     404: "there is no such model or file (404); check the name and the revision",
+    407: "the proxy asks for a name and a password (407); write HTTP_PROXY and HTTPS_PROXY as"
+    " http://NAME:PASSWORD@HOST:PORT",
     408: "the hub timed out (408); the same command goes on",
     416: "the hub refused to resume a download (416); delete the *.incomplete files in the cache and repeat",
     429: "too many requests (429); wait {wait}, or " + _LOGIN + " for a higher limit; the same command goes on",
@@ -31,9 +33,9 @@ _STATUS = {
 
 def explain_http(error: BaseException, where: str) -> HubError:
     """A HubError for what huggingface_hub raised about a request, `where` being the model's name."""
-    cause = _root(error)
+    cause = root_of(error)
     kinds = {kind.__name__ for kind in type(cause).__mro__}
-    place = _place(cause)
+    place = place_of(cause)
     repo_id = where.partition("@")[0]
     if "GatedRepoError" in kinds:
         return HubError(f"{where}: the model is gated; accept its terms at {place}/{repo_id}, then {_LOGIN}")
@@ -55,13 +57,13 @@ def explain_http(error: BaseException, where: str) -> HubError:
     if "TimeoutException" in kinds:
         return HubError(f"{where}: {place} does not answer in time; check the network, the same command goes on")
     if "ProxyError" in kinds:
-        return HubError(f"{where}: the proxy refuses the connection to {place} ({_short(cause)}); check HTTPS_PROXY")
+        return HubError(f"{where}: the proxy refuses the connection to {place} ({short(cause)}); check HTTPS_PROXY")
     if "ConnectError" in kinds:
         return HubError(
-            f"{where}: {place} cannot be reached ({_short(cause)}); check the network and HF_ENDPOINT, or set "
+            f"{where}: {place} cannot be reached ({short(cause)}); check the network and HF_ENDPOINT, or set "
             f"HF_HUB_OFFLINE=1 to use what is cached"
         )
-    return HubError(f"{where}: the connection to {place} broke off ({_short(cause)}); the same command goes on")
+    return HubError(f"{where}: the connection to {place} broke off ({short(cause)}); the same command goes on")
 
 
 def explain_status(status: int, where: str, url: str, pause: float | None = None) -> HubError:
@@ -69,7 +71,7 @@ def explain_status(status: int, where: str, url: str, pause: float | None = None
     wait = None if pause is None or not 1 <= pause <= _LONGEST_PAUSE else _duration(pause)
     later = "later" if wait is None else f"in {wait}"
     text = _STATUS.get(status) or f"the hub has trouble ({status}); try again {later}, the same command goes on"
-    return HubError(f"{where}: {text.format(wait=wait or 'some minutes')} [{_host(url)}]")
+    return HubError(f"{where}: {text.format(wait=wait or 'some minutes')} [{host_of(url)}]")
 
 
 def _duration(seconds: float) -> str:
@@ -80,7 +82,7 @@ def _duration(seconds: float) -> str:
 
 def explain_broken(reason: str, where: str, url: str) -> HubError:
     """The same for a connection that broke, or never stood."""
-    return HubError(f"{where}: the connection to {_host(url)} broke off ({reason}); the same command goes on")
+    return HubError(f"{where}: the connection to {host_of(url)} broke off ({reason}); the same command goes on")
 
 
 def explain_os(error: OSError, where: str) -> HubError | NotEnoughSpace:
@@ -95,12 +97,12 @@ def explain_os(error: OSError, where: str) -> HubError | NotEnoughSpace:
             f"{where}: the cache cannot be written ({error.filename}: {error.strerror}); set HF_HUB_CACHE to a "
             f"directory of yours"
         )
-    if any(kind.__name__ == "HTTPError" for kind in type(_root(error)).__mro__):
+    if any(kind.__name__ == "HTTPError" for kind in type(root_of(error)).__mro__):
         return explain_http(error, where)
-    return HubError(f"{where}: the download failed ({_short(error)}); the same command goes on")
+    return HubError(f"{where}: the download failed ({short(error)}); the same command goes on")
 
 
-def _root(error: BaseException) -> BaseException:
+def root_of(error: BaseException) -> BaseException:
     """The error below the wrappers that huggingface_hub puts around what really happened."""
     wrappers = {"LocalEntryNotFoundError", "IncompleteSnapshotError", "RevisionResolutionError", "FileMetadataError"}
     while type(error).__name__ in wrappers and error.__cause__ is not None:
@@ -108,21 +110,23 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _place(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
     """The host that was asked, as `https://host`; the endpoint where the error does not tell."""
     from huggingface_hub import constants
 
     request = getattr(getattr(error, "response", None), "request", None)
     if request is None:
         request = getattr(error, "_request", None)  # set by the HTTP library once a request was made
-    return _host(constants.ENDPOINT if request is None else str(request.url))
+    return host_of(constants.ENDPOINT if request is None else str(request.url))
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """Scheme and host of a URL."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _short(error: BaseException) -> str:
+def short(error: BaseException) -> str:
+    """An error's words in one line of at most 160 characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 160 else text[:157] + "…"

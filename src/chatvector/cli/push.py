@@ -52,9 +52,10 @@ def push(
     and the name are checked; an interrupted push goes on with the same command.
     """
     from chatvector import publishing
+    from chatvector.checkpoint.hub import is_offline
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
-    ask = not dry_run or _has_token()
+    ask = not dry_run or (publishing.has_token(repo) and not is_offline())
     plan = publishing.plan_push(
         require_path(output, "download the model first and push that directory"),
         repo,
@@ -112,9 +113,3 @@ def plan_text(plan: PushPlan, *, card: bool = True) -> str:
     if card and plan.remote is not None:
         lines.append("token: not tried for writing; a bad one, or one without the right, may show only in the push")
     return "\n".join(lines + (["", publication.card] if card else []))
-
-
-def _has_token() -> bool:
-    from huggingface_hub import constants, get_token
-
-    return get_token() is not None and not constants.HF_HUB_OFFLINE
