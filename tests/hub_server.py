@@ -111,6 +111,11 @@ class HubServer:
         """The same with all files below a directory."""
         return self.add(repo_id, files_of(folder), branch=branch)
 
+    def metadata(self, name: str, content: bytes) -> dict[str, object]:
+        """What a listing with `blobs=true` says of a file."""
+        del name
+        return {"size": len(content), "blobId": _oid(content)}
+
     def downloaded(self) -> list[str]:
         """Names of the files whose content was asked for, sorted, each once."""
         paths = [r.path for r in self.log if r.method == "GET" and "/resolve/" in r.path]
@@ -248,9 +253,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
         def _info(self, repo_id: str, revision: str, sizes: bool) -> None:
             if found := self._find(repo_id, revision):
                 commit, files = found
-                siblings = [
-                    {"rfilename": n, **({"size": len(c), "blobId": _oid(c)} if sizes else {})} for n, c in files.items()
-                ]
+                siblings = [{"rfilename": n, **(hub.metadata(n, c) if sizes else {})} for n, c in files.items()]
                 info = {"id": repo_id, "modelId": repo_id, "sha": commit, "siblings": siblings, "tags": []}
                 self._send_json(info)
 

@@ -38,6 +38,13 @@ class WritableHub(HubServer):
         repo = self.repos[repo_id]
         return repo.commits[repo.refs[branch]]
 
+    def metadata(self, name: str, content: bytes) -> dict[str, object]:
+        plain = super().metadata(name, content)
+        if not name.endswith(".safetensors"):
+            return plain
+        digest = hashlib.sha256(content).hexdigest()
+        return plain | {"lfs": {"size": len(content), "sha256": digest, "pointerSize": 134}}
+
     def sent(self) -> list[str]:
         """The LFS objects that were sent, in order, repeats included."""
         return [r.path.rsplit("/", 1)[1] for r in self.log if r.method == "PUT"]

@@ -8,10 +8,12 @@ Everything passes through huggingface_hub: addresses, tokens, Xet or plain LFS t
 
 from __future__ import annotations
 
+import hashlib
+import io
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +27,20 @@ from chatvector.sizes import disk_size
 Say = Callable[[str], None]
 GIT_ATTRIBUTES = ".gitattributes"
 DEFAULT_BRANCH = "main"
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Remote:
-    """What the hub has under the name: nothing, an empty repository, or files."""
+    """What the hub has under the name: nothing, an empty repository, or files.
+
+    `digests`: what the hub says of files' contents, SHA-256 of those in LFS, git's blob hash of others.
+    """
 
     exists: bool
     commit: str | None
     files: tuple[str, ...]
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -43,13 +50,17 @@ class Remote:
 
 @dataclass(frozen=True)
 class PushPlan:
-    """What a push would do. `remote` is None when the hub was not asked."""
+    """What a push would do. `remote` is None when the hub was not asked.
+
+    `is_there`: the branch holds these very files already, as a push leaves it whose answer nobody heard.
+    """
 
     publication: Publication
     branch: str
     private: bool
     remote: Remote | None
     deletes: tuple[str, ...]
+    is_there: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,17 +96,18 @@ def plan_push(
     if ask_hub:
         with _log_lines(say):
             remote = _remote(repo_id, branch)
-    if remote is not None and not remote.empty and not update:
+    is_there = remote is not None and _holds(remote, publication)
+    if remote is not None and not remote.empty and not update and not is_there:
         raise OutputRefused(
             f"{repo_id}: exists already with {len(remote.files)} files ({first_five(remote.files)});"
             " choose another name, or --update to replace what is there"
         )
     deletes = () if remote is None else tuple(name for name in remote.files if _is_stale(name, publication))
-    return PushPlan(publication, branch, private, remote, deletes)
+    return PushPlan(publication, branch, private, remote, deletes, is_there)
 
 
 def push(plan: PushPlan, *, say: Say = lambda _line: None, bars: bool = False) -> Pushed:
-    """Carry out a plan: make the repository, upload the weights, commit everything at once.
+    """Carry out a plan: make the repository, upload the weights, commit everything at once. What is there is left so.
 
     `say` takes a line for each weight file and what huggingface_hub logs; with `bars` that library draws its progress
     bars on stderr. Raises HubError; the same call goes on where it stopped.
@@ -105,6 +117,9 @@ def push(plan: PushPlan, *, say: Say = lambda _line: None, bars: bool = False) -
     assert plan.remote is not None
     client = _client()
     publication = plan.publication
+    if plan.is_there:
+        assert plan.remote.commit is not None
+        return Pushed(f"{client.endpoint}/{publication.repo_id}", plan.remote.commit)
     repo_id, message = publication.repo_id, f"Chat vector merge, plan {publication.manifest['plan']}"
     with _one_line(repo_id), _progress_bars(bars), _log_lines(say):
         if not plan.remote.exists:
@@ -160,13 +175,34 @@ def _remote(repo_id: str, branch: str) -> Remote:
     client = _client()
     with _one_line(repo_id):
         try:
-            info = client.model_info(repo_id, revision=branch)
+            info = client.model_info(repo_id, revision=branch, files_metadata=True)
             commit = info.sha
         except errors.RevisionNotFoundError:
             info, commit = client.model_info(repo_id), None
         except errors.RepositoryNotFoundError:
             return Remote(False, None, ())
-    return Remote(True, commit, tuple(sorted(file.rfilename for file in info.siblings or ())))
+    there = info.siblings or ()
+    digests = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id or "" for file in there}
+    return Remote(True, commit, tuple(sorted(file.rfilename for file in there)), digests)
+
+
+def _holds(remote: Remote, publication: Publication) -> bool:
+    """Whether a branch holds what would be published, and nothing else."""
+    if remote.commit is None or {*remote.files} - {GIT_ATTRIBUTES} != publication.contents.keys():
+        return False
+    return all(
+        remote.digests[name] == _digest(part, publication.sizes[name], remote.digests[name])
+        for name, part in reversed(publication.contents.items())  # the manifest first: it differs where anything does
+    )
+
+
+def _digest(part: Path | bytes, nbytes: int, like: str) -> str:
+    """The content's SHA-256, or git's blob hash where `like` is one."""
+    digest = hashlib.sha256() if len(like) == hashlib.sha256().digest_size * 2 else hashlib.sha1(b"blob %d\0" % nbytes)
+    with io.BytesIO(part) if isinstance(part, bytes) else part.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _is_stale(name: str, publication: Publication) -> bool:

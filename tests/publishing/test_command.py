@@ -109,6 +109,16 @@ def test_json(hub: WritableHub, output: Path) -> None:
     assert documented == done.keys()
 
 
+def test_the_same_command_again_says_that_all_is_there(hub: WritableHub, output: Path) -> None:
+    first = run(str(output), NAME)
+    again = run(str(output), NAME)
+    assert (first.exit_code, again.exit_code) == (0, 0), again.output
+    assert "there already" not in first.output
+    assert "(is there already, nothing to send)" in again.stderr
+    assert f"commit {hub.repos[NAME].refs['main']}, there already with these files" in again.stdout
+    assert len(hub.commits) == 1
+
+
 def test_a_refusal_is_a_usage_error_and_the_flag_helps(hub: WritableHub, output: Path) -> None:
     result = run(str(output), "org/ko")
     assert isinstance(result.exception, UsageError)

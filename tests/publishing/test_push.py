@@ -122,6 +122,41 @@ def test_the_same_update_twice_sends_nothing_twice(hub: WritableHub, output: Pat
     assert len(hub.commits) == 1
 
 
+def test_a_push_whose_answer_nobody_heard_is_known_again(
+    hub: WritableHub, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while the hub commits: it commits all the same, and the same command says so."""
+    commit = HfApi.create_commit
+
+    def interrupted(*arguments: object, **options: object) -> None:
+        commit(*arguments, **options)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HfApi, "create_commit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            push_all(output)
+    asked = len(hub.log)
+    plan = plan_push(output, NAME)
+    assert plan.is_there
+    assert push(plan).commit == hub.repos[NAME].refs["main"]
+    assert {r.method for r in hub.log[asked:]} == {"GET"}
+    hub.add(NAME, {**hub.files(NAME), "model-00002-of-00002.safetensors": b"another's"})
+    with pytest.raises(OutputRefused, match="exists already with"):
+        plan_push(output, NAME)
+    hub.add(
+        NAME,
+        {
+            **hub.files(NAME),
+            "model-00002-of-00002.safetensors": (output / "model-00002-of-00002.safetensors").read_bytes(),
+        },
+    )
+    assert plan_push(output, NAME).is_there
+    hub.add(NAME, {**hub.files(NAME), "more.txt": b""})
+    with pytest.raises(OutputRefused, match="exists already with"):
+        plan_push(output, NAME)
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [

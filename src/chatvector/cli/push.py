@@ -76,7 +76,8 @@ def push(
     console.say(plan_text(plan, card=False))
     done = publishing.push(plan, say=console.say, bars=console.draws_bars)
     result = document | {"url": done.url, "commit": done.commit}
-    console.result(result, f"{done.url}: commit {done.commit}\nuse it: vllm serve {repo}")
+    was = ", there already with these files" if plan.is_there else ""
+    console.result(result, f"{done.url}: commit {done.commit}{was}\nuse it: vllm serve {repo}")
 
 
 def plan_document(plan: PushPlan) -> dict[str, Any]:
@@ -102,6 +103,7 @@ def plan_text(plan: PushPlan, *, card: bool = True) -> str:
     state = "the hub was not asked: no token, or HF_HUB_OFFLINE"
     if plan.remote is not None:
         state = "new" if not plan.remote.exists else "empty" if plan.remote.empty else "exists, to be updated"
+        state = "is there already, nothing to send" if plan.is_there else state
     lines = [
         f"{publication.repo_id}, branch {plan.branch}, {'private' if plan.private else 'public'} ({state}):"
         f" {len(publication.sizes)} files, {disk_size(publication.nbytes)}"
