@@ -192,7 +192,9 @@ def _holds(remote: Remote, publication: Publication) -> bool:
         return False
     return all(
         remote.digests[name] == _digest(part, publication.sizes[name], remote.digests[name])
-        for name, part in reversed(publication.contents.items())  # the manifest first: it differs where anything does
+        for name, part in reversed(
+            [*publication.contents.items()]
+        )  # the manifest first: it differs where anything does
     )
 
 

@@ -30,6 +30,7 @@ from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.object_store import ObjectStorage
 from chatvector.checkpoint.object_store_output import ObjectOutput, staging_place
 from chatvector.checkpoint.staging import UPLOADED
+from chatvector.cli.describe import result_text
 from chatvector.errors import (
     DamagedFile,
     HubError,
@@ -41,6 +42,7 @@ from chatvector.errors import (
 )
 from chatvector.extraction import extract
 from chatvector.recipe import Recipe
+from chatvector.rerun import load_recipe
 from chatvector.verification import verify
 from hub_server import files_of
 
@@ -133,6 +135,19 @@ def test_the_same_bytes_from_and_to_a_store(bucket: str, trio: Trio, tmp_path: P
     assert sum("sending model-0000" in line for line in said) == 2
     with Checkpoint.open(f"{bucket}/made/here") as model:
         assert model.config["model_type"] == "llama"
+
+
+def test_an_output_in_a_store_can_be_made_again_as_it_is_told(bucket: str, tmp_path: Path) -> None:
+    parents = ("demo:target", "demo:base", "demo:chat")
+    result = pipeline.apply(recipe(parents, f"{bucket}/out"))
+    line = next(
+        line for line in result_text(result.manifest, f"{bucket}/out").splitlines() if line.startswith("again: ")
+    )
+    assert line == f"again: fetch {bucket}/out/{MANIFEST}, then chatvector run {MANIFEST} -o ANOTHER"
+    fetched = tmp_path / MANIFEST
+    fetched.write_bytes(stored(f"{bucket}/out")[MANIFEST])
+    pipeline.apply(load_recipe(fetched, [], str(tmp_path / "again")).recipe)
+    assert weights_and_side_files(files_of(tmp_path / "again")) == weights_and_side_files(stored(f"{bucket}/out"))
 
 
 def test_weights_go_first_and_the_manifest_last(bucket: str, trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from chatvector.checkpoint.names import is_store
 from chatvector.provenance.manifest import OF_THE_VOCABULARY, adds_to_rows
 from chatvector.sizes import disk_size, memory_size
 from chatvector.vocabulary.choice import describe as describe_choice
@@ -229,8 +230,15 @@ def result_text(manifest: Mapping[str, Any], output: str) -> str:
         lines.append("scale 1.0 is the paper's value, not a recommendation: try --scale 0.5 and 0.75 beside it")
     if len(vectors) == 1:
         lines.append(f"which scale is best: {_sweep_command(run['recipe'])}")
-    lines.append(f"again: chatvector run {shlex.quote(output)}/chat_vector.json -o ANOTHER")
+    lines.append(f"again: {_again_command(output)}")
     return "\n".join(lines)
+
+
+def _again_command(output: str) -> str:
+    """Makes the same bytes again; a recipe or manifest is read from a file of this machine."""
+    if is_store(output):
+        return f"fetch {output.rstrip('/')}/chat_vector.json, then chatvector run chat_vector.json -o ANOTHER"
+    return f"chatvector run {shlex.quote(output)}/chat_vector.json -o ANOTHER"
 
 
 def _sweep_command(recipe: Mapping[str, Any]) -> str:
