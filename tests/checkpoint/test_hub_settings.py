@@ -109,11 +109,11 @@ def test_a_token_that_is_none(settings: pytest.MonkeyPatch) -> None:
 
 
 def test_a_token_file_that_cannot_be_read(settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "home").write_text("a file")
-    settings.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "home" / "token"))
+    (tmp_path / "own").write_text("a file")
+    settings.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "own" / "token"))
     settings.delenv("HF_TOKEN", raising=False)
     assert told() == (
-        f"org/m: the token file {tmp_path}/home/token cannot be read (Not a directory); set HF_TOKEN, or HF_HOME to a"
+        f"org/m: the token file {tmp_path}/own/token cannot be read (Not a directory); set HF_TOKEN, or HF_HOME to a"
         " directory of yours"
     )
 
