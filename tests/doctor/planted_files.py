@@ -241,6 +241,20 @@ def generation_config_of_the_target(body: Body) -> None:
         config["eos_token_id"] = 1
 
 
+@planted("stop-missing", words=("generation_config.json names no eos_token_id", "config.json then, which has [1, "))
+def generation_config_without_stop_ids(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["eos_token_id"] = [1, body.ids()["<|end|>"]]
+    with body.json("generation_config.json") as config:
+        del config["eos_token_id"]
+
+
+@planted("stop-missing", words=("generation_config.json names no eos_token_id",))
+def stop_ids_are_null(body: Body) -> None:
+    with body.json("generation_config.json") as config:
+        config["eos_token_id"] = None
+
+
 @planted("side-file-damaged", words=("generation_config.json",))
 def broken_generation_config(body: Body) -> None:
     body.write("generation_config.json", "{")

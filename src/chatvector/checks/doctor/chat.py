@@ -14,7 +14,7 @@ from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.origin import calls_itself_chat
 from chatvector.checks.doctor.patient import Patient
 from chatvector.checks.doctor.rows import Rows
-from chatvector.checks.doctor.vocabulary import effective_ids
+from chatvector.checks.doctor.vocabulary import effective_ids, named_ids
 from chatvector.errors import ChatVectorError, first_five
 from chatvector.vocabulary.chat_format import (
     CONFIG,
@@ -164,11 +164,15 @@ def _stops(model: Patient, tokens: TokenTable, found: ChatFormat, seen: Rendered
     stops = seen.stop_ids = effective_ids(model, "eos_token_id")
     ends = found.turn_ends
     missing = [token for token in ends if tokens.ids[token] not in stops]
-    if not ends and not stops:
+    passed_over = [] if stops else named_ids(model, "eos_token_id")
+    if passed_over:
+        said = f"{GENERATION_CONFIG} names no eos_token_id; transformers does not ask config.json then, which has"
+        yield Finding("stop-missing", f"{said} {passed_over}")
+    elif not ends and not stops:
         yield Finding("stop-unknown", "no eos_token_id, and the template writes no special token after a reply")
     elif missing:
         said = first_five(f"{token!r} (id {tokens.ids[token]})" for token in missing)
-        where = GENERATION_CONFIG if "eos_token_id" in model.generation_config else "config.json"
+        where = CONFIG if model.generation_config is None else GENERATION_CONFIG
         yield Finding("stop-missing", f"eos_token_id of {where} is {stops}; it lacks {said}")
     elif GENERATION_CONFIG not in model.listing:
         yield Finding("generation-config-missing", "stop ids are in config.json only")

@@ -18,7 +18,7 @@ from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.chat import templates_that_fit
 from chatvector.checks.doctor.origin import LEAKED_KEYS
 from chatvector.checks.doctor.patient import Patient
-from chatvector.checks.doctor.vocabulary import effective_ids
+from chatvector.checks.doctor.vocabulary import named_ids
 from chatvector.checks.doctor.weight_files import index_of, is_whole
 from chatvector.errors import ChatVectorError, OutputRefused
 from chatvector.vocabulary.chat_format import CONFIG, GENERATION_CONFIG, read_chat_format
@@ -118,18 +118,23 @@ def _generation(model: Patient, edits: Edits) -> None:
     limit = tokens.size if embedding is None else model.weights.tensors[embedding].shape[0]
     names = tokens.names()
     known = {*special.values(), *(text for text, token in tokens.added.items() if token.special)}
-    listed = [row for row in effective_ids(model, "eos_token_id") if names.get(row) in known]
+    listed = [row for row in named_ids(model, "eos_token_id") if names.get(row) in known]
     own = [tokens.ids[special["eos_token"]]] if special.get("eos_token") in tokens.ids else []
     stops = [row for row in dict.fromkeys([*listed, *ends, *own]) if row < limit]
     document = edits.json(GENERATION_CONFIG)
     if stops:
         document.set(stops if len(stops) > 1 else stops[0], "eos_token_id")
     for key in ("bos_token", "pad_token"):
-        rows = effective_ids(model, f"{key}_id")
+        rows = named_ids(model, f"{key}_id")
+        good = [row for row in rows if row < limit and names.get(row) in known]
         row = tokens.ids.get(special.get(key, ""), limit)
-        if row < limit and not any(names.get(row) in known for row in rows):
+        if good:
+            # Where generation_config.json is there, what config.json alone names counts for nothing.
+            if document.get(f"{key}_id") is None:
+                document.set(good[0], f"{key}_id")
+        elif row < limit:
             document.set(row, f"{key}_id")
-        elif any(row >= 0 and names.get(row) not in known for row in rows) and key == "pad_token":
+        elif any(row >= 0 for row in rows) and key == "pad_token":
             document.remove(f"{key}_id")
 
 

@@ -105,13 +105,13 @@ class Patient:
         return (document, None) if isinstance(document, dict) else ({}, "config.json is no JSON object")
 
     @cached_property
-    def generation_config(self) -> Mapping[str, Any]:
-        """generation_config.json parsed; {} when it is missing or damaged."""
+    def generation_config(self) -> Mapping[str, Any] | None:
+        """generation_config.json parsed; None when it is missing or damaged."""
         try:
-            document = json.loads(self.text("generation_config.json") or "{}")
+            document = json.loads(self.text("generation_config.json") or "null")
         except (ValueError, RecursionError):
-            return {}
-        return document if isinstance(document, dict) else {}
+            return None
+        return document if isinstance(document, dict) else None
 
     @cached_property
     def tokens(self) -> TokenTable | None:

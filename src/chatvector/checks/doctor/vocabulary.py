@@ -36,8 +36,30 @@ def check_vocabulary(model: Patient, *, complete: bool = True) -> Iterator[Findi
 
 
 def effective_ids(model: Patient, key: str) -> list[int]:
-    """The ids a loader uses for `bos_token_id` and the like: generation_config.json, else config.json."""
-    for place in (model.generation_config, model.config, text_config(model.config)):
+    """The ids that transformers generates with for `eos_token_id` and the like.
+
+    generation_config.json decides alone, also by a key that it lacks. Where it is missing or damaged, config.json is
+    asked, then its text section (transformers 5.23: `adjust_generation_fn`, `GenerationConfig.from_model_config`).
+    """
+    settings = model.generation_config
+    return _first_named(key, _configurations(model) if settings is None else (settings,))
+
+
+def named_ids(model: Patient, key: str) -> list[int]:
+    """The ids of the first file that names some, generation_config.json before config.json.
+
+    What is meant, where `effective_ids` has none; and what other readers go by: the embedding's `padding_idx` is
+    `pad_token_id` of config.json, and some engines take bos from there.
+    """
+    return _first_named(key, (model.generation_config or {}, *_configurations(model)))
+
+
+def _configurations(model: Patient) -> tuple[Mapping[str, Any], ...]:
+    return model.config, text_config(model.config)
+
+
+def _first_named(key: str, places: tuple[Mapping[str, Any], ...]) -> list[int]:
+    for place in places:
         value = place.get(key)
         if value is not None:
             return [row for row in (value if isinstance(value, list) else [value]) if type(row) is int]
@@ -118,7 +140,7 @@ def _ids(model: Patient, rows: int) -> Iterator[Finding]:
     beyond: list[str] = []
     wrong: dict[str, list[str]] = {}
     for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
-        for row in effective_ids(model, key):
+        for row in (effective_ids if key == "eos_token_id" else named_ids)(model, key):
             if row >= rows:
                 beyond.append(f"{key} {row}")
             elif row >= 0 and names.get(row) not in known:
@@ -131,7 +153,7 @@ def _ids(model: Patient, rows: int) -> Iterator[Finding]:
         yield Finding("ids-of-another-family", first_five(line for lines in wrong.values() for line in lines))
         return
     bos = tokens.ids.get(special.get("bos_token", ""))
-    listed = effective_ids(model, "bos_token_id")
+    listed = named_ids(model, "bos_token_id")
     if bos is not None and listed and bos not in listed and listed[0] < rows:
         yield Finding("bos-differs", f"bos_token_id {listed[0]}, but bos_token {special['bos_token']!r} has id {bos}")
 
