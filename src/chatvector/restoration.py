@@ -26,10 +26,11 @@ from chatvector.verification import job_of
 # What is wrong with side files, or may be: one of these findings, or a file that is not there, is a reason to restore.
 OF_SIDE_FILES = frozenset(
     {
-        *("config-missing", "side-file-damaged", "config-leak", "vocab-size"),
+        *("config-missing", "side-file-damaged", "config-leak", "config-values", "vocab-size"),
         *("tokenizer-missing", "tokenizer-damaged", "tokenizer-larger", "tokenizer-class", "token-split"),
         *("ids-beyond-vocab", "ids-of-another-family", "bos-differs"),
         *("template-missing", "template-absent", "template-damaged", "templates-differ", "template-one-place"),
+        "template-ignores-user",
         *("template-tokens-missing", "turn-end-is-text"),
         *("stop-missing", "stop-unknown", "generation-config-missing"),
     }

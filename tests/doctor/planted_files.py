@@ -170,6 +170,18 @@ def template_takes_one_turn_only(body: Body) -> None:
         text[0] = "{% if messages|length > 2 %}{{ raise_exception('no') }}{% endif %}" + text[0]
 
 
+@planted("template-ignores-user", words=("tokenizer_config.json: the user's words",))
+def template_writes_one_sentence_whatever_is_said(body: Body) -> None:
+    with body.template() as text:
+        text[0] = "{{ bos_token }}hello<|end|>"
+
+
+@planted("template-ignores-user")
+def template_shows_the_first_turn_only(body: Body) -> None:
+    with body.template() as text:
+        text[0] = text[0].replace("in messages", "in messages[:2]")
+
+
 @planted("templates-differ", "turn-end-is-text", words=("fits this tokenizer: tokenizer_config.json",))
 def two_templates_of_which_json_fits(body: Body) -> None:
     with body.template() as text:

@@ -189,6 +189,36 @@ def sizes_that_are_none(body: Body) -> None:
         config |= {"num_attention_heads": 0, "intermediate_size": [32], "vocab_size": float("nan")}
 
 
+@planted("config-values", words=("rms_norm_eps is 1e+300 instead of a small number",))
+def epsilon_is_huge(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["rms_norm_eps"] = 1e300
+
+
+@planted("config-values", words=("rms_norm_eps is -1.0 instead of a small number",))
+def epsilon_is_negative(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["rms_norm_eps"] = -1.0
+
+
+@planted("config-values", words=("rope_scaling is {'type': 'yarn'} instead of a table with factor",))
+def yarn_without_a_factor(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["rope_scaling"] = {"type": "yarn"}
+
+
+@planted("config-values", words=("whose rope_type is one of default, ",))
+def positions_turned_in_an_unknown_way(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["rope_parameters"] = {"sliding_attention": {"rope_type": "default"}, "full_attention": {"rope_type": []}}
+
+
+@planted("config-values", words=("torch_dtype is 'bfloat17' instead of a type of torch",))
+def dtype_that_torch_does_not_have(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["torch_dtype"] = "bfloat17"
+
+
 @planted("config-values", words=("rms_norm_eps is nan instead of a finite number",))
 def epsilon_is_no_number(body: Body) -> None:
     with body.json("config.json") as config:
@@ -399,6 +429,12 @@ def a_bit_of_an_exponent_flipped(body: Body) -> None:
 def tensor_filled_with_zeros(body: Body) -> None:
     with body.weights() as weights:
         weights[DOWN][:] = 0
+
+
+@planted("tensor-zero", words=("model.norm.weight",))
+def last_norm_filled_with_zeros(body: Body) -> None:
+    with body.weights() as weights:
+        weights["model.norm.weight"][:] = 0
 
 
 @planted("rows-zero", words=("'hello'",))

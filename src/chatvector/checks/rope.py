@@ -16,7 +16,7 @@ from chatvector.errors import brief
 
 ROPE_KEYS = ("rope_theta", "rope_scaling", "rope_parameters", "rope_local_base_freq")
 """The keys that `rope_of` reads."""
-_LAYER_KINDS = ("full_attention", "sliding_attention", "chunked_attention")
+LAYER_KINDS = ("full_attention", "sliding_attention", "chunked_attention")
 
 
 def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     parameters = config.get("rope_parameters")
     if isinstance(parameters, Mapping):
-        kinds = {kind: parameters[kind] for kind in _LAYER_KINDS if isinstance(parameters.get(kind), Mapping)}
+        kinds = {kind: parameters[kind] for kind in LAYER_KINDS if isinstance(parameters.get(kind), Mapping)}
         if kinds:
             return _merge({kind: _table(table, config) for kind, table in kinds.items()})
         return _table(parameters, config)
@@ -49,7 +49,7 @@ def two_thetas(config: Mapping[str, Any]) -> str | None:
     beside, parameters = config.get("rope_theta"), config.get("rope_parameters")
     if beside is None or not isinstance(parameters, Mapping):
         return None
-    tables = [parameters, *(parameters[kind] for kind in _LAYER_KINDS if isinstance(parameters.get(kind), Mapping))]
+    tables = [parameters, *(parameters[kind] for kind in LAYER_KINDS if isinstance(parameters.get(kind), Mapping))]
     inside = [table["rope_theta"] for table in tables if table.get("rope_theta") is not None]
     if not inside or any(_number(theta) == _number(beside) for theta in inside):
         return None

@@ -305,6 +305,21 @@ def answers(template: Template) -> list[str]:
     return []
 
 
+def shows_users_words(template: Template) -> bool:
+    """Whether the last thing that the user says is in the prompt, as a text or, as some templates take only, in parts.
+
+    A conversation that the template refuses shows nothing either way.
+    """
+    asked = [
+        (each, said) for each in PROBES for name, said in (("user", USER), ("three turns", USER_2)) if each.name == name
+    ]
+    for each, said in asked:
+        texts = [form.render(template) for form in (each, replace(each, messages=_in_parts(each.messages)))]
+        if texts[0] is not None and not any(said in text for text in texts if text is not None):
+            return False
+    return True
+
+
 def _in_parts(messages: Sequence[Message]) -> tuple[Message, ...]:
     return tuple({**each, "content": [{"type": "text", "text": each["content"]}]} for each in messages)
 

@@ -120,7 +120,8 @@ TABLE = (
     Fault(
         "config-values",
         "fault",
-        "values that are no sizes, no numbers or no name: no loader accepts them, or every reply is noise",
+        "values that are no sizes, no numbers, no name, no way to turn positions or no type: no loader accepts them, or"
+        " every reply is noise",
         "copy config.json of the parent that the weights were made from",
     ),
     Fault(
@@ -276,6 +277,12 @@ TABLE = (
         "copy the chat parent's template again",
     ),
     Fault(
+        "template-ignores-user",
+        "fault",
+        "the template leaves out what the user writes: the model answers something else",
+        "copy the chat parent's template again",
+    ),
+    Fault(
         "templates-differ",
         "fault",
         "chat_template.jinja and tokenizer_config.json hold different templates; loaders take different ones",
@@ -357,7 +364,8 @@ TABLE = (
     Fault(
         "tensor-zero",
         "fault",
-        "a weight matrix is all zero, as far as it was looked at: its layer does nothing",
+        "a weight matrix or the last norm is all zero, as far as it was looked at: its layer does nothing, and behind"
+        " such a norm every reply is noise",
         "merge again; zero is what some tools write for what they cannot find",
     ),
     Fault(

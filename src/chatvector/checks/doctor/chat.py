@@ -26,7 +26,7 @@ from chatvector.vocabulary.chat_format import (
 )
 from chatvector.vocabulary.selfcheck import REQUIRED_PROBES, split_tokens
 from chatvector.vocabulary.side_files import read_json_object, read_text
-from chatvector.vocabulary.template import ASSISTANT, compile_template, probe
+from chatvector.vocabulary.template import ASSISTANT, compile_template, probe, shows_users_words
 from chatvector.vocabulary.template_files import (
     SPECIAL_TOKENS_MAP,
     TEMPLATE_FILE,
@@ -80,6 +80,8 @@ def check_chat(model: Patient, seen: Rendered) -> Iterator[Finding]:
     seen.conversations = list(texts)
     if lacking := [name for name in REQUIRED_PROBES if name not in texts]:
         yield Finding("template-damaged", f"{_file(found, model)}: does not take {first_five(lacking)}")
+    if not shows_users_words(template):
+        yield Finding("template-ignores-user", f"{_file(found, model)}: the user's words are not in the prompt")
     plain_end = _plain_end(texts, tokens)
     if plain_end is not None:
         yield Finding("turn-end-is-text", f"{plain_end!r} is no token of {tokens.source}")

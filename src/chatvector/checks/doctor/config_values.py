@@ -14,6 +14,7 @@ from typing import Any
 
 from chatvector.checks.doctor.expectations import LAYER_KEYS
 from chatvector.checks.doctor.layer_parts import LAYER_PARTS
+from chatvector.checks.rope import LAYER_KINDS
 from chatvector.errors import brief
 from chatvector.vocabulary.side_files import TEXT_SECTIONS
 
@@ -23,8 +24,31 @@ SIZES = (
     *("hidden_size", "n_embd", "intermediate_size", "vocab_size", "word_embed_proj_dim"),
     *("num_attention_heads", "n_head", "num_key_value_heads", "head_dim"),
 )
-# Finite numbers.
-NUMBERS = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon")
+# What is added to a mean square or a variance; those in use lie from 1e-12 to 1e-3.
+EPSILONS = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon")
+# Kinds of rotary positions, with the keys that a table of each must have.
+ROPE_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "default": (),
+    "proportional": (),
+    "linear": ("factor",),
+    "dynamic": ("factor",),
+    "yarn": ("factor",),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
+    "longrope": ("short_factor", "long_factor"),
+}
+# Names that single architectures have for one of them.
+ROPE_NAMES: Mapping[str, Mapping[str, str]] = {
+    "phi3": {"su": "longrope", "yarn": "longrope"},
+    **{name: {"mrope": "default"} for name in ("qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen2_5_vl_text")},
+}
+# Attributes of torch that are the type of a weight.
+DTYPES = frozenset(
+    {
+        *("float16", "half", "bfloat16", "float32", "float", "float64", "double"),
+        *("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn_x2"),
+        *("int8", "uint8", "int16", "short", "int32", "int", "int64", "long"),
+    }
+)
 
 
 def usable(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -58,10 +82,34 @@ def _wrong(section: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in SIZES:
         if key in section and not (type(section[key]) is int and section[key] > 0):
             yield key, "a whole number above 0"
-    for key in NUMBERS:
+    for key in EPSILONS:
         value = section.get(key, 0)
         if type(value) not in (int, float) or not math.isfinite(value):
             yield key, "a finite number"
+        elif not 0 <= value < 1:
+            yield key, "a small number from 0 up"
+    # transformers takes the first of each pair that is there.
+    rope = next((key for key in ("rope_scaling", "rope_parameters") if section.get(key)), None)
+    if rope is not None and (wanted := _rope_wanted(section[rope], str(section.get("model_type")))) is not None:
+        yield rope, wanted
+    dtype = next((key for key in ("dtype", "torch_dtype") if section.get(key) is not None), None)
+    if dtype is not None and isinstance(section[dtype], str) and section[dtype] not in DTYPES:
+        yield dtype, "a type of torch such as bfloat16"
+
+
+def _rope_wanted(rope: object, kind: str) -> str | None:
+    """What a table of rotary positions, or of one for each kind of layer, should be; None where it is."""
+    if not isinstance(rope, Mapping):
+        return "a table"
+    each = [rope[layers] for layers in LAYER_KINDS if isinstance(rope.get(layers), Mapping)] or [rope]
+    for table in each:
+        name = table.get("rope_type", table.get("type", "default"))
+        known = ROPE_NAMES.get(kind, {}).get(str(name), str(name))
+        if known not in ROPE_NEEDS:
+            return f"a table whose rope_type is one of {', '.join(ROPE_NEEDS)}"
+        if missing := [key for key in ROPE_NEEDS[known] if key not in table]:
+            return f"a table with {' and '.join(missing)}, as rope_type {name} needs"
+    return None
 
 
 def _said(value: object) -> str:

@@ -156,6 +156,9 @@ LAST_NORM = _types(
     "olmo2", "olmo3", "olmoe", "smollm3", "granite", "glm", "glm4", "phi3", "phimoe", "starcoder2", "stablelm",
 )  # fmt: skip
 
+# Those of them whose norms multiply by one more than their weights: zero is what training begins with.
+GAINS_FROM_ZERO = _types("gemma", "gemma2", "gemma3_text")
+
 # Families whose published embeddings are padded to a multiple.
 PADDED: Mapping[str, int] = {
     "qwen2": 128,

@@ -17,6 +17,7 @@ from chatvector.checkpoint.quantised import MARK_FILES, find_marks
 from chatvector.checkpoint.remote_file import read_ranges
 from chatvector.checkpoint.tensor_files import TensorRef
 from chatvector.checks.doctor.catalogue import Finding
+from chatvector.checks.doctor.expectations import GAINS_FROM_ZERO, LAST_NORM
 from chatvector.checks.doctor.patient import Patient
 from chatvector.checks.doctor.rows import Rows
 from chatvector.errors import first_five
@@ -36,6 +37,8 @@ LARGEST_RMS = 4.0
 LARGEST_WEIGHT = 1000.0
 # Elements that are read at once where all are.
 READ_ELEMENTS = 1 << 20
+
+LAST_NORM_NAMES = (".model.norm.weight", ".language_model.norm.weight")
 
 # Roles of trained matrices.
 MATRICES = ("attention", "mlp", "expert", "embedding", "head")
@@ -133,6 +136,7 @@ def _values(model: Patient, seen: Sampled, *, full: bool) -> Iterator[Finding]:
     for name, values in _all(model, tensors) if full else _sample(model, tensors):
         tallies.setdefault(name, _Tally()).add(values)
     seen.tensors, seen.elements = len(tallies), sum(tally.elements for tally in tallies.values())
+    last_norm = _last_norm(model)
     of = "" if full else " sampled"
     found: dict[str, list[str]] = {}
     for name, tally in tallies.items():
@@ -144,10 +148,18 @@ def _values(model: Patient, seen: Sampled, *, full: bool) -> Iterator[Finding]:
         elif matrix and tally.huge:
             largest = f"the largest {tally.largest:.3g}"
             found.setdefault("weight-huge", []).append(f"{name} ({tally.huge} of {tally.elements}{of}, {largest})")
-        elif matrix and tally.size == 0:
+        elif tally.size == 0 and (matrix or name == last_norm):
             found.setdefault("tensor-zero", []).append(name)
     for code, names in found.items():
         yield Finding(code, f"{len(names)} tensors: {first_five(names)}")
+
+
+def _last_norm(model: Patient) -> str | None:
+    """The norm that the whole of the model's output is multiplied with, where it is known to be."""
+    kind = text_config(model.config).get("model_type")
+    if kind not in LAST_NORM - GAINS_FROM_ZERO:
+        return None
+    return next((name for name in model.weights.tensors if f".{name}".endswith(LAST_NORM_NAMES)), None)
 
 
 def _all(model: Patient, tensors: Mapping[str, TensorRef]) -> Iterator[tuple[str, NDArray[Any]]]:
