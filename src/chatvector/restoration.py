@@ -26,7 +26,15 @@ from chatvector.verification import job_of
 # What is wrong with side files, or may be: one of these findings, or a file that is not there, is a reason to restore.
 OF_SIDE_FILES = frozenset(
     {
-        *("config-missing", "side-file-damaged", "config-leak", "config-values", "vocab-size"),
+        *(
+            "config-missing",
+            "config-damaged",
+            "file-unreadable",
+            "side-file-damaged",
+            "config-leak",
+            "config-values",
+            "vocab-size",
+        ),
         *("tokenizer-missing", "tokenizer-damaged", "tokenizer-larger", "tokenizer-class", "token-split"),
         *("ids-beyond-vocab", "ids-of-another-family", "bos-differs"),
         *("template-missing", "template-absent", "template-damaged", "templates-differ", "template-one-place"),

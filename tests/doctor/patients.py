@@ -67,6 +67,11 @@ class Body:
         for name in names:
             (self.path / name).unlink()
 
+    def link(self, name: str, target: str) -> None:
+        """A link that leads nowhere in a file's place."""
+        self.remove(name)
+        (self.path / name).symlink_to(target)
+
     def ids(self) -> dict[str, int]:
         document = json.loads((self.path / "tokenizer.json").read_text("utf-8"))
         return document["model"]["vocab"] | {entry["content"]: entry["id"] for entry in document["added_tokens"]}

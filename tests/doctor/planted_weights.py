@@ -14,6 +14,30 @@ from builders import BF16, load_weights
 from doctor.patients import DOWN, EMBEDDING, HEAD, INDEX, LAYERS, Body, planted
 from pickled_models import as_pickles
 
+# ---- files that cannot be read -------------------------------------------------------------------------------------
+
+
+@planted("file-unreadable", words=("1 files: config.json (a link that leads nowhere: config.json)",))
+def config_is_a_link_to_itself(body: Body) -> None:
+    body.link("config.json", "config.json")
+
+
+@planted("file-unreadable", words=("tokenizer.json (a link that leads nowhere: /nowhere/tokenizer.json)",))
+def tokenizer_is_a_dangling_link(body: Body) -> None:
+    body.link("tokenizer.json", "/nowhere/tokenizer.json")
+
+
+@planted("file-unreadable", words=("model.safetensors (a link",))
+def weights_are_a_dangling_link(body: Body) -> None:
+    body.link("model.safetensors", "../blobs/0")
+
+
+@planted("file-unreadable", model="sharded", words=("2 files: ", "model-00002-of-00002.safetensors (a link"))
+def shard_and_index_are_dangling_links(body: Body) -> None:
+    for name in ("model-00002-of-00002.safetensors", INDEX):
+        body.link(name, "../blobs/0")
+
+
 # ---- files of weights -----------------------------------------------------------------------------------------------
 
 
@@ -165,7 +189,7 @@ def no_config(body: Body) -> None:
     body.remove("config.json")
 
 
-@planted("config-missing", words=("no JSON",))
+@planted("config-damaged", words=("no JSON",))
 def broken_config(body: Body) -> None:
     body.write("config.json", "{,}")
 
@@ -237,7 +261,7 @@ def model_type_is_null(body: Body) -> None:
         config["model_type"] = None
 
 
-@planted("config-missing", words=("Unexpected UTF-8 BOM",))
+@planted("config-damaged", words=("Unexpected UTF-8 BOM",))
 def config_begins_with_a_byte_order_mark(body: Body) -> None:
     body.write("config.json", b"\xef\xbb\xbf" + (body.path / "config.json").read_bytes())
 

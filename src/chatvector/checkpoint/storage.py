@@ -133,7 +133,21 @@ class LocalDirectory:
         No deeper: a model's files lie there, and a directory of models or of training runs may hold a great many.
         Raises MissingInput when the directory cannot be read, or a file of the model is a link that leads nowhere.
         """
-        lost: list[str] = []
+        found, lost = self.survey()
+        if lost:
+            said = first_five(f"{name} → {target}" for name, target in lost.items())
+            raise MissingInput(
+                f"{self.location}: {len(lost)} files of the model are links to something that is not there"
+                f" ({said}); bring it back, or remove the links where the model goes without"
+            )
+        return found
+
+    def survey(self) -> tuple[dict[str, int], dict[str, str]]:
+        """As `listing`, and the links of the model that lead nowhere, with where they lead.
+
+        Raises MissingInput when the directory cannot be read.
+        """
+        lost: dict[str, str] = {}
         try:
             found, folders = self._files_in(self.path, lost)
         except OSError as error:
@@ -145,25 +159,20 @@ class LocalDirectory:
                 found |= files
                 for deeper in below if folder.name == "licences" else ():
                     found |= self._files_in(deeper, lost)[0]
-        if lost:
-            raise MissingInput(
-                f"{self.location}: {len(lost)} files of the model are links to something that is not there"
-                f" ({first_five(lost)}); bring it back, or remove the links where the model goes without"
-            )
-        return found
+        return found, lost
 
-    def _files_in(self, folder: Path, lost: list[str]) -> tuple[dict[str, int], list[Path]]:
+    def _files_in(self, folder: Path, lost: dict[str, str]) -> tuple[dict[str, int], list[Path]]:
         """Files of a folder with their sizes, and the folders in it that are not hidden. Links are followed.
 
         `lost` is given the links, with where they lead, that belong to a model and cannot be followed.
         """
         entries = sorted(folder.iterdir())
         names = {entry: entry.relative_to(self.path).as_posix() for entry in entries}
-        lost += [
-            f"{name} → {os.readlink(entry)}"
+        lost |= {
+            name: os.readlink(entry)
             for entry, name in names.items()
             if is_model_file(name) and entry.is_symlink() and not entry.exists()
-        ]
+        }
         files = {name: entry.stat().st_size for entry, name in names.items() if entry.is_file()}
         return files, [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
 

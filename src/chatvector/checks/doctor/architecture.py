@@ -37,8 +37,10 @@ Layers = Mapping[int, frozenset[str]]
 
 def check_architecture(model: Patient, *, complete: bool = True) -> Iterator[Finding]:
     """What headers and configuration say about each other; unless `complete`, not what is missing."""
-    if model.config_problem is not None:
-        yield Finding("config-missing", model.config_problem)
+    if "config.json" in model.unreadable:
+        pass  # said once, for all such files
+    elif model.config_problem is not None:
+        yield Finding("config-damaged" if "config.json" in model.listing else "config-missing", model.config_problem)
     elif not model.config_values and not model.config.get("model_type") and not model.config.get("architectures"):
         yield Finding("config-missing", "config.json names neither model_type nor architectures")
     if model.config_values:
@@ -217,6 +219,6 @@ def _code(model: Patient) -> Iterator[Finding]:
     needed = {
         f"{value.partition('.')[0]}.py" for value in classes.values() if isinstance(value, str) and "--" not in value
     }
-    missing = sorted(needed - model.listing.keys())
+    missing = sorted(needed - model.listing.keys() - model.unreadable.keys())
     if missing:
         yield Finding("code-missing", f"auto_map of config.json needs {first_five(missing)}")

@@ -34,6 +34,13 @@ class Fault:
 
 
 TABLE = (
+    # ---- files of any kind
+    Fault(
+        "file-unreadable",
+        "fault",
+        "the model cannot be loaded, or not as it was meant: the file is there and you cannot read it",
+        "give yourself the right to read it (chmod, chown), or bring back what the link leads to",
+    ),
     # ---- files of weights
     Fault(
         "index-damaged",
@@ -71,11 +78,7 @@ TABLE = (
         mended=True,
     ),
     Fault(
-        "index-size",
-        "warning",
-        "tools that plan memory by the index are misled",
-        "copy the mended index",
-        mended=True,
+        "index-size", "warning", "tools that plan memory by the index are misled", "copy the mended index", mended=True
     ),
     Fault("shards-incomplete", "fault", "the model cannot be loaded", "fetch the missing shards again, or merge again"),
     Fault(
@@ -86,10 +89,7 @@ TABLE = (
     ),
     Fault("weights-damaged", "fault", "the model cannot be loaded", "fetch the file again, or merge again"),
     Fault(
-        "tensor-twice",
-        "fault",
-        "which of the two is taken depends on the loader",
-        "keep the shards of one run only",
+        "tensor-twice", "fault", "which of the two is taken depends on the loader", "keep the shards of one run only"
     ),
     Fault(
         "weights-pickled",
@@ -116,6 +116,12 @@ TABLE = (
         "fault",
         "no loader knows the architecture",
         "copy config.json of the parent that the weights were made from",
+    ),
+    Fault(
+        "config-damaged",
+        "fault",
+        "no loader reads it, so none knows the architecture",
+        "copy config.json of the parent that the weights were made from, as UTF-8 without a byte-order mark",
     ),
     Fault(
         "config-values",
@@ -270,12 +276,7 @@ TABLE = (
         "the model was tuned to turns and nothing says how to write them",
         "put the chat parent's chat_template into tokenizer_config.json, with its special tokens and stop ids",
     ),
-    Fault(
-        "template-damaged",
-        "fault",
-        "no prompt can be rendered",
-        "copy the chat parent's template again",
-    ),
+    Fault("template-damaged", "fault", "no prompt can be rendered", "copy the chat parent's template again"),
     Fault(
         "template-ignores-user",
         "fault",

@@ -63,7 +63,8 @@ def check_chat(model: Patient, seen: Rendered) -> Iterator[Finding]:
     damaged = list(_damaged_side_files(model))
     yield from damaged
     tokens = model.tokens
-    if tokens is None or damaged or (model.config_problem is not None and CONFIG in model.listing):
+    without_config = model.config_problem is not None and CONFIG in (*model.listing, *model.unreadable)
+    if tokens is None or damaged or without_config:
         return
     try:
         files = read_template_files(model)

@@ -92,7 +92,10 @@ def examine_opened(model: Patient, *, full: bool = False) -> Diagnosis:
     unchecked: list[str] = []
     findings = list(check_files(model))
     # What lies in files that are missing or cannot be read is not missing from the model.
-    lost = any(finding.code in LOST_WEIGHTS for finding in findings) and not is_whole(model)
+    lost = not is_whole(model) and (
+        any(finding.code in LOST_WEIGHTS for finding in findings)
+        or bool(model.unreadable.keys() & model.damaged.keys())
+    )
     if lost:
         unchecked.append("whether all tensors are there: not all weight files can be read")
     findings += [
@@ -102,7 +105,11 @@ def examine_opened(model: Patient, *, full: bool = False) -> Diagnosis:
         *check_numbers(model, sampled, full=full),
         *check_origin(model),
     ]
-    if isinstance(model.tokens_problem, UnsupportedFormat):
+    others = model.unreadable.keys() - model.unreadable_by_loaders.keys()
+    unchecked += [f"{name}: {model.unreadable[name]}" for name in sorted(others)]
+    if model.chat_unreadable:
+        unchecked.append("tokenizer and chat format: not all of their files can be read")
+    elif isinstance(model.tokens_problem, UnsupportedFormat):
         unchecked.append(f"tokenizer and chat format: {model.tokens_problem}")
     return Diagnosis(
         model=model.name,

@@ -31,7 +31,14 @@ _INDEX_CODES = ("index-damaged", "index-missing", "index-stale", "index-missing-
 # With tensors lost an index would make a model that loads, with random numbers in their place.
 _LOST_TENSORS = frozenset(
     {
-        *("weights-damaged", "shards-incomplete", "tensor-twice", "embedding-missing", "head-missing"),
+        *(
+            "file-unreadable",
+            "weights-damaged",
+            "shards-incomplete",
+            "tensor-twice",
+            "embedding-missing",
+            "head-missing",
+        ),
         *("layers-missing", "tensors-irregular", "tensors-missing", "experts-missing"),
         *("biases-dropped", "norms-dropped", "norm-missing"),
     }

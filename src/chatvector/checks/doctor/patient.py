@@ -11,11 +11,21 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from chatvector.checkpoint.files import INDEX, SHARD, SINGLE, choose_files, is_pickled, is_side_file
+from chatvector.checkpoint.files import (
+    INDEX,
+    PICKLED_SUFFIXES,
+    SHARD,
+    SINGLE,
+    choose_files,
+    is_licence_file,
+    is_model_file,
+    is_pickled,
+    is_side_file,
+)
 from chatvector.checkpoint.header import Header
 from chatvector.checkpoint.locate import open_storage
 from chatvector.checkpoint.remote import RemoteStorage
-from chatvector.checkpoint.storage import ByteSource, Storage
+from chatvector.checkpoint.storage import ByteSource, LocalDirectory, Storage
 from chatvector.checkpoint.tensor_files import TensorFiles, read_shard_header
 from chatvector.checks.doctor.config_values import usable
 from chatvector.errors import ChatVectorError, InputError, MissingInput
@@ -28,6 +38,8 @@ class Patient:
     Attributes:
         name: as the user wrote it.
         listing: file → bytes, of all files at the top.
+        unreadable: file of the model, or about it → why nobody can read it here (no permission, a link that leads
+            nowhere). Of these, `listing` has those with weights only, so that each is missed once.
         files: side files, as for a checkpoint.
         headers: weight file → header, of those that are readable.
         pickles: the weight files where they are torch's state dicts, read and never executed; else none.
@@ -40,7 +52,7 @@ class Patient:
         """Read all headers. Raises MissingInput when there are no weight files at all, or no pickle can be read."""
         self.name = name
         self.storage = storage
-        self.listing: Mapping[str, int] = storage.listing()
+        self.listing, self.unreadable = _survey(storage)
         self.files: tuple[str, ...] = tuple(sorted(name for name in self.listing if is_side_file(name)))
         self._opened: dict[str, ByteSource] = {}
         self.headers: dict[str, Header] = {}
@@ -96,7 +108,7 @@ class Patient:
     @cached_property
     def _config(self) -> tuple[Mapping[str, Any], str | None]:
         if "config.json" not in self.listing:
-            return {}, "config.json is missing"
+            return {}, "config.json is missing" if "config.json" not in self.unreadable else "config.json is unreadable"
         try:
             # As loaders do: a byte-order mark, or another encoding than UTF-8, is damage.
             document = json.loads(self.read_file("config.json").decode("utf-8"))
@@ -125,10 +137,23 @@ class Patient:
 
     @cached_property
     def _tokens(self) -> tuple[TokenTable | None, ChatVectorError | None]:
+        if self.chat_unreadable:
+            return None, MissingInput(f"{self.name}: not all files of tokenizer and chat format can be read")
         try:
             return read_tokens(self), None
         except ChatVectorError as problem:
             return None, problem
+
+    @property
+    def chat_unreadable(self) -> bool:
+        """Whether a file that tokenizer or chat format are made of cannot be read."""
+        others = ("config.json", INDEX, *(name for name in self.unreadable if name.endswith(".py")))
+        return any(_is_loaded(name) and name not in others and name not in self.listing for name in self.unreadable)
+
+    @property
+    def unreadable_by_loaders(self) -> dict[str, str]:
+        """What of `unreadable` a loader reads."""
+        return {name: why for name, why in self.unreadable.items() if _is_loaded(name)}
 
     @cached_property
     def shards(self) -> tuple[str, ...]:
@@ -188,6 +213,30 @@ class Patient:
             if self.pickles:
                 raise MissingInput(f"{self.name}: no weight file can be read: {'; '.join(self.damaged.values())}")
         return _Lenient(self.storage, tuple(good), self.name, self._opened)
+
+
+def _survey(storage: Storage) -> tuple[dict[str, int], dict[str, str]]:
+    """`listing` and `unreadable` of a patient; a storage that is not on this machine says so when it is read."""
+    if not isinstance(storage, LocalDirectory):
+        return storage.listing(), {}
+    found, links = storage.survey()
+    unreadable = {name: f"a link that leads nowhere: {target}" for name, target in links.items()}
+    for name in found:
+        if "/" not in name or is_side_file(name):
+            try:
+                storage.open(name).close()
+            except MissingInput as problem:
+                unreadable[name] = str(problem).removeprefix(f"{storage.location}/{name}: ")
+    readable = {name: size for name, size in found.items() if name not in unreadable}
+    return readable | {name: found.get(name, 0) for name in unreadable if _is_weights(name)}, unreadable
+
+
+def _is_weights(name: str) -> bool:
+    return name.endswith((".safetensors", *PICKLED_SUFFIXES))
+
+
+def _is_loaded(name: str) -> bool:
+    return _is_weights(name) or (is_model_file(name) and not is_licence_file(name))
 
 
 class _Lenient(TensorFiles):

@@ -109,6 +109,8 @@ def _stretches(elements: int) -> list[int]:
 
 def _readable(model: Patient) -> Iterator[Finding]:
     problem = model.tokens_problem
+    if model.chat_unreadable:
+        return
     if isinstance(problem, MissingInput):
         yield Finding("tokenizer-missing", "there is no tokenizer.json, tokenizer.model or vocab.json")
     elif problem is not None and not isinstance(problem, UnsupportedFormat):

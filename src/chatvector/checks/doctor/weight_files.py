@@ -34,10 +34,14 @@ def check_files(model: Patient) -> Iterator[Finding]:
     """Everything that names and headers of weight files show."""
     if model.pickles:
         yield Finding("weights-pickled", f"{len(model.pickles)} files: {first_five(model.pickles)}")
+    if closed := model.unreadable_by_loaders:
+        said = first_five(f"{name} ({why})" for name, why in closed.items())
+        yield Finding("file-unreadable", f"{len(closed)} files: {said}")
     yield from _index(model)
-    yield from _shards(model)
+    if INDEX not in model.unreadable:
+        yield from _shards(model)
     for file, problem in model.damaged.items():
-        if file in model.shards:
+        if file in model.shards and file not in model.unreadable:
             yield Finding("weights-damaged", problem.removeprefix(f"{model.name}/"))
     yield from _twice(model)
     if ADAPTER in model.listing:
