@@ -81,6 +81,28 @@ def test_many_differences_are_five_of_them_briefly_and_their_number(merged: Body
     assert f"model-{'x' * 100}4.safetensors was not there when the model was made" in done.stdout
 
 
+def test_that_a_model_cannot_be_judged_is_a_json_document_too(merged: Body, tmp_path: Path) -> None:
+    (tmp_path / "chat").rename(tmp_path / "moved")
+    done = run("verify", str(merged.path), "--json", "--quiet")
+    assert isinstance(done.exception, InputError)
+    document = json.loads(done.stdout)
+    assert document == {
+        "output": str(merged.path),
+        "ok": None,
+        "checks": [],
+        "error": str(done.exception),
+        "exit_code": 3,
+    }
+    assert "its parents cannot be read any more" in document["error"]
+    (tmp_path / "empty").mkdir()
+    done = run("doctor", str(tmp_path / "empty"), "--json")
+    document = json.loads(done.stdout)
+    assert document["healthy"] is None
+    assert document["error"] == str(done.exception)
+    assert "it is empty" in document["error"]
+    assert run("doctor", str(tmp_path / "empty")).stdout == ""
+
+
 def test_a_model_that_transformers_does_not_load_whole(merged: Body) -> None:
     from chatvector.verification import _speak
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from chatvector.cli.options import LogFormat
+from chatvector.errors import InputError
 from chatvector.sizes import disk_size
 
 if TYPE_CHECKING:
@@ -70,6 +71,16 @@ class Console:
         else:
             sys.stdout.write(text.rstrip("\n") + "\n")
         sys.stdout.flush()
+
+    @contextmanager
+    def no_verdict(self, document: Mapping[str, Any]) -> Iterator[None]:
+        """That a model cannot be judged is a result about it: under --json `document` and the error go to stdout."""
+        try:
+            yield
+        except InputError as problem:
+            if self.as_json:
+                self.result({**document, "error": str(problem), "exit_code": problem.exit_code}, "")
+            raise
 
     @contextmanager
     def progress(self, what: str, unit: str | None = None) -> Iterator[Meter]:

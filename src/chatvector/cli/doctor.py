@@ -62,12 +62,15 @@ def doctor(
     from chatvector.errors import VerificationFailed, first_five
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
-    patient = Patient.open(model, console.say)
+    without = {"model": model, "healthy": None, "findings": []}
+    with console.no_verdict(without):
+        patient = Patient.open(model, console.say)
     try:
         if fix is not None:
             output_path(str(fix))  # refuses what no path can be, and what lies where nobody may look
             check_place(fix, patient)
-        diagnosis = examine_opened(patient, full=full)
+        with console.no_verdict(without):
+            diagnosis = examine_opened(patient, full=full)
         written, restored = _fix(patient, diagnosis, fix, console) if fix is not None else (None, None)
     finally:
         patient.close()

@@ -61,7 +61,8 @@ def verify(
     from chatvector.verification import verify as run
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
-    with console.progress("verifying") as meter:
+    without = {"output": output, "ok": None, "checks": []}
+    with console.no_verdict(without), console.progress("verifying") as meter:
 
         def started(_job: Job, total: int) -> Callable[[int], None]:
             return meter.start(total).advance if total else lambda _nbytes: None
