@@ -58,7 +58,7 @@ def merge_manifest(
         "chat_format": describe(job.choice),
         "vocabulary": job.vocabulary.report.as_dict(),
         "scales": effective_scales(job),
-        "copied": {"derived_buffers": list(job.merge.derived), "scale_zero": _copied(job)},
+        "copied": copied(job),
         "left_behind": list(job.merge.left_behind),
         "lineage": [None if verdict is None else verdict.summary() for verdict in job.lineage],
         "statistics": report(job.plan, outcome.sums, len(job.vectors)),
@@ -165,13 +165,15 @@ def effective_scales(job: Job) -> list[dict[str, Any]]:
     return found
 
 
-def _copied(job: Job) -> list[str]:
+def copied(job: Job) -> dict[str, list[str]]:
+    """Tensors that are the target's, by the reason for it."""
     derived = set(job.merge.derived)
-    return [
+    untouched = [
         tensor.name
         for tensor in job.plan.tensors
         if not tensor.terms and tensor.transplant is None and tensor.name not in derived
     ]
+    return {"derived_buffers": list(job.merge.derived), "scale_zero": untouched}
 
 
 def _revisions(job: Job) -> dict[str, str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from chatvector import __version__
+from chatvector.account import check_account
 from chatvector.checkpoint.files import ADAPTER, INDEX, is_side_file
 from chatvector.checkpoint.hub import read_small_file
 from chatvector.checkpoint.locate import open_storage
@@ -28,15 +29,13 @@ from chatvector.checks.doctor.examine import Diagnosis, examine_opened
 from chatvector.checks.doctor.patient import Patient
 from chatvector.checks.recompute import Advance, Comparison, compare
 from chatvector.errors import HubError, InputError, MissingInput, NotEnoughSpace, UsageError, first_five
-from chatvector.origins import origin, parents_of
+from chatvector.origins import parents_of
 from chatvector.output_files import index_bytes, side_files
 from chatvector.preparation import Job, prepare
-from chatvector.provenance.licences import Verdict, judge
+from chatvector.provenance.licences import judge
 from chatvector.provenance.manifest import MANIFEST, parse_manifest
-from chatvector.record import effective_scales, public_recipe
 from chatvector.rerun import changed_parents, recipe_of
 from chatvector.sizes import disk_size
-from chatvector.vocabulary.choice import describe
 
 Say = Callable[[str], None]
 Started = Callable[[Job, int], Advance]
@@ -332,12 +331,15 @@ def _weights(job: Job, model: Patient | str, started: Started, *, full: bool, th
 def _made_again(
     job: Job, manifest: Mapping[str, Any], storage: Storage, listing: Mapping[str, int], say: Say
 ) -> list[Check]:
-    verdict = judge(parents_of(job, say))
-    return [_side_files(job, verdict, storage, listing), _account(job, verdict, manifest)]
+    parents = parents_of(job, say)
+    verdict = judge(parents)
+    files = side_files(job, verdict) | index_bytes(job.plan, job.target)
+    subjects, problems = check_account(job, parents, verdict, files, manifest)
+    told = Check("manifest", not problems, f"{', '.join(subjects)} as the recipe and the parents mean them", problems)
+    return [_side_files(files, storage, listing), told]
 
 
-def _side_files(job: Job, verdict: Verdict, storage: Storage, listing: Mapping[str, int]) -> Check:
-    expected = side_files(job, verdict) | index_bytes(job.plan, job.target)
+def _side_files(expected: Mapping[str, bytes], storage: Storage, listing: Mapping[str, int]) -> Check:
     problems = [
         f"{name} {'is missing' if name not in listing else _difference(storage.read(name), data)}"
         for name, data in sorted(expected.items())
@@ -360,29 +362,6 @@ def _difference(found: bytes, expected: bytes) -> str:
     pairs = zip(found, expected, strict=False)
     place = next((place for place, (one, other) in enumerate(pairs) if one != other), min(len(found), len(expected)))
     return f"differs from byte {place} on"
-
-
-def _account(job: Job, verdict: Verdict, manifest: Mapping[str, Any]) -> Check:
-    """What the manifest tells people about recipe, parents, rows, scales and format, against what was run means."""
-    licences = verdict.as_dict()
-    if not manifest.get("run"):  # the publisher may name a licence, and pass over faults
-        told = manifest["licences"]
-        licences |= {"output": licences["output"] or told["output"]}
-        licences |= {key: told[key] for key in ("accepted",) if key in told}
-    meant = {
-        "recipe": public_recipe(job.recipe),
-        "origins": {found.parent.role: origin(found.parent) for found in verdict.found},
-        "licences": licences,
-        "chat_format": describe(job.choice),
-        "vocabulary": job.vocabulary.report.as_dict(),
-        "scales": effective_scales(job),
-    }
-    plain = json.loads(json.dumps(meant))
-    if manifest["chatvector"] != __version__:
-        del plain["licences"]  # another version may know other ones
-    wrong = [key for key, value in plain.items() if manifest.get(key) != value]
-    problems = tuple(f"{key} is not what the recipe and the parents mean" for key in wrong)
-    return Check("manifest", not wrong, f"{', '.join(plain)} as the recipe and the parents mean them", problems)
 
 
 def _model(model: Patient | str, notes: list[str]) -> Check:

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,6 +102,20 @@ def another_target_is_named(body: Body) -> None:
         manifest["origins"]["target"]["model"] = "meta-llama/Llama-2-7b-hf"
 
 
+def told_otherwise(*place: str | int, value: object) -> Callable[[Body], None]:
+    """A value of the manifest forged."""
+
+    def spoil(body: Body) -> None:
+        with body.json(MANIFEST) as manifest:
+            inner: Any = manifest
+            for key in place[:-1]:
+                inner = inner[key]
+            assert inner[place[-1]] != value
+            inner[place[-1]] = value
+
+    return spoil
+
+
 def another_licence_is_named(body: Body) -> None:
     with body.json(MANIFEST) as manifest:
         manifest["licences"]["output"] = "mit"
@@ -127,6 +142,17 @@ def recipe_tells_another_scale(body: Body) -> None:
         (public_recipe_tells_another_scale, {"manifest"}, "recipe is not what the recipe and the parents mean"),
         (another_target_is_named, {"manifest"}, "origins is not what the recipe and the parents mean"),
         (another_licence_is_named, {"manifest"}, "licences is not what the recipe and the parents mean"),
+        (told_otherwise("lineage", 0, "verdict", value="swapped"), {"manifest"}, "lineage is not what"),
+        (told_otherwise("lineage", 0, "drift_over_tau", value=0.5), {"manifest"}, "lineage is not what"),
+        (told_otherwise("languages", value=["en"]), {"manifest"}, "languages is not what"),
+        (told_otherwise("warnings", value=["x"]), {"manifest"}, "warnings is not what"),
+        (told_otherwise("left_behind", value=["x"]), {"manifest"}, "left_behind is not what"),
+        (told_otherwise("checks", "weights", "elements", value=999), {"manifest"}, "checks: weights is not what"),
+        (told_otherwise("checks", "chat", "stop_ids", value=[]), {"manifest"}, "checks: chat is not what"),
+        (told_otherwise("statistics", "total", "tau_norm", value=[1e9]), {"manifest"}, "do not add up: total"),
+        (told_otherwise("statistics", "roles", "mlp", "tau_norm", value=[1e9]), {"manifest"}, "add up: roles mlp"),
+        (told_otherwise("statistics", "layers", "0", "tau_norm", value=[]), {"manifest"}, "add up: layers 0"),
+        (told_otherwise("statistics", "tensors", DOWN, "tau_norm", value=[1e9]), {"manifest"}, "add up: total"),
         (an_adapter_is_laid_in, {"files", "model"}, "adapter_config.json was not there when the model was made"),
         (recipe_tells_another_scale, {"weights", "manifest"}, "tensors differ from the recipe"),
     ],
@@ -140,6 +166,15 @@ def test_what_was_spoilt_is_named(
     assert not found.ok
     assert {each.name for each in found.checks if each.ok is False} == subjects
     assert words in "\n".join(found.problems)
+
+
+def test_a_lineage_that_was_overridden_is_told_as_it_was(tmp_path: Path) -> None:
+    trio = write_trio(tmp_path, trio_specs())
+    swapped = VectorSpec(base=str(trio.chat), chat=str(trio.base), scale=0.8)
+    recipe = Recipe(target=str(trio.target), vectors=(swapped,), output=str(tmp_path / "out"), force_lineage=True)
+    made = apply(recipe.model_copy(update={"chat_format": "target"}))
+    assert made.manifest["warnings"]
+    assert check(verify(str(made.output), generate=False), "manifest").problems == ()
 
 
 def test_all_weights_gone_is_a_difference_and_no_error(output: Body) -> None:

@@ -64,11 +64,16 @@ def check_weights(plan: Plan, written: TensorFiles) -> WeightCheck:
             )
         return stop - start
 
-    turns = ({_LAST}, {_FIRST}) if reads_from_afar(plan) else ({_FIRST, _LAST},)
-    chosen = zip(plan.tensors, cycle(turns), strict=False)
-    blocks = [(tensor, start, stop) for tensor, ends in chosen for start, stop in _spans(tensor, ends)]
+    blocks = checked_blocks(plan, from_afar=reads_from_afar(plan))
     have_at_hand((part, start, stop) for tensor, start, stop in blocks for part in tensor.slices())
     return WeightCheck(len(plan.tensors), sum(map(check, blocks)))
+
+
+def checked_blocks(plan: Plan, *, from_afar: bool) -> list[tuple[TensorPlan, int, int]]:
+    """Tensor, first element and the one behind the last of what `check_weights` compares; from afar less."""
+    turns = ({_LAST}, {_FIRST}) if from_afar else ({_FIRST, _LAST},)
+    chosen = zip(plan.tensors, cycle(turns), strict=False)
+    return [(tensor, start, stop) for tensor, ends in chosen for start, stop in _spans(tensor, ends)]
 
 
 @dataclass(frozen=True)
