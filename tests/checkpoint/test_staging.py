@@ -208,6 +208,17 @@ def test_of_many_runs_one_makes_the_output(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 60
 
 
+def test_the_directory_of_the_next_run_stays(tmp_path: Path) -> None:
+    """It may be there before the run that has just published gives up the lock, which moved with its output."""
+    with stage(tmp_path / "out") as staging:
+        staging.create("w", 4, b"head")
+        staging.close_files()
+        staging.publish()
+        staging.path.mkdir()
+        (staging.path / ".lock").touch()
+    assert [entry.name for entry in staging.path.iterdir()] == [".lock"]
+
+
 def test_discard_leaves_nothing(tmp_path: Path) -> None:
     with stage(tmp_path / "out") as staging:
         staging.create("w", 100, b"x")

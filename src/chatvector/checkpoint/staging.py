@@ -300,8 +300,6 @@ def open_staging(output: Path, plan_hash: str, *, restart: bool, on_resume: Call
         yield staging
     finally:
         staging._release()
-        if path.is_dir() and not _holds_work(path):
-            staging.discard()
         lock.release()
 
 
