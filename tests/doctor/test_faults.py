@@ -18,11 +18,12 @@ from chatvector.checks.doctor.mend import mended_files, write_mended
 from chatvector.checks.doctor.numbers import LOCAL_GRID
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import InputError, MissingInput, OutputRefused, UnsupportedFormat
-from doctor import planted_files, planted_weights
+from doctor import planted_files, planted_numbers, planted_weights
 from doctor.patients import GRID, INDEX, Body, Planted, merge
 
 # Importing them fills the grid.
 assert planted_files
+assert planted_numbers
 assert planted_weights
 
 

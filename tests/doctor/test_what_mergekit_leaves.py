@@ -15,7 +15,7 @@ from hypothesis import given
 
 from chatvector.checks.doctor.origin import CARD, MERGEKIT_CONFIG, check_origin
 from chatvector.checks.doctor.patient import Patient
-from doctor import planted_files, planted_weights
+from doctor import planted_files, planted_numbers, planted_weights
 from doctor.patients import GRID, Body, merge
 from mergekit_recipes.documents import DOCUMENTS
 
@@ -56,6 +56,7 @@ FOUND = {
 def test_each_is_planted() -> None:
     """That a planted fault is found, and nothing else, is what test_faults.py asserts of every one."""
     assert planted_files
+    assert planted_numbers
     assert planted_weights
     names = {planted.name for planted in GRID}
     assert [fault for fault, planted in FOUND.items() if planted not in names] == []
