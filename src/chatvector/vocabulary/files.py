@@ -8,7 +8,7 @@ read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from chatvector.errors import UsageError
@@ -18,9 +18,9 @@ from chatvector.vocabulary.json_text import JsonText
 from chatvector.vocabulary.rows import VocabularyPlan
 from chatvector.vocabulary.side_files import (
     PER_LAYER_SIZE,
-    TEXT_SECTIONS,
     VOCABULARY_SIZE,
     SideFiles,
+    places,
     read_json_object,
     read_text,
     token_text,
@@ -235,8 +235,7 @@ def _set_where_present(
 ) -> None:
     """Set a key at the top and in the language model's section, wherever it stands; `always` adds it at the top,
     `instead_of` leaves every other value as it is."""
-    places: Iterable[tuple[str, ...]] = [(key,), *((section, key) for section in TEXT_SECTIONS)]
-    there = [place for place in places if document.has(*place)]
+    there = [place for place in places(key) if document.has(*place)]
     for place in there or ([(key,)] if always else []):
         if instead_of is None or document.get(*place) == instead_of:
             document.set(value, *place)

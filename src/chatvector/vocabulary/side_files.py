@@ -100,6 +100,11 @@ def token_text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+def places(key: str) -> tuple[tuple[str, ...], ...]:
+    """Where a key of the language model may stand in config.json, as paths: at the top, and in each section."""
+    return ((key,), *((section, key) for section in TEXT_SECTIONS))
+
+
 def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The language model's keys: those at the top, overlaid by `text_config` and its older spellings."""
     for section in TEXT_SECTIONS:

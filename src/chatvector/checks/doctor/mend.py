@@ -23,7 +23,7 @@ from chatvector.checks.doctor.weight_files import index_of, is_whole
 from chatvector.errors import ChatVectorError, OutputRefused
 from chatvector.vocabulary.chat_format import CONFIG, GENERATION_CONFIG, read_chat_format
 from chatvector.vocabulary.files import Edits
-from chatvector.vocabulary.side_files import TEXT_SECTIONS, read_text
+from chatvector.vocabulary.side_files import places, read_text
 from chatvector.vocabulary.template_files import TEMPLATE_FILE, read_special_tokens
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG
 
@@ -80,14 +80,14 @@ def write_mended(files: dict[str, bytes], folder: Path, model: Patient) -> None:
 def _vocabulary_size(model: Patient, edits: Edits) -> None:
     document = edits.json(CONFIG)
     for key, _said, _table, rows in declared_rows(model.weights.tensors, model.config):
-        for place in ((key,), *((section, key) for section in TEXT_SECTIONS)):
+        for place in places(key):
             if document.has(*place):
                 document.set(rows, *place)
 
 
 def _untie(_model: Patient, edits: Edits) -> None:
     document = edits.json(CONFIG)
-    for place in (("tie_word_embeddings",), ("text_config", "tie_word_embeddings")):
+    for place in places("tie_word_embeddings"):
         if document.has(*place):
             document.set(False, *place)
 
