@@ -250,10 +250,16 @@ def _template_warnings(choice: Choice) -> list[str]:
     if found is None:
         return []
     said = [f"{found.source}: {marker} in the template is no token of its tokenizer" for marker in found.plain_markers]
+    stops = first_five(map(repr, found.stop_tokens)) or "none"
     if not found.shows_answers:
         said.append(
             f"{found.source}: the template leaves out what the assistant said, so what ends a reply cannot be read from"
-            f" it; the stop tokens are {first_five(map(repr, found.stop_tokens)) or 'none'}: compare the model's card"
+            f" it; the stop tokens are {stops}: compare the model's card"
+        )
+    elif not found.turn_ends:
+        said.append(
+            f"{found.source}: the template writes no special token after a reply, so nothing but the model's own list"
+            f" can end one; the stop tokens are {stops}: compare the model's card"
         )
     return said
 

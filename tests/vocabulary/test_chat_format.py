@@ -110,10 +110,23 @@ CALLS = (
     "CLOSED{% else %}{{ m.content }}<|im_end|>{% endif %}\n{% endfor %}"
 )
 
+PARTED = (
+    "{% for m in messages %}{% if m.thinking %}<|im_start|>thought\n{{ m.thinking }}<|eom|>{% endif %}"
+    "{% for call in m.tool_calls or [] %}{{ call.function | tojson }}<|call_end|>{% endfor %}"
+    "{% if m.tool_calls %}<|eot|>{% else %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+    "{% if loop.last %}LAST{% else %}INNER{% endif %}{% endif %}\n{% endfor %}"
+)
+"""A turn of several parts, each closed by a token of its own."""
+WITH_TOOLS = "{% for tool in tools %}{{ tool | tojson }}{% endfor %}" + CHATML.replace("<|im_end|>", "<|eot|>")
+
 
 @pytest.mark.parametrize(
     ("source", "stops"),
     [
+        (PARTED.replace("LAST", "<|im_end|>").replace("INNER", "<|eom|>"), ["<|im_end|>", "<|eot|>"]),
+        (PARTED.replace("LAST", "<|eom|>answer<|im_end|>").replace("INNER", "<|eom|>"), ["<|im_end|>", "<|eot|>"]),
+        (PARTED.replace("LAST", "<|eom|>").replace("INNER", "<|eom|>"), ["<|eom|>", "<|eot|>"]),
+        ([("default", CHATML), ("tool_use", WITH_TOOLS)], ["<|im_end|>", "<|eot|>"]),
         ([("default", CHATML), ("tool_use", CHATML.replace("<|im_end|>", "<|eot|>"))], ["<|im_end|>", "<|eot|>"]),
         (PARTS, ["<|im_end|>"]),
         (CALLS.replace("CLOSED", "<|eom|>"), ["<|im_end|>", "<|eom|>"]),
@@ -121,7 +134,11 @@ CALLS = (
         (CALLS.replace("CLOSED", "</tool_call>"), ["<|im_end|>"]),
         (CHATML.replace("message['content']", "''").replace("message.content", "''"), []),
     ],
-    ids=["named", "lists of parts", "call", "call closed twice", "call closed by no special token", "no answer shown"],
+    ids=[
+        *("a part, another end", "a part, then the end", "a part, no other end", "named, with tools only"),
+        *("named", "lists of parts", "call", "call closed twice", "call closed by no special token"),
+        "no answer shown",
+    ],
 )
 def test_turns_end_in_other_ways_than_a_plain_answer(source: Any, stops: list[str]) -> None:
     template = source if isinstance(source, str) else [{"name": name, "template": text} for name, text in source]

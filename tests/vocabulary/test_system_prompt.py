@@ -5,8 +5,9 @@ import pytest
 from vocabulary_models import CHATML, FAMILIES, GEMMA, LLAMA31, MISTRAL, QWEN, family
 
 from chatvector.errors import UsageError
+from chatvector.vocabulary.probes import PROBES, TOOL
 from chatvector.vocabulary.system_prompt import injected_text, replace_system_prompt
-from chatvector.vocabulary.template import PROBES, TOOL, Template, compile_template
+from chatvector.vocabulary.template import Template, compile_template
 from chatvector.vocabulary.template_files import read_special_tokens
 from chatvector.vocabulary.tokens import TokenTable, read_tokens
 

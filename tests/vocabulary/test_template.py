@@ -9,7 +9,8 @@ import pytest
 from vocabulary_models import CHATML, FAMILIES, LLAMA31, QWEN, family
 
 from chatvector.errors import DamagedFile, InputError
-from chatvector.vocabulary.template import PROBES, TOOL, compile_template, probe
+from chatvector.vocabulary.probes import PROBES, TOOL, probe
+from chatvector.vocabulary.template import compile_template
 
 USER = [{"role": "user", "content": "안녕"}]
 CONVERSATIONS: dict[str, list[dict[str, str]]] = {

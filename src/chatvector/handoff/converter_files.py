@@ -29,12 +29,13 @@ from chatvector.handoff.sentencepiece_file import (
     is_like_sentencepiece,
     sentencepiece_bytes,
 )
-from chatvector.vocabulary.chat_format import ChatFormat, read_chat_format, stop_token_after
+from chatvector.vocabulary.chat_format import ChatFormat, read_chat_format
 from chatvector.vocabulary.files import Edits
+from chatvector.vocabulary.probes import probe
 from chatvector.vocabulary.selfcheck import load_tokenizer
 from chatvector.vocabulary.sentencepiece_model import read_pieces
 from chatvector.vocabulary.side_files import SideFiles, read_json_object, read_text
-from chatvector.vocabulary.template import ASSISTANT, Template, compile_template, probe
+from chatvector.vocabulary.template import Template, compile_template
 from chatvector.vocabulary.tokens import SENTENCEPIECE, TOKENIZER_CONFIG, TOKENIZER_JSON, TokenTable, read_tokens
 
 TOKENIZER_MODEL = SENTENCEPIECE[0]
@@ -128,7 +129,7 @@ def converter_files(model: SideFiles, texts: Sequence[str]) -> ConverterFiles:
                 f"llama.cpp will put {bos} before each prompt and the chat format does not: give llama-server"
                 " --override-kv tokenizer.ggml.add_bos_token=bool:false"
             )
-    end = stop_token_after(renderings.get("answered", ASSISTANT), tokens, bos or None)
+    end = found.turn_ends[0] if found.turn_ends else None
     stops = [token for token in found.stop_tokens if token in tokens.ids]
     _make_special(edits, tokens, stops, every=kind == "SentencePiece")
     heard = set(KNOWN_ENDS)

@@ -18,7 +18,8 @@ from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.errors import InputError, MissingInput
 from chatvector.runtime.backend import Role
 from chatvector.vocabulary.chat_format import read_chat_format
-from chatvector.vocabulary.template import PROBE_CLOCK, PROBES, Template, compile_template
+from chatvector.vocabulary.probes import PROBES
+from chatvector.vocabulary.template import PROBE_CLOCK, Template, compile_template
 from chatvector.vocabulary.tokens import read_tokens
 
 

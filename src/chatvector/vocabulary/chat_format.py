@@ -7,14 +7,15 @@ It is read as strings, never as ids: the ids of a chat model mean nothing in ano
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from chatvector.errors import InputError, first_five
+from chatvector.vocabulary.probes import ASSISTANT, CALLED, USER_2, answers, between_parts, probe
 from chatvector.vocabulary.side_files import SideFiles, read_json_object
 from chatvector.vocabulary.system_prompt import injected_text
-from chatvector.vocabulary.template import ASSISTANT, CALLED, Template, answers, compile_template, probe
+from chatvector.vocabulary.template import Template, compile_template
 from chatvector.vocabulary.template_files import TemplateFiles, read_special_tokens, read_template_files
 from chatvector.vocabulary.tokens import TokenTable
 
@@ -72,7 +73,7 @@ def format_of(files: TemplateFiles, model: SideFiles, tokens: TokenTable) -> Cha
     """
     special = read_special_tokens(model, tokens)
     templates = {name: compile_template(source, files.where[name], special) for name, source in files.sources.items()}
-    renderings = {name: probe(template) for name, template in templates.items()}
+    renderings = {name: probe(template, named=name != "default") for name, template in templates.items()}
     used = _tokens_used(templates.values(), [text for found in renderings.values() for text in found.values()], tokens)
     listed = _listed_stops(model, tokens, special)
     ends = _turn_ends(templates, listed, tokens, special)
@@ -104,11 +105,19 @@ def added_token_pattern(tokens: TokenTable, *, special_only: bool = False) -> re
     return re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)) or r"(?!)")
 
 
-def stop_token_after(text: str, tokens: TokenTable, bos: str | None, *, special_only: bool = False) -> str | None:
+def _stop_token_after(
+    text: str,
+    tokens: TokenTable,
+    bos: str | None,
+    *,
+    special_only: bool = False,
+    within: Collection[str] = (),
+) -> str | None:
     """The first special token after the last place where `ASSISTANT` stands in a rendering, None without one.
 
     A tokenizer may hold its turn tokens as added but not special; then, but for `special_only`, the first added token
-    counts. The token that begins a sequence ends nothing.
+    counts. The token that begins a sequence ends nothing, and neither do those that stand `within` a turn; where one of
+    these is first and another message follows, what comes after it may be that message's.
     """
     _before, found, after = text.rpartition(ASSISTANT)
     if not found:
@@ -116,8 +125,12 @@ def stop_token_after(text: str, tokens: TokenTable, bos: str | None, *, special_
     patterns = [added_token_pattern(tokens, special_only=True)]
     for pattern in patterns if special_only else [*patterns, added_token_pattern(tokens)]:
         for match in pattern.finditer(after):
-            if match.group() != bos and match.group().strip():
+            if match.group() == bos or not match.group().strip():
+                continue
+            if match.group() not in within:
                 return match.group()
+            if USER_2 in after:
+                break
     return None
 
 
@@ -126,19 +139,23 @@ def _turn_ends(
 ) -> list[str]:
     """Stop tokens after the assistant's turns, of every template, the default one first.
 
-    A tool call counts where none of the tokens known so far closes it: its first special token may be one of several
-    that close the call, before the one that closes the turn.
+    A tool call counts where none of the tokens known so far closes it.
     """
     bos = special.get("bos_token")
     if bos == special.get("eos_token"):
         bos = None  # one token for both ends (GPT-2, Qwen base)
     ordered = sorted(templates.items(), key=lambda item: item[0] != "default")
-    ends = [stop_token_after(text, tokens, bos) for _, template in ordered for text in answers(template)]
+    pattern = added_token_pattern(tokens)
+    within = {token for _, template in ordered for text in between_parts(template) for token in pattern.findall(text)}
+    texts = [text for _, template in ordered for text in answers(template)]
+    ends = [_stop_token_after(text, tokens, bos, within=within) for text in texts]
+    if not any(ends):
+        ends = [_stop_token_after(text, tokens, bos) for text in texts]
     for _, template in ordered:
         called = CALLED.render(template) or ""
         after = called.rpartition(ASSISTANT)[2]
         if not any(token in after for token in (*listed, *ends) if token):
-            ends.append(stop_token_after(called, tokens, bos, special_only=True))
+            ends.append(_stop_token_after(called, tokens, bos, special_only=True, within=within))
     return _unique(token for token in ends if token is not None)
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from chatvector.errors import ChatVectorError, DamagedFile, first_five
 from chatvector.vocabulary.chat_format import CONFIG, GENERATION_CONFIG, ChatFormat, read_chat_format
+from chatvector.vocabulary.probes import probe
 from chatvector.vocabulary.side_files import SideFiles, read_json_object, read_text
-from chatvector.vocabulary.template import compile_template, probe
+from chatvector.vocabulary.template import compile_template
 from chatvector.vocabulary.template_files import TEMPLATE_FILE, configured_templates
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG, TOKENIZER_JSON, TokenTable, TokenTables
 

@@ -11,16 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from chatvector.errors import InputError, UsageError
-from chatvector.vocabulary.template import (
-    ASSISTANT,
-    PROBES,
-    SYSTEM,
-    USER,
-    USER_2,
-    Message,
-    Template,
-    compile_template,
-)
+from chatvector.vocabulary.probes import ASSISTANT, PROBES, SYSTEM, USER, USER_2
+from chatvector.vocabulary.template import Message, Template, compile_template
 from chatvector.vocabulary.tokens import TokenTable
 
 # Format words that stand before a message and say nothing themselves.

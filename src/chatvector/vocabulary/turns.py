@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from chatvector.vocabulary.template import ASSISTANT, SYSTEM, USER, USER_2, Message, Template
+from chatvector.vocabulary.probes import ASSISTANT, SYSTEM, USER, USER_2
+from chatvector.vocabulary.template import Message, Template
 
 START = "start"
 """In a pair of neighbours, what is before the first message."""

@@ -24,9 +24,10 @@ from chatvector.vocabulary.chat_format import (
     added_token_pattern,
     format_of,
 )
+from chatvector.vocabulary.probes import ASSISTANT, probe, shows_users_words
 from chatvector.vocabulary.selfcheck import REQUIRED_PROBES, split_tokens
 from chatvector.vocabulary.side_files import read_json_object, read_text
-from chatvector.vocabulary.template import ASSISTANT, compile_template, probe, shows_users_words
+from chatvector.vocabulary.template import compile_template
 from chatvector.vocabulary.template_files import (
     SPECIAL_TOKENS_MAP,
     TEMPLATE_FILE,
