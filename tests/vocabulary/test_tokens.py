@@ -5,6 +5,8 @@ import json
 
 import pytest
 import sentencepiece
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 from vocabulary_models import (
     QWEN,
@@ -174,7 +176,8 @@ def test_digest_counts_configured_tokens() -> None:
 @pytest.mark.parametrize("order", ["library", "merges first", "model first"])
 def test_the_order_of_keys_does_not_matter(order: str) -> None:
     document = json.loads(byte_bpe(QWEN_TOKENS, QWEN_PLAIN))
-    document["model"]["vocab"][',"merges":['] = 400
+    vocabulary = document["model"]["vocab"]
+    vocabulary[',"merges":['] = vocabulary.pop(max(vocabulary, key=vocabulary.__getitem__))
     if order == "merges first":
         document["model"] = {"merges": document["model"].pop("merges"), **document["model"]}
     if order == "model first":
@@ -193,6 +196,27 @@ def test_a_truncated_tokenizer(cut: int) -> None:
 def test_no_tokenizer() -> None:
     with pytest.raises(MissingInput, match=r"model: no tokenizer found \(looked for tokenizer.json, tokenizer.model"):
         read_tokens(MemoryModel({"config.json": {}}))
+
+
+@given(st.data())
+def test_added_tokens_have_the_ids_that_the_library_gives_them(data: st.DataObject) -> None:
+    names = data.draw(st.lists(st.sampled_from("abcdefgh"), min_size=1, unique=True))
+    rows = data.draw(st.lists(st.integers(0, 9), min_size=len(names), max_size=len(names), unique=True))
+    vocabulary = dict(zip(names, rows, strict=True))
+    extra = data.draw(st.lists(st.sampled_from([*names, "<1>", "<2>", "<3>"]), unique=True))
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    entries = [{"id": vocabulary.get(e, data.draw(st.integers(0, 12))), "content": e, **flags} for e in extra]
+    document = {"version": "1.0", "added_tokens": entries, "model": {"type": "WordLevel", "vocab": vocabulary}}
+    document["model"]["unk_token"] = names[0]
+    library = Tokenizer.from_str(json.dumps(document))
+    try:
+        found = read_tokens(MemoryModel({"tokenizer.json": document})).ids
+    except DamagedFile:
+        assert any(library.token_to_id(entry["content"]) != entry["id"] for entry in entries) or any(
+            entry["id"] in rows and entry["content"] not in vocabulary for entry in entries
+        )
+    else:
+        assert found == library.get_vocab(with_added_tokens=True)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +249,14 @@ def test_formats_that_are_named_and_refused(files: dict[str, object], words: str
         ({"tokenizer.json": tokenizer_json({"a": "0", "b": -1})}, "2 tokens have no row number: 'a', 'b'"),
         ({"tokenizer.json": tokenizer_json({"a": True})}, "1 tokens have no row number"),
         ({"tokenizer.json": tokenizer_json({"a": 0}, [{"id": 0, "content": "<x>"}])}, "id 0 belongs to 'a' and to"),
+        (
+            {
+                "tokenizer.json": tokenizer_json(
+                    {"a": 0, "b": 3}, [{"id": 4, "content": "<x>"}, {"id": 5, "content": "<y>"}]
+                )
+            },
+            "2 added tokens have other ids than loaders give them.* from 2, .*'<x>' has 4, gets 2, '<y>' has 5, gets 3",
+        ),
         ({"tokenizer.json": tokenizer_json({"a": 0}, [{"id": None, "content": "<x>"}])}, "'<x>' has id None"),
         ({"tokenizer.json": tokenizer_json({"a": 0}, [{"id": 1}])}, "an added token has no text"),
         ({"tokenizer.model": b"no model at all"}, "no SentencePiece model"),

@@ -232,6 +232,7 @@ def _read_tokenizer_json(document: Any, where: str) -> tuple[dict[str, int], dic
     entries = document.get("added_tokens") or []
     if not isinstance(entries, list):
         raise DamagedFile(f"{where}: added_tokens is no list")
+    count, renumbered = len(vocabulary), []
     for entry in entries:
         token, row = _added_token(entry, where), entry.get("id")
         if not isinstance(row, int) or isinstance(row, bool) or row < 0:
@@ -241,9 +242,19 @@ def _read_tokenizer_json(document: Any, where: str) -> tuple[dict[str, int], dic
                 raise DamagedFile(
                     f"{where}: id {row} belongs to {names[row]!r} and to the added token {token.content!r}"
                 )
+            if row != count:
+                renumbered.append(f"{token.content!r} has {row}, gets {count}")
             ids[token.content] = row
             names[row] = token.content
+            count += 1
         added[token.content] = token
+    if renumbered:
+        # The tokenizers library (0.23) takes no notice of these ids: a row would be another token's.
+        raise DamagedFile(
+            f"{where}: {len(renumbered)} added tokens have other ids than loaders give them, which number them from "
+            f"{len(vocabulary)}, the size of the vocabulary, on: {first_five(renumbered)}; find out with which ids the "
+            "model was trained, and write those into model.vocab"
+        )
     return ids, added
 
 
