@@ -27,8 +27,9 @@ from chatvector.checkpoint.fingerprint import Sample, fingerprint
 from chatvector.checkpoint.staging import check_output_place, open_staging, output_path
 from chatvector.checkpoint.tensor_files import TensorRef
 from chatvector.checks.compatibility import compare_configs, compare_tensors
+from chatvector.messages import Say, silent
 from chatvector.origins import pair_origins
-from chatvector.pipeline import Result, Say, discarded_on_failure, require_space, silent
+from chatvector.pipeline import Result, discarded_on_failure, require_space
 from chatvector.preparation import base_row_health, open_model
 from chatvector.provenance.manifest import FORMAT, MANIFEST, to_bytes
 from chatvector.record import output_listing, run_section

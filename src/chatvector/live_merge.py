@@ -16,8 +16,9 @@ from chatvector.arithmetic.plan import TensorPlan
 from chatvector.arithmetic.roles import find_vocabulary
 from chatvector.arithmetic.scales import ScaleRules
 from chatvector.arithmetic.stored import StoredVector
+from chatvector.messages import Say, silent
 from chatvector.output_files import index_bytes
-from chatvector.pipeline import Say, prepare_whole, silent
+from chatvector.pipeline import prepare_whole
 from chatvector.preparation import Job, scale_rules
 from chatvector.recipe import Recipe
 from chatvector.runtime.batches import MOST_ROWS

@@ -26,6 +26,7 @@ from chatvector.checkpoint.staging import (
 )
 from chatvector.checks.selfcheck import check_chat_files, check_output
 from chatvector.errors import InputError, NotEnoughSpace, OutputRefused, ReadFailed, UsageError, VerificationFailed
+from chatvector.messages import Say, silent
 from chatvector.origins import parents_of
 from chatvector.output_files import index_bytes, side_files
 from chatvector.preparation import Job, prepare, transfers
@@ -40,7 +41,6 @@ from chatvector.sizes import disk_size
 if TYPE_CHECKING:
     from chatvector.checkpoint.object_store_output import ObjectOutput
 
-Say = Callable[[str], None]
 # Side files, header rounding and the file system's own bookkeeping.
 DISK_MARGIN_BYTES = 64 << 20
 
@@ -51,10 +51,6 @@ class Result:
 
     output: Path
     manifest: Mapping[str, Any]
-
-
-def silent(_line: str) -> None:
-    """The `say` of library calls: messages go nowhere."""
 
 
 def apply(

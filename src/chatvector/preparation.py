@@ -6,7 +6,7 @@ Reads headers, side files and a sample of at most 32 MiB a model; writes nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -30,14 +30,13 @@ from chatvector.checks.compatibility import compare_configs, compare_tensors
 from chatvector.checks.evidence import lineage_of
 from chatvector.checks.lineage import Lineage
 from chatvector.errors import IncompatibleParents, UsageError, first_five
+from chatvector.messages import Say
 from chatvector.recipe import Recipe, VectorSpec
 from chatvector.vocabulary.chat_format import ChatFormat, read_chat_format
 from chatvector.vocabulary.choice import Choice, choose_chat_format
 from chatvector.vocabulary.rows import VectorTables, VocabularyPlan, check_fits, plan_vocabulary
 from chatvector.vocabulary.tokens import TokenTable, TokenTables
 from chatvector.vocabulary.untrained import RowHealth, assess_rows
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)

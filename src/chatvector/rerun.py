@@ -15,6 +15,7 @@ from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.fingerprint import THIN_MARK, fingerprint_like
 from chatvector.errors import InputError, UsageError, brief, first_five
 from chatvector.mergekit_recipes import read_mergekit_file
+from chatvector.messages import silent
 from chatvector.origins import parents_of
 from chatvector.preparation import Job
 from chatvector.provenance.licences import judge
@@ -183,7 +184,7 @@ def _relicensed(manifest: Mapping[str, Any], job: Job, roles: Collection[str]) -
     local = {role for role, origin in manifest["origins"].items() if origin["model"] is None and role in roles}
     if not local or manifest["chatvector"] != __version__:
         return []
-    now = judge(parents_of(job, lambda _line: None)).as_dict()["parents"]
+    now = judge(parents_of(job, silent)).as_dict()["parents"]
     return [
         f"{one['role']} (the licence that its files and card name)"
         for one in now

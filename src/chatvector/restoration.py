@@ -10,12 +10,13 @@ digest, where one was recorded) that the manifest has for it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import ChatVectorError
+from chatvector.messages import Say
 from chatvector.origins import parents_of
 from chatvector.output_files import index_bytes, side_files
 from chatvector.preparation import Job
@@ -60,7 +61,7 @@ class Restored:
     reason: str | None = None
 
 
-def restore(model: Patient, codes: Collection[str], say: Callable[[str], None]) -> Restored:
+def restore(model: Patient, codes: Collection[str], say: Say) -> Restored:
     """Side files as `apply` wrote them, where the model has a manifest and its side files are at fault.
 
     Args:
@@ -96,7 +97,7 @@ def restore(model: Patient, codes: Collection[str], say: Callable[[str], None]) 
         return Restored(files, tuple(parent.name for parent in job.models) if files else ())
 
 
-def _made(job: Job, say: Callable[[str], None]) -> dict[str, bytes]:
+def _made(job: Job, say: Say) -> dict[str, bytes]:
     return side_files(job, judge(parents_of(job, say))) | index_bytes(job.plan, job.target)
 
 

@@ -29,6 +29,7 @@ from chatvector.checks.doctor.examine import Diagnosis, examine_opened
 from chatvector.checks.doctor.patient import Patient
 from chatvector.checks.recompute import Advance, Comparison, compare
 from chatvector.errors import HubError, InputError, MissingInput, NotEnoughSpace, UsageError, first_five
+from chatvector.messages import Say, silent
 from chatvector.origins import parents_of
 from chatvector.output_files import index_bytes, side_files
 from chatvector.preparation import Job, prepare
@@ -37,7 +38,6 @@ from chatvector.provenance.manifest import MANIFEST, parse_manifest
 from chatvector.rerun import changed_parents, recipe_of
 from chatvector.sizes import disk_size
 
-Say = Callable[[str], None]
 Started = Callable[[Job, int], Advance]
 
 # Files that are hashed without --full, where a digest is recorded: everything but weights.
@@ -125,7 +125,7 @@ def verify(
     generate: bool | None = None,
     threads: int | None = None,
     started: Started = lambda _job, _total: lambda _nbytes: None,
-    say: Say = lambda _line: None,
+    say: Say = silent,
 ) -> Verification:
     """Verify the model `output` by its manifest.
 

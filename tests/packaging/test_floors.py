@@ -14,7 +14,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "chatvector"
 
 FLOORS = (
-    ("errors", "sizes", "yaml_text"),
+    ("errors", "messages", "sizes", "yaml_text"),
     ("recipe", "checkpoint"),
     ("vocabulary", "provenance", "training"),
     ("arithmetic",),

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
@@ -14,6 +13,7 @@ import typer
 
 from chatvector.cli import asking, groups, options
 from chatvector.cli.console import Console
+from chatvector.messages import Say
 
 if TYPE_CHECKING:
     from chatvector.evaluate.gates import Gate
@@ -324,7 +324,7 @@ def evaluate(
         raise VerificationFailed(f"required figures missed ({len(missed)}): {shown}")
 
 
-def _check_gates(gates: list[Gate], request: Request, warn: Callable[[str], None]) -> None:
+def _check_gates(gates: list[Gate], request: Request, warn: Say) -> None:
     """Refuse before anything is generated what names nothing, and warn of what asks for bad figures. Raises
     UsageError."""
     from chatvector.errors import UsageError

@@ -41,6 +41,7 @@ from chatvector.evaluate.task import (
     Services,
     Task,
 )
+from chatvector.messages import Say, silent
 from chatvector.runtime.backend import Backend, BackendInfo, LikelihoodBackend, Sampling
 
 SAMPLING_TEMPERATURE = 0.7
@@ -176,7 +177,7 @@ def evaluate(
     *,
     cache: Cache | None = None,
     progress: Progress | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    say: Say = silent,
 ) -> Evaluation:
     """Ask every model every item, mark the replies, and add up.
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,9 +18,9 @@ from chatvector.evaluate.run import Job
 from chatvector.evaluate.services import Wanted, open_services
 from chatvector.evaluate.task import Rider, Services
 from chatvector.lab.ladder.recipe import LadderRecipe
+from chatvector.messages import Say
 from chatvector.runtime.backend import Backend
 
-Say = Callable[[str], None]
 QUICK = "quick"
 
 
