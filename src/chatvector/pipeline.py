@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`apply` and `extract`: recipe → plan → execute → side files → checks → manifest, card → the output appears."""
+"""`apply`: recipe → plan → execute → side files → checks → manifest, card → the output appears."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chatvector.arithmetic.execute import Progress, choose_threads, execute
-from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.hub import require_cache_space
 from chatvector.checkpoint.names import is_store
 from chatvector.checkpoint.staging import (
@@ -192,8 +191,7 @@ def check_places(job: Job, say: Say = silent) -> None:
 
 def local_inputs(job: Job) -> list[Path]:
     """The directories that are read, so that none is written to."""
-    models: list[Checkpoint] = [job.target, *(model for vector in job.vectors for model in vector.inputs())]
-    places = [Path(model.local_path) for model in models if model.local_path is not None]
+    places = [Path(model.local_path) for model in job.models if model.local_path is not None]
     return places + [Path(spec.vector).expanduser() for spec in job.recipe.vectors if spec.vector is not None]
 
 

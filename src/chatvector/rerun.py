@@ -21,7 +21,7 @@ from chatvector.preparation import Job
 from chatvector.provenance.licences import judge
 from chatvector.provenance.manifest import read_manifest
 from chatvector.recipe import Recipe
-from chatvector.record import fingerprints, names_a_file
+from chatvector.record import names_a_file
 
 
 @dataclass(frozen=True)
@@ -158,14 +158,13 @@ def _accept(_job: Job) -> None:
 
 def changed_parents(manifest: Mapping[str, Any], job: Job, roles: Collection[str] | None = None) -> list[str]:
     """Those of `roles` (None: all) whose fingerprints are not those of the manifest, each with what changed."""
-    found = fingerprints(job)
     models = _models(job)
     roles = set(manifest["parents"]) if roles is None else roles
     changed: list[str] = []
     for role, expected in manifest["parents"].items():
         if role not in roles:
             continue
-        now = _on_the_same_grid(found.get(role, {}), expected, models.get(role), manifest)
+        now = _on_the_same_grid(job.fingerprints.get(role, {}), expected, models.get(role), manifest)
         if now == expected:
             continue
         parts = [key for key in expected if key != "side_files" and now.get(key) != expected[key]]
