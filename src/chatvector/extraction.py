@@ -218,7 +218,7 @@ def _manifest(
     outcome: Outcome,
     started: float,
     output: Path,
-    place: Path,
+    staged: Path,
 ) -> dict[str, Any]:
     planned = [tensor for tensor in job.plan.tensors if tensor.terms]
     elements = sum(tensor.elements for tensor in planned)
@@ -243,7 +243,7 @@ def _manifest(
         },
         "loss": {"elements": elements, "inexact": inexact, "share": inexact / elements if elements else 0.0},
         "statistics": report(job.plan, {name: sums for name, sums in outcome.sums.items() if sums}, 1),
-        "files": output_listing(place, sha256=False),
+        "files": output_listing(staged, sha256=False),
         "run": {
             "inputs": {"base": job.vector.base.name, "chat": job.vector.chat.name},
             "revisions": {m.name: m.revision for m in job.vector.inputs() if m.revision is not None},
