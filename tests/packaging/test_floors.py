@@ -35,7 +35,6 @@ PIPELINE = {
     "rerun": "from a manifest to a recipe",
     "checking": "check",
     "verification": "verify",
-    "account": "a manifest's own account against recipe and parents, for verify",
     "restoration": "lost side files, made again from a manifest's parents",
     "origins": "names, cards and licences of the parents",
     "publishing": "push",
