@@ -17,8 +17,8 @@ from chatvector.messages import Say
 
 if TYPE_CHECKING:
     from chatvector.evaluate.gates import Gate
+    from chatvector.evaluate.request import Request
     from chatvector.evaluate.results import Results
-    from chatvector.evaluate.run import Request
 
 EPILOG = """Examples:
 
@@ -225,7 +225,8 @@ def evaluate(
     from chatvector.evaluate.opening import models as open_models
     from chatvector.evaluate.registry import LANGUAGES
     from chatvector.evaluate.report import require_plot, write_report
-    from chatvector.evaluate.run import Evaluation, Request
+    from chatvector.evaluate.request import Request
+    from chatvector.evaluate.run import Evaluation
     from chatvector.evaluate.run import evaluate as run
     from chatvector.evaluate.saving import open_cache, refuse_unwritable, save
     from chatvector.evaluate.scorers.labelled import read_labelled

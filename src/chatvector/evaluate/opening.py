@@ -20,7 +20,7 @@ from typing import Any
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.names import resolve
 from chatvector.errors import UsageError
-from chatvector.evaluate.run import Model
+from chatvector.evaluate.request import Model
 from chatvector.messages import Say, silent
 from chatvector.runtime.backend import Backend
 from chatvector.runtime.prompt_form import GivenTemplate, no_template, template_of

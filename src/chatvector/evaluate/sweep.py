@@ -20,7 +20,8 @@ from chatvector.errors import UsageError
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.halves import Half, half_of
 from chatvector.evaluate.merit import Merits, check_weights, columns, merits
-from chatvector.evaluate.run import Evaluation, Job, Model, Request, evaluate
+from chatvector.evaluate.request import Job, Model, Request
+from chatvector.evaluate.run import Evaluation, evaluate
 from chatvector.evaluate.task import Rider
 from chatvector.messages import Say, silent
 from chatvector.runtime.backend import Backend

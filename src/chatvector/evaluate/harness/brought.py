@@ -15,7 +15,7 @@ from functools import cached_property
 from chatvector.errors import HubError, InputError, MissingExtra
 from chatvector.evaluate.harness.sets import language_of
 from chatvector.evaluate.registry import LANGUAGES, from_harness
-from chatvector.evaluate.run import Job
+from chatvector.evaluate.request import Job
 from chatvector.evaluate.task import Answer, Item, Language, Marks, Metric, Services, Source, Task
 from chatvector.messages import Say
 from chatvector.runtime.backend import Sampling

@@ -14,7 +14,7 @@ from chatvector.evaluate.harness.brought import Brought, at_hand
 from chatvector.evaluate.opening import Loading, has_template, template_from
 from chatvector.evaluate.opening import models as open_models
 from chatvector.evaluate.registry import LANGUAGES, Registry
-from chatvector.evaluate.run import Job
+from chatvector.evaluate.request import Job
 from chatvector.evaluate.services import Wanted, open_services
 from chatvector.evaluate.task import Rider, Services
 from chatvector.lab.ladder.recipe import LadderRecipe

@@ -18,7 +18,7 @@ from chatvector.checkpoint.names import classify
 from chatvector.checkpoint.staging import free_bytes
 from chatvector.errors import HubError, NotEnoughSpace, brief
 from chatvector.evaluate.registry import Registry
-from chatvector.evaluate.run import Job
+from chatvector.evaluate.request import Job
 from chatvector.evaluate.task import Comparing
 from chatvector.lab.controls import controls_of
 from chatvector.lab.ladder import speed, world

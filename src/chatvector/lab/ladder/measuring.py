@@ -21,7 +21,8 @@ from chatvector.checkpoint.fingerprint import Sample, fingerprint
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.opening import Loading
 from chatvector.evaluate.opening import models as open_models
-from chatvector.evaluate.run import Evaluation, Model, Request, evaluate
+from chatvector.evaluate.request import Model, Request
+from chatvector.evaluate.run import Evaluation, evaluate
 from chatvector.evaluate.sweep import Wanted, sweep
 from chatvector.evaluate.sweep_report import document
 from chatvector.evaluate.task import Services
