@@ -90,16 +90,10 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    chat_format_from: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL|FILE", help="Chat template for models that have none.", show_default=False),
-    ] = None,
+    chat_format_from: asking.ChatFormatFrom = None,
     backend: Annotated[Backend, typer.Option(help="How models are asked; auto tells by what they are.")] = Backend.auto,
     max_new_tokens: asking.MaxNewTokens = None,
-    template_argument: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=JSON", help="For the chat template: enable_thinking=false; repeatable."),
-    ] = None,
+    template_argument: asking.TemplateArguments = None,
     dtype: asking.Dtype = None,
     device: asking.Device = None,
     remote_code: asking.RemoteCode = False,

@@ -42,10 +42,7 @@ def sweep(
     *,
     base: options.Base = None,
     chat: options.Chat = None,
-    vector: Annotated[
-        str | None,
-        typer.Option("--vector", metavar="VEC", help="A vector that `extract` wrote, instead of --base and --chat."),
-    ] = None,
+    vector: asking.Vector = None,
     scales: Annotated[
         str, typer.Option(metavar="FIRST:LAST:STEP|LIST", help="What to try; 0 is added.")
     ] = "0:1.5:0.25",
