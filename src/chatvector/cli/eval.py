@@ -13,6 +13,7 @@ import typer
 
 from chatvector.cli import asking, groups, options
 from chatvector.cli.console import Console
+from chatvector.cli.examples import examples
 from chatvector.messages import Say
 
 if TYPE_CHECKING:
@@ -20,18 +21,14 @@ if TYPE_CHECKING:
     from chatvector.evaluate.request import Request
     from chatvector.evaluate.results import Results
 
-EPILOG = """Examples:
-
-  chatvector eval demo:chat --language ko --task memory --limit 8
-
-  chatvector eval before=TARGET after=my-merge --language ko --out results
-
-  chatvector eval my-merge -l ko --axis language --require 'language>=0.95'
-
-Exit code 4 when a --require is not met. What the suites and tasks are, what the figures mean: docs/evaluation.md. The
-same command goes on where it was interrupted: replies are kept, those of a server only with --server-revision."""
-
-
+EPILOG = examples(
+    "chatvector eval demo:chat --language ko --task memory --limit 8",
+    "chatvector eval before=TARGET after=my-merge --language ko --out results",
+    "chatvector eval my-merge -l ko --axis language --require 'language>=0.95'",
+    note="Exit code 4 when a --require is not met. What the suites and tasks are, what the figures mean:"
+    " docs/evaluation.md. The same command goes on where it was interrupted: replies are kept, with --server-revision"
+    " those of a server too.",
+)
 GROUPS = {
     "What is asked": "language suite axis task limit seed samples",
     "How models are asked": "chat_format_from backend max_new_tokens template_argument dtype device remote_code"
