@@ -50,7 +50,7 @@ class Job:
             on disk).
         choice: whose chat format the output gets.
         vocabulary: rows of the output and row maps.
-        merge: tensor plans with their roles.
+        merge: the tensors' plans, and what is said of them.
         plan: what the executor needs.
         lineage: one verdict a pair of parents.
         warnings: one line each, for people and the manifest.

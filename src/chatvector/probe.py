@@ -26,7 +26,7 @@ from chatvector.runtime.transformers_backend import TransformersBackend
 
 T = TypeVar("T")
 
-# The paper's 0.5 and 1, what lies between, and beyond (reference: ExPO goes above 1).
+# The paper's 0.5 and 1, what lies between, and beyond, as ExPO goes along a difference of models (arXiv 2404.16792).
 SCALES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 
 
