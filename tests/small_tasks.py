@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from chatvector.errors import UsageError
-from chatvector.evaluate.run import Model
+from chatvector.evaluate.request import Model
 from chatvector.evaluate.task import Answer, Item, Marked, Marks, Metric, Services, Source, Turn
 from chatvector.runtime.backend import BackendInfo, Likelihood, Prompt, Reply, Sampling
 

@@ -32,7 +32,8 @@ from chatvector.evaluate.merit import Merits, columns, merits
 from chatvector.evaluate.opening import Loading, template_from
 from chatvector.evaluate.opening import models as open_models
 from chatvector.evaluate.report.wording import shown
-from chatvector.evaluate.run import Model, Request, evaluate
+from chatvector.evaluate.request import Model, Request
+from chatvector.evaluate.run import evaluate
 from chatvector.evaluate.saving import open_cache
 from chatvector.lab.demo import one_thread
 from chatvector.lab.world.items import SIGN_TASKS

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat, overload
 
 from chatvector.pipeline import Result, apply
 from chatvector.recipe import Recipe, VectorSpec
@@ -43,7 +43,10 @@ class _Term:
 
 @dataclass(frozen=True)
 class Delta:
-    """A difference of models; made by subtracting `Weights`, or by `load_vector`."""
+    """A difference of models; made by subtracting `Weights`, or by `load_vector`.
+
+    `number * Delta` raises ValueError for a number that is not finite, `Delta / 0` ZeroDivisionError.
+    """
 
     terms: tuple[_Term, ...] = ()
 
@@ -56,7 +59,7 @@ class Delta:
     def __neg__(self) -> Delta:
         return -1.0 * self
 
-    def __mul__(self, factor: float) -> Delta:
+    def __mul__(self, factor: SupportsFloat) -> Delta:
         if isinstance(factor, bool) or not isinstance(factor, numbers.Real):
             return NotImplemented
         if not math.isfinite(factor):
@@ -76,7 +79,10 @@ class Delta:
 
 @dataclass(frozen=True)
 class Weights:
-    """A model, or a model plus a Delta; made by `load`."""
+    """A model, or a model plus a Delta; made by `load`.
+
+    A sum of two models and a scaled model raise TypeError: neither is a model. Subtract first.
+    """
 
     name: str
     delta: Delta = Delta()
@@ -88,7 +94,13 @@ class Weights:
 
     __radd__ = __add__
 
-    def __sub__(self, other: Any) -> Any:
+    @overload
+    def __sub__(self, other: Delta) -> Weights: ...
+
+    @overload
+    def __sub__(self, other: Weights) -> Delta: ...
+
+    def __sub__(self, other: Delta | Weights) -> Weights | Delta:
         if isinstance(other, Delta):
             return self + -other
         if isinstance(other, Weights):
@@ -126,10 +138,13 @@ class Weights:
 
 
 def load(name: str) -> Weights:
-    """A model by name: a directory, a hub name, or `demo:base` and the like. Nothing is opened yet."""
+    """A model by name: a directory, a hub name `org/name[@revision]`, or `demo:base` and the like.
+
+    Nothing is opened yet: whether it is there and can be read shows in `save`.
+    """
     return Weights(str(name))
 
 
 def load_vector(path: str) -> Delta:
-    """A chat vector that `extract` wrote. Nothing is opened yet."""
+    """A chat vector that `extract` wrote, by its directory. Nothing is opened yet: what is wrong shows in `save`."""
     return Delta((_Term(1.0, stored=str(path)),))

@@ -48,16 +48,18 @@ class Check:
     @property
     def refusals(self) -> tuple[str, ...]:
         """Why, one line each."""
-        return self.fit.refusals + (self.lineage.reasons if self.lineage is not None and self._ends else ())
+        return self.fit.refusals + (self.lineage.reasons if self.lineage is not None and self._weights_refuse else ())
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know, one line each."""
-        return self.fit.warnings + (self.lineage.reasons if self.lineage is not None and not self._ends else ())
+        return self.fit.warnings + (
+            self.lineage.reasons if self.lineage is not None and not self._weights_refuse else ()
+        )
 
     @property
-    def _ends(self) -> bool:
-        """Whether `apply` ends for what the weights show; at non-finite values it does when it meets them."""
+    def _weights_refuse(self) -> bool:
+        """Whether the weights make `apply` refuse: their lineage at once, non-finite values when it meets them."""
         return self.lineage is not None and (self.lineage.refused or bool(self.lineage.geometry.non_finite))
 
     def as_dict(self) -> dict[str, Any]:

@@ -52,15 +52,9 @@ class InputError(ChatVectorError, ValueError):
 class MissingInput(InputError, FileNotFoundError):
     """A file or directory that an input needs is not there."""
 
-    def __str__(self) -> str:  # FileNotFoundError would print an errno tuple
-        return str(self.args[0]) if self.args else ""
-
 
 class ReadFailed(InputError, OSError):
     """The storage of an input failed while it was read: a disk, a mount. The input itself may be whole."""
-
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
 
 
 class DamagedFile(InputError):
@@ -94,17 +88,11 @@ class NotEnoughSpace(ChatVectorError, OSError):
 
     exit_code = 5
 
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
-
 
 class HubError(ChatVectorError, ConnectionError):
     """The hub or the network did not give what was asked for."""
 
     exit_code = 6
-
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
 
 
 class MissingExtra(ChatVectorError, ImportError):

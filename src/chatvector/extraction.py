@@ -27,8 +27,9 @@ from chatvector.checkpoint.fingerprint import Sample, fingerprint
 from chatvector.checkpoint.staging import check_output_place, open_staging, output_path
 from chatvector.checkpoint.tensor_files import TensorRef
 from chatvector.checks.compatibility import compare_configs, compare_tensors
+from chatvector.messages import Say, silent
 from chatvector.origins import pair_origins
-from chatvector.pipeline import Result, Say, discarded_on_failure, require_space, silent
+from chatvector.pipeline import Result, discarded_on_failure, require_space
 from chatvector.preparation import base_row_health, open_model
 from chatvector.provenance.manifest import FORMAT, MANIFEST, to_bytes
 from chatvector.record import output_listing, run_section
@@ -217,7 +218,7 @@ def _manifest(
     outcome: Outcome,
     started: float,
     output: Path,
-    place: Path,
+    staged: Path,
 ) -> dict[str, Any]:
     planned = [tensor for tensor in job.plan.tensors if tensor.terms]
     elements = sum(tensor.elements for tensor in planned)
@@ -242,7 +243,7 @@ def _manifest(
         },
         "loss": {"elements": elements, "inexact": inexact, "share": inexact / elements if elements else 0.0},
         "statistics": report(job.plan, {name: sums for name, sums in outcome.sums.items() if sums}, 1),
-        "files": output_listing(place, sha256=False),
+        "files": output_listing(staged, sha256=False),
         "run": {
             "inputs": {"base": job.vector.base.name, "chat": job.vector.chat.name},
             "revisions": {m.name: m.revision for m in job.vector.inputs() if m.revision is not None},

@@ -16,14 +16,14 @@ from chatvector.arithmetic.plan import TensorPlan
 from chatvector.arithmetic.roles import find_vocabulary
 from chatvector.arithmetic.scales import ScaleRules
 from chatvector.arithmetic.stored import StoredVector
-from chatvector.output_files import index_bytes
-from chatvector.pipeline import Say, prepare_whole, silent
+from chatvector.messages import Say, silent
+from chatvector.output_files import index_bytes, own_files
+from chatvector.pipeline import prepare_whole
 from chatvector.preparation import Job, scale_rules
 from chatvector.recipe import Recipe
 from chatvector.runtime.batches import MOST_ROWS
 from chatvector.runtime.live import LiveBackend
 from chatvector.runtime.loading import file_hashes, weight_hashes
-from chatvector.vocabulary.files import output_side_files
 
 
 @contextmanager
@@ -84,16 +84,7 @@ def _files(job: Job) -> dict[str, bytes]:
     """
     axis = find_vocabulary(job.target.tensors, job.target.config)
     both = axis.embedding is not None and axis.head is not None
-    changed = output_side_files(
-        job.target,
-        job.vocabulary,
-        job.choice,
-        None if job.choice.vector is None else job.vectors[job.choice.vector].chat,
-        system_prompt=job.recipe.system_prompt,
-        tie_word_embeddings=False if both and job.target.config.get("tie_word_embeddings") is True else None,
-    )
-    kept = {name: job.target.read_file(name) for name in job.target.files if name not in changed}
-    files = kept | {name: data for name, data in changed.items() if data is not None}
+    files = own_files(job, untie=both and job.target.config.get("tie_word_embeddings") is True)
     return files | index_bytes(job.plan, job.target)
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from chatvector.arithmetic.sources import PairVector
@@ -13,11 +13,11 @@ from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.files import is_licence_file
 from chatvector.checkpoint.names import classify
 from chatvector.errors import HubError
+from chatvector.messages import Say
 from chatvector.preparation import Job
 from chatvector.provenance.licences import Parent
 from chatvector.provenance.parent_cards import CARD, CardFacts, read_card
 
-Say = Callable[[str], None]
 Side = Literal["base", "chat"]
 
 

@@ -20,9 +20,10 @@ def side_files(job: Job, verdict: Verdict) -> dict[str, bytes]:
     return files | notice_file(verdict, files)
 
 
-def own_files(job: Job) -> dict[str, bytes]:
+def own_files(job: Job, *, untie: bool | None = None) -> dict[str, bytes]:
     """The side files by name, but for the licences: the target's, and what the chat format changes of them.
 
+    `untie`: clear the flag that ties head and embedding; None: where the plan's scales part the two.
     The target's README is left behind: it describes another model. Raises DamagedFile, UsageError.
     """
     chat = None if job.choice.vector is None else job.vectors[job.choice.vector].chat
@@ -32,7 +33,7 @@ def own_files(job: Job) -> dict[str, bytes]:
         job.choice,
         chat,
         system_prompt=job.recipe.system_prompt,
-        tie_word_embeddings=False if job.merge.unties else None,
+        tie_word_embeddings=False if (job.merge.unties if untie is None else untie) else None,
     )
     kept = {name: job.target.read_file(name) for name in job.target.files if name not in changed}
     return kept | {name: data for name, data in changed.items() if data is not None}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`apply` and `extract`: recipe → plan → execute → side files → checks → manifest, card → the output appears."""
+"""`apply`: recipe → plan → execute → side files → checks → manifest, card → the output appears."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chatvector.arithmetic.execute import Progress, choose_threads, execute
-from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.hub import require_cache_space
 from chatvector.checkpoint.names import is_store
 from chatvector.checkpoint.staging import (
@@ -26,6 +25,7 @@ from chatvector.checkpoint.staging import (
 )
 from chatvector.checks.selfcheck import check_chat_files, check_output
 from chatvector.errors import InputError, NotEnoughSpace, OutputRefused, ReadFailed, UsageError, VerificationFailed
+from chatvector.messages import Say, silent
 from chatvector.origins import parents_of
 from chatvector.output_files import index_bytes, side_files
 from chatvector.preparation import Job, prepare, transfers
@@ -40,7 +40,6 @@ from chatvector.sizes import disk_size
 if TYPE_CHECKING:
     from chatvector.checkpoint.object_store_output import ObjectOutput
 
-Say = Callable[[str], None]
 # Side files, header rounding and the file system's own bookkeeping.
 DISK_MARGIN_BYTES = 64 << 20
 
@@ -51,10 +50,6 @@ class Result:
 
     output: Path
     manifest: Mapping[str, Any]
-
-
-def silent(_line: str) -> None:
-    """The `say` of library calls: messages go nowhere."""
 
 
 def apply(
@@ -196,8 +191,7 @@ def check_places(job: Job, say: Say = silent) -> None:
 
 def local_inputs(job: Job) -> list[Path]:
     """The directories that are read, so that none is written to."""
-    models: list[Checkpoint] = [job.target, *(model for vector in job.vectors for model in vector.inputs())]
-    places = [Path(model.local_path) for model in models if model.local_path is not None]
+    places = [Path(model.local_path) for model in job.models if model.local_path is not None]
     return places + [Path(spec.vector).expanduser() for spec in job.recipe.vectors if spec.vector is not None]
 
 

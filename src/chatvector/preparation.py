@@ -6,10 +6,10 @@ Reads headers, side files and a sample of at most 32 MiB a model; writes nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from chatvector.arithmetic.sources import EmbeddingRows, PairVector, VectorSourc
 from chatvector.arithmetic.stored import StoredVector
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.files import safetensors_name
-from chatvector.checkpoint.fingerprint import Fingerprint, fingerprint, read_samples
+from chatvector.checkpoint.fingerprint import fingerprint, read_samples
 from chatvector.checkpoint.names import resolve
 from chatvector.checkpoint.quantised import refuse_quantised
 from chatvector.checkpoint.remote import Transfer
@@ -30,14 +30,13 @@ from chatvector.checks.compatibility import compare_configs, compare_tensors
 from chatvector.checks.evidence import lineage_of
 from chatvector.checks.lineage import Lineage
 from chatvector.errors import IncompatibleParents, UsageError, first_five
+from chatvector.messages import Say
 from chatvector.recipe import Recipe, VectorSpec
 from chatvector.vocabulary.chat_format import ChatFormat, read_chat_format
 from chatvector.vocabulary.choice import Choice, choose_chat_format
 from chatvector.vocabulary.rows import VectorTables, VocabularyPlan, check_fits, plan_vocabulary
 from chatvector.vocabulary.tokens import TokenTable, TokenTables
 from chatvector.vocabulary.untrained import RowHealth, assess_rows
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +46,11 @@ class Job:
     Attributes:
         recipe: as asked for.
         target, vectors: the open parents.
-        fingerprints: role (`target`, `vectors.0.base` …) to fingerprint.
+        fingerprints: what identifies each parent, by its role: `target`, `vectors.0.base`, … (`vectors.0` for a vector
+            on disk).
         choice: whose chat format the output gets.
         vocabulary: rows of the output and row maps.
-        merge: tensor plans with their roles.
+        merge: the tensors' plans, and what is said of them.
         plan: what the executor needs.
         lineage: one verdict a pair of parents.
         warnings: one line each, for people and the manifest.
@@ -59,14 +59,13 @@ class Job:
     recipe: Recipe
     target: Checkpoint
     vectors: tuple[VectorSource, ...]
-    fingerprints: Mapping[str, Fingerprint | Mapping[str, Any]]
+    fingerprints: Mapping[str, Mapping[str, Any]]
     choice: Choice
     vocabulary: VocabularyPlan
     merge: MergePlan
     plan: Plan
     lineage: tuple[Lineage | None, ...]
     warnings: tuple[str, ...]
-    chat_formats: tuple[ChatFormat | None, ...] = field(default=())
 
     @property
     def models(self) -> tuple[Checkpoint, ...]:
@@ -101,7 +100,7 @@ def plan_job(
     vectors: tuple[VectorSource, ...],
     tokens: TokenTables,
     lineage: tuple[Lineage | None, ...],
-    fingerprints: Mapping[str, Fingerprint | Mapping[str, Any]],
+    fingerprints: Mapping[str, Mapping[str, Any]],
     warnings: Sequence[str],
 ) -> Job:
     """The plan for open parents that fit: chat format, vocabulary, tensors. `warnings`: what is known already.
@@ -142,13 +141,11 @@ def plan_job(
     metadata = {safetensors_name(file): header.metadata or {"format": "pt"} for file, header in target.headers.items()}
     identity = {
         "recipe": recipe.identity(),
-        "parents": {role: _digest(found) for role, found in fingerprints.items()},
+        "parents": dict(fingerprints),
         "chat_format": _template_identity(choice),
     }
     plan = Plan(merge.tensors, metadata, identity)
-    return Job(
-        recipe, target, vectors, fingerprints, choice, vocabulary, merge, plan, lineage, tuple(said), tuple(formats)
-    )
+    return Job(recipe, target, vectors, fingerprints, choice, vocabulary, merge, plan, lineage, tuple(said))
 
 
 def scale_rules(spec: VectorSpec) -> ScaleRules:
@@ -271,11 +268,11 @@ def _sample(
     roles: Mapping[str, Role],
     tokens: TokenTables,
     warnings: list[str],
-) -> tuple[tuple[Lineage | None, ...], dict[str, Fingerprint | Mapping[str, Any]]]:
+) -> tuple[tuple[Lineage | None, ...], dict[str, Mapping[str, Any]]]:
     pairs = [vector for vector in vectors if isinstance(vector, PairVector)]
     own, *parents = read_samples([target, *(model for pair in pairs for model in (pair.base, pair.chat))])
     of_pairs = dict(zip(pairs, zip(parents[::2], parents[1::2], strict=True), strict=True))
-    fingerprints: dict[str, Fingerprint | Mapping[str, Any]] = {"target": fingerprint(target, own)}
+    fingerprints: dict[str, Mapping[str, Any]] = {"target": fingerprint(target, own).as_dict()}
     verdicts: list[Lineage | None] = []
     for number, vector in enumerate(vectors):
         if isinstance(vector, StoredVector):
@@ -283,8 +280,8 @@ def _sample(
             verdicts.append(None)
             continue
         base_sample, chat_sample = of_pairs[vector]
-        fingerprints[f"vectors.{number}.base"] = fingerprint(vector.base, base_sample)
-        fingerprints[f"vectors.{number}.chat"] = fingerprint(vector.chat, chat_sample)
+        fingerprints[f"vectors.{number}.base"] = fingerprint(vector.base, base_sample).as_dict()
+        fingerprints[f"vectors.{number}.chat"] = fingerprint(vector.chat, chat_sample).as_dict()
         samples = {"target": own, "base": base_sample, "chat": chat_sample}
         verdict = lineage_of(target, vector.base, vector.chat, roles, samples, tokens=tokens.read)
         # Taking away a vector that the target holds is no mistake.
@@ -293,10 +290,6 @@ def _sample(
         warnings += [f"lineage of {vector.name}: {reason}" for reason in verdict.reasons]
         verdicts.append(verdict)
     return tuple(verdicts), fingerprints
-
-
-def _digest(found: Fingerprint | Mapping[str, Any]) -> Any:
-    return found.as_dict() if isinstance(found, Fingerprint) else found
 
 
 def _template_identity(choice: Choice) -> Any:

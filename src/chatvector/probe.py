@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chatvector.checks.connectivity import Connectivity, Losses, judge_paths
+from chatvector.messages import Say, silent
 from chatvector.pipeline import apply
 from chatvector.recipe import Recipe, VectorSpec
 from chatvector.runtime.loading import require_extra
@@ -24,9 +25,8 @@ from chatvector.runtime.texts import ProbeTexts
 from chatvector.runtime.transformers_backend import TransformersBackend
 
 T = TypeVar("T")
-Say = Callable[[str], None]
 
-# The paper's 0.5 and 1, what lies between, and beyond (reference: ExPO goes above 1).
+# The paper's 0.5 and 1, what lies between, and beyond, as ExPO goes along a difference of models (arXiv 2404.16792).
 SCALES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 
 
@@ -38,7 +38,7 @@ def probe(
     *,
     chat_format: str = "auto",
     scales: Sequence[float] = SCALES,
-    say: Say = lambda _line: None,
+    say: Say = silent,
 ) -> Connectivity:
     """Measure the merge along `scales`, which are sorted and hold 0 and 1, and judge.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +21,10 @@ from chatvector.checkpoint.files import is_side_file
 from chatvector.checkpoint.hub_errors import explain_http, explain_os
 from chatvector.checkpoint.hub_settings import settings_explained
 from chatvector.errors import ChatVectorError, HubError, OutputRefused, UsageError, first_five
+from chatvector.messages import Say, silent
 from chatvector.provenance.publication import WEIGHTS, Publication, prepare_publication
 from chatvector.sizes import disk_size
 
-Say = Callable[[str], None]
 GIT_ATTRIBUTES = ".gitattributes"
 DEFAULT_BRANCH = "main"
 _PIECE_BYTES = 1 << 20
@@ -81,7 +81,7 @@ def plan_push(
     licence: str | None = None,
     accept_licence: bool = False,
     ask_hub: bool = True,
-    say: Say = lambda _line: None,
+    say: Say = silent,
 ) -> PushPlan:
     """Check output, name, licence and, with `ask_hub`, what the hub has. Nothing is sent.
 
@@ -106,7 +106,7 @@ def plan_push(
     return PushPlan(publication, branch, private, remote, deletes, is_there)
 
 
-def push(plan: PushPlan, *, say: Say = lambda _line: None, bars: bool = False) -> Pushed:
+def push(plan: PushPlan, *, say: Say = silent, bars: bool = False) -> Pushed:
     """Carry out a plan: make the repository, upload the weights, commit everything at once. What is there is left so.
 
     `say` takes a line for each weight file and what huggingface_hub logs; with `bars` that library draws its progress

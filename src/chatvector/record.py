@@ -16,7 +16,6 @@ from typing import Any
 from chatvector import __version__
 from chatvector.arithmetic.execute import Outcome
 from chatvector.arithmetic.statistics import report
-from chatvector.checkpoint.fingerprint import Fingerprint
 from chatvector.checkpoint.names import resolve
 from chatvector.origins import origin, without_paths
 from chatvector.preparation import Job
@@ -54,7 +53,7 @@ def merge_manifest(
         "plan": job.plan.hash,
         "recipe": public_recipe(job.recipe),
         "origins": {parent.role: origin(parent) for parent in parents},
-        "parents": fingerprints(job),
+        "parents": dict(job.fingerprints),
         "chat_format": describe(job.choice),
         "vocabulary": job.vocabulary.report.as_dict(),
         "scales": effective_scales(job),
@@ -142,14 +141,6 @@ def output_listing(place: Path, *, sha256: bool) -> dict[str, Any]:
     return dict(sorted(listing.items()))
 
 
-def fingerprints(job: Job) -> dict[str, Any]:
-    """What identifies each parent, by its role: `target`, `vectors.0.base`, … (`vectors.0` for one on disk)."""
-    return {
-        role: found.as_dict() if isinstance(found, Fingerprint) else dict(found)
-        for role, found in job.fingerprints.items()
-    }
-
-
 def effective_scales(job: Job) -> list[dict[str, Any]]:
     """Per vector: which rule gave which scale to how many tensors, and the scale of every tensor."""
     found: list[dict[str, Any]] = []
@@ -178,5 +169,4 @@ def copied(job: Job) -> dict[str, list[str]]:
 
 def _revisions(job: Job) -> dict[str, str]:
     """Hub names to the commits that were read."""
-    models = [job.target, *(model for vector in job.vectors for model in vector.inputs())]
-    return {model.name: model.revision for model in models if model.revision is not None}
+    return {model.name: model.revision for model in job.models if model.revision is not None}

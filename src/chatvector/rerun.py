@@ -15,12 +15,13 @@ from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.fingerprint import THIN_MARK, fingerprint_like
 from chatvector.errors import InputError, UsageError, brief, first_five
 from chatvector.mergekit_recipes import read_mergekit_file
+from chatvector.messages import silent
 from chatvector.origins import parents_of
 from chatvector.preparation import Job
 from chatvector.provenance.licences import judge
 from chatvector.provenance.manifest import read_manifest
 from chatvector.recipe import Recipe
-from chatvector.record import fingerprints, names_a_file
+from chatvector.record import names_a_file
 
 
 @dataclass(frozen=True)
@@ -157,14 +158,13 @@ def _accept(_job: Job) -> None:
 
 def changed_parents(manifest: Mapping[str, Any], job: Job, roles: Collection[str] | None = None) -> list[str]:
     """Those of `roles` (None: all) whose fingerprints are not those of the manifest, each with what changed."""
-    found = fingerprints(job)
     models = _models(job)
     roles = set(manifest["parents"]) if roles is None else roles
     changed: list[str] = []
     for role, expected in manifest["parents"].items():
         if role not in roles:
             continue
-        now = _on_the_same_grid(found.get(role, {}), expected, models.get(role), manifest)
+        now = _on_the_same_grid(job.fingerprints.get(role, {}), expected, models.get(role), manifest)
         if now == expected:
             continue
         parts = [key for key in expected if key != "side_files" and now.get(key) != expected[key]]
@@ -183,7 +183,7 @@ def _relicensed(manifest: Mapping[str, Any], job: Job, roles: Collection[str]) -
     local = {role for role, origin in manifest["origins"].items() if origin["model"] is None and role in roles}
     if not local or manifest["chatvector"] != __version__:
         return []
-    now = judge(parents_of(job, lambda _line: None)).as_dict()["parents"]
+    now = judge(parents_of(job, silent)).as_dict()["parents"]
     return [
         f"{one['role']} (the licence that its files and card name)"
         for one in now

@@ -10,12 +10,13 @@ digest, where one was recorded) that the manifest has for it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import ChatVectorError
+from chatvector.messages import Say
 from chatvector.origins import parents_of
 from chatvector.output_files import index_bytes, side_files
 from chatvector.preparation import Job
@@ -26,21 +27,32 @@ from chatvector.verification import job_of
 # What is wrong with side files, or may be: one of these findings, or a file that is not there, is a reason to restore.
 OF_SIDE_FILES = frozenset(
     {
-        *(
-            "config-missing",
-            "config-damaged",
-            "file-unreadable",
-            "side-file-damaged",
-            "config-leak",
-            "config-values",
-            "vocab-size",
-        ),
-        *("tokenizer-missing", "tokenizer-damaged", "tokenizer-larger", "tokenizer-class", "token-split"),
-        *("ids-beyond-vocab", "ids-of-another-family", "bos-differs"),
-        *("template-missing", "template-absent", "template-damaged", "templates-differ", "template-one-place"),
+        "config-missing",
+        "config-damaged",
+        "file-unreadable",
+        "side-file-damaged",
+        "config-leak",
+        "config-values",
+        "vocab-size",
+        "tokenizer-missing",
+        "tokenizer-damaged",
+        "tokenizer-larger",
+        "tokenizer-class",
+        "token-split",
+        "ids-beyond-vocab",
+        "ids-of-another-family",
+        "bos-differs",
+        "template-missing",
+        "template-absent",
+        "template-damaged",
+        "templates-differ",
+        "template-one-place",
         "template-ignores-user",
-        *("template-tokens-missing", "turn-end-is-text"),
-        *("stop-missing", "stop-unknown", "generation-config-missing"),
+        "template-tokens-missing",
+        "turn-end-is-text",
+        "stop-missing",
+        "stop-unknown",
+        "generation-config-missing",
     }
 )
 
@@ -60,7 +72,7 @@ class Restored:
     reason: str | None = None
 
 
-def restore(model: Patient, codes: Collection[str], say: Callable[[str], None]) -> Restored:
+def restore(model: Patient, codes: Collection[str], say: Say) -> Restored:
     """Side files as `apply` wrote them, where the model has a manifest and its side files are at fault.
 
     Args:
@@ -96,7 +108,7 @@ def restore(model: Patient, codes: Collection[str], say: Callable[[str], None]) 
         return Restored(files, tuple(parent.name for parent in job.models) if files else ())
 
 
-def _made(job: Job, say: Callable[[str], None]) -> dict[str, bytes]:
+def _made(job: Job, say: Say) -> dict[str, bytes]:
     return side_files(job, judge(parents_of(job, say))) | index_bytes(job.plan, job.target)
 
 

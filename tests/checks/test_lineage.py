@@ -15,8 +15,8 @@ from chatvector.checking import Check, check_models
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.fingerprint import Grid
 from chatvector.checks.compatibility import Compatibility
-from chatvector.checks.geometry import Geometry, Products, Share
-from chatvector.checks.lineage import Lineage, alarming, judge, judge_lineage
+from chatvector.checks.geometry import Geometry, Products, Share, measure
+from chatvector.checks.lineage import Lineage, alarming, judge
 from chatvector.checks.signs import RowSigns, Signs
 from chatvector.errors import LineageError
 from checks.lineage_cases import FAR_BASES, KINDS, RIGHT, Blocks, Kind, confusion
@@ -291,7 +291,7 @@ def blocks(*values: float) -> Blocks:
 
 
 def judged(target: Blocks, base: Blocks, chat: Blocks, **signs: object) -> Lineage:
-    return judge_lineage(target, base, chat, {"w": "mlp"}, Signs(**signs))  # type: ignore[arg-type]
+    return judge(measure(target, base, chat, {"w": "mlp"}), Signs(**signs))  # type: ignore[arg-type]
 
 
 def test_equal_models() -> None:

@@ -17,7 +17,8 @@ from chatvector.evaluate.halves import half_of
 from chatvector.evaluate.judge.labels import Labels, read_labels
 from chatvector.evaluate.judge.model_judge import ModelJudge
 from chatvector.evaluate.judge.rule_judge import RuleJudge
-from chatvector.evaluate.run import Evaluation, Job, Request, evaluate
+from chatvector.evaluate.request import Job, Request
+from chatvector.evaluate.run import Evaluation, evaluate
 from chatvector.evaluate.saving import save
 from chatvector.evaluate.task import Services, Task
 from chatvector.evaluate.tasks.divergence import DivergenceTask

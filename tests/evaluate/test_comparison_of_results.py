@@ -10,7 +10,8 @@ import pytest
 
 from chatvector.errors import InputError, UsageError
 from chatvector.evaluate.comparison import Comparison, compare_sides, parse_drop, read_side
-from chatvector.evaluate.run import Evaluation, Job, Request, evaluate
+from chatvector.evaluate.request import Job, Request
+from chatvector.evaluate.run import Evaluation, evaluate
 from small_tasks import CAPITALS, Capitals, Scripted, Shouting, knows, model
 
 BASE, GOOD = Scripted("base", knows("France")), Scripted("good", knows(*CAPITALS))

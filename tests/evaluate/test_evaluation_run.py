@@ -22,8 +22,9 @@ from chatvector.errors import (
 from chatvector.evaluate import run
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.records import marked_of, read_lines, rider_marked_of
+from chatvector.evaluate.request import Job, Request
 from chatvector.evaluate.results import FigureRow, Results, read_results
-from chatvector.evaluate.run import Evaluation, Job, Request, evaluate
+from chatvector.evaluate.run import Evaluation, evaluate
 from chatvector.evaluate.statistics import bootstrap
 from chatvector.evaluate.statistics.paired import newcombe, sign_flip
 from chatvector.evaluate.statistics.rates import clustered_rate

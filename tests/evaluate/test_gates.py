@@ -9,8 +9,9 @@ import pytest
 
 from chatvector.errors import UsageError
 from chatvector.evaluate.gates import Address, judge, parse_gate, select, with_gates
+from chatvector.evaluate.request import Job, Request
 from chatvector.evaluate.results import Results
-from chatvector.evaluate.run import Job, Request, evaluate
+from chatvector.evaluate.run import evaluate
 from small_tasks import CAPITALS, Capitals, Scripted, Shouting, knows, model
 
 KNOWN = [

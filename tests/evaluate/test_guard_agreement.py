@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from chatvector.cli.main import app
 from chatvector.errors import UsageError
 from chatvector.evaluate.guard_agreement import with_guard_agreement
+from chatvector.evaluate.request import Job, Request
 from chatvector.evaluate.results import Results
-from chatvector.evaluate.run import Job, Request, evaluate
+from chatvector.evaluate.run import evaluate
 from chatvector.evaluate.scorers.labelled import Labelled
 from chatvector.evaluate.services import guard_of
 from chatvector.evaluate.task import Services

@@ -27,7 +27,8 @@ from chatvector.evaluate.harness.sets import SETS, language_of
 from chatvector.evaluate.harness.task import HarnessTask, document_hash
 from chatvector.evaluate.records import read_lines
 from chatvector.evaluate.registry import Registry
-from chatvector.evaluate.run import Job, Model, Request, evaluate
+from chatvector.evaluate.request import Job, Model, Request
+from chatvector.evaluate.run import evaluate
 from chatvector.evaluate.saving import save
 from chatvector.evaluate.statistics.paired import mcnemar
 from chatvector.evaluate.task import Item, Marked, Services

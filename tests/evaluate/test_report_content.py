@@ -21,8 +21,9 @@ from chatvector.evaluate.report.limits import UNREAD, services
 from chatvector.evaluate.report.view import View
 from chatvector.evaluate.report.wording import finding, number, recovered, shown, summary, verdict
 from chatvector.evaluate.report.writing import file_names, render
+from chatvector.evaluate.request import Job, Request
 from chatvector.evaluate.results import RecoveryRow, Results
-from chatvector.evaluate.run import Evaluation, Job, Request, evaluate
+from chatvector.evaluate.run import Evaluation, evaluate
 from report_results import RATE, difference, results_of, rows_of
 from small_tasks import CAPITALS, Capitals, Reading, Scripted, Shouting, Surprise, knows, model
 

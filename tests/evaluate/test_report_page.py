@@ -32,7 +32,8 @@ from chatvector.evaluate.report.characters import LONGEST, clipped, shortened, v
 from chatvector.evaluate.report.markdown import fenced, markdown, plain
 from chatvector.evaluate.report.picture import MARKS, NAME, SERIES, STROKES, svg
 from chatvector.evaluate.report.writing import render
-from chatvector.evaluate.run import Evaluation, Job, Request, evaluate
+from chatvector.evaluate.request import Job, Request
+from chatvector.evaluate.run import Evaluation, evaluate
 from chatvector.evaluate.task import Item
 from pages_of_reports import read_page
 from small_tasks import Capitals, Scripted, Shouting, knows, model

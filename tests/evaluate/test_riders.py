@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatvector.evaluate.riders.degeneration import FAULTS, DegenerationRider
+from chatvector.evaluate.riders.degeneration import DegenerationRider
 from chatvector.evaluate.riders.language import LanguageRider
 from chatvector.evaluate.riders.thoughts import ThinkingRider
 from chatvector.evaluate.task import Item, Marks, Rider, Turn
@@ -17,6 +17,7 @@ RIDERS: tuple[Rider, ...] = (LanguageRider(), DegenerationRider(), ThinkingRider
 ITEM = Item(
     id="a", language="ko", turns=(Turn("바닷물은 왜 짠가요?", "강물 때문입니다."), Turn("weather 는 무슨 뜻인가요?"))
 )
+FAULTS = ("loop", "no_stop", "leak", "user_turn", "broken", "empty")
 THOUGHT = "<think>The user asks for the meaning of a word. Let me answer in Korean.</think>\n"
 
 

@@ -92,14 +92,6 @@ def test_script_share(text: str, share: float | None) -> None:
     assert short_replies.script_share(text) == share
 
 
-def test_in_korean() -> None:
-    assert short_replies.in_korean("이 기호였어요: ★☾")
-    assert short_replies.in_korean(unicodedata.normalize("NFD", "안녕"))
-    assert not short_replies.in_korean("Snow 눈")
-    assert not short_replies.in_korean("★☾")
-    assert not short_replies.in_korean("ab한국"), "half is not more than half"
-
-
 def test_first_line() -> None:
     assert short_replies.first_line("\n  눈은 하얀색이에요. \n> 다음") == "눈은 하얀색이에요."
     assert short_replies.first_line(" \n\n") == ""

@@ -22,8 +22,9 @@ from chatvector.errors import HubError, MissingExtra
 from chatvector.evaluate.harness import library
 from chatvector.evaluate.harness.brought import Brought, at_hand
 from chatvector.evaluate.registry import Registry, Suite
+from chatvector.evaluate.request import Job, Model, Request
 from chatvector.evaluate.results import read_results
-from chatvector.evaluate.run import Job, Model, Request, evaluate
+from chatvector.evaluate.run import evaluate
 from chatvector.runtime.backend import Backend, Likelihood
 
 pytestmark = pytest.mark.filterwarnings("default")

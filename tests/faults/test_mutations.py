@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from builders import trio_specs, write_trio
 from chatvector.errors import ChatVectorError
 from chatvector.extraction import extract
-from chatvector.pipeline import apply, silent
+from chatvector.messages import silent
+from chatvector.pipeline import apply
 from chatvector.preparation import prepare
 from chatvector.recipe import Recipe
 from chatvector.rerun import load_recipe

@@ -11,7 +11,8 @@ import pytest
 
 from builders import trio_specs, write_trio
 from chatvector.errors import ChatVectorError
-from chatvector.pipeline import apply, silent
+from chatvector.messages import silent
+from chatvector.pipeline import apply
 from chatvector.preparation import prepare
 from chatvector.recipe import Recipe
 

@@ -14,7 +14,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "chatvector"
 
 FLOORS = (
-    ("errors", "sizes", "yaml_text"),
+    ("errors", "messages", "sizes", "yaml_text"),
     ("recipe", "checkpoint"),
     ("vocabulary", "provenance", "training"),
     ("arithmetic",),
@@ -35,7 +35,6 @@ PIPELINE = {
     "rerun": "from a manifest to a recipe",
     "checking": "check",
     "verification": "verify",
-    "account": "a manifest's own account against recipe and parents, for verify",
     "restoration": "lost side files, made again from a manifest's parents",
     "origins": "names, cards and licences of the parents",
     "publishing": "push",

@@ -129,7 +129,7 @@ def test_the_laws_of_points_and_arrows() -> None:
         lambda: (A - B) * (A - B),  # type: ignore[operator]
         lambda: (A - B) + 1,  # type: ignore[operator]
         lambda: A + 1,  # type: ignore[operator]
-        lambda: A - 1,
+        lambda: A - 1,  # type: ignore[operator]
         lambda: (A - B) * "2",  # type: ignore[operator]
         lambda: (A - B) * True,
         lambda: (A - B) - A,  # type: ignore[operator]

@@ -104,11 +104,11 @@ def test_that_a_model_cannot_be_judged_is_a_json_document_too(merged: Body, tmp_
 
 
 def test_a_model_that_transformers_does_not_load_whole(merged: Body) -> None:
-    from chatvector.verification import _speak
+    from chatvector.verification.reply import speak
 
     with merged.weights() as weights:
         del weights["model.norm.weight"]
-    found = _speak(merged.path)
+    found = speak(merged.path)
     assert found.ok is False
     assert "1 missing keys" in found.problems[0]
 
@@ -117,13 +117,13 @@ def test_a_model_that_transformers_does_not_load_whole(merged: Body) -> None:
 def test_a_reply_has_to_end(merged: Body, stop: int, stopped: int) -> None:
     """With a head of zeros every logit is equal, and the first token is written again and again. The limit is half of
     the model's context of 128 tokens."""
-    from chatvector.verification import _speak
+    from chatvector.verification.reply import speak
 
     with merged.json("generation_config.json") as config:
         config["eos_token_id"] = stop
     with merged.weights() as weights:
         weights["lm_head.weight"][:] = 0
-    found = _speak(merged.path)
+    found = speak(merged.path)
     assert found.figures["stopped"] == stopped
     assert found.ok is (stopped > 0)
     assert found.problems == (() if stopped else ("no reply to 4 greetings ended within 64 tokens",))

@@ -12,14 +12,13 @@ import pytest
 from huggingface_hub import constants
 
 from builders import TEMPLATE, Shape, trio_specs, write_trio
-from chatvector import verification
 from chatvector.checkpoint.remote_hub import HubStorage
 from chatvector.errors import HubError, NotEnoughSpace, UsageError
 from chatvector.pipeline import apply
 from chatvector.provenance.manifest import MANIFEST, publishable, to_bytes
 from chatvector.recipe import Recipe, VectorSpec
 from chatvector.rerun import load_recipe
-from chatvector.verification import Check, Verification, verify
+from chatvector.verification import Check, Verification, reply, verify
 from doctor.patients import Body
 from hub_server import Fault, HubServer
 
@@ -158,7 +157,7 @@ def test_a_model_by_name_is_downloaded_for_its_reply(by_name: str) -> None:
 def test_a_model_by_name_that_is_large_is_downloaded_only_when_asked(
     by_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verification, "DOWNLOAD_BYTES", 1000)
+    monkeypatch.setattr(reply, "DOWNLOAD_BYTES", 1000)
     found = verify(by_name)
     assert check(found, "reply").ok is None
     assert check(found, "reply").summary.endswith("MB of weights; --generate downloads and loads them")

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weight arithmetic: roles and scales, the plan, the kernels, the streaming executor, and the lazy algebra."""
+"""Weight arithmetic: roles and scales, the plan, the kernels, the streaming executor, and vectors on disk."""

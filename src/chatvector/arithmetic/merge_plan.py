@@ -30,8 +30,6 @@ class MergePlan:
 
     Attributes:
         tensors: one plan per output tensor.
-        roles: role of every target tensor.
-        vocabulary_tensors: which of them have the vocabulary axis.
         derived: buffers the target derives from its configuration, copied.
         left_behind: such buffers that only a parent has, as `parent: name`; the output has none.
         unties: the output has a head of its own although the target's flag says tied.
@@ -39,8 +37,6 @@ class MergePlan:
     """
 
     tensors: tuple[TensorPlan, ...]
-    roles: dict[str, Role]
-    vocabulary_tensors: VocabularyTensors
     derived: tuple[str, ...]
     left_behind: tuple[str, ...]
     unties: bool
@@ -81,7 +77,7 @@ def plan_merge(
         for name, ref in model.tensors.items()
         if name not in target.tensors and is_derived(name, ref)
     )
-    return MergePlan(tensors, roles, axis, derived, left_behind, builder.unties(), lost)
+    return MergePlan(tensors, derived, left_behind, builder.unties(), lost)
 
 
 def same_bytes(model: Checkpoint, one: str, other: str) -> bool:

@@ -17,8 +17,10 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
+
+from chatvector.checkpoint.hub_errors import short
 
 CONNECT_SECONDS = 15.0
 READ_SECONDS = 60.0
@@ -222,7 +224,7 @@ def _told_as_broken(
         raise Broken("timed out", received()) from error
     except (OSError, http.client.HTTPException, Broken, *kinds) as error:
         close()
-        raise Broken(_short(error), received()) from error
+        raise Broken(short(error), received()) from error
     except BaseException:
         close()
         raise
@@ -300,8 +302,3 @@ class Transports:
     def close(self) -> None:
         """Close the connections."""
         self._direct.close()
-
-
-def _short(error: Any) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 160 else text[:157] + "…"

@@ -227,7 +227,7 @@ def remember(repo_id: str, revision: str, commit: str) -> None:
     try:
         ref.parent.mkdir(parents=True, exist_ok=True)
         part = ref.with_name(f"{ref.name}.{os.getpid()}")
-        part.write_text(commit)
+        part.write_text(commit, "utf-8")
         part.replace(ref)
     except OSError:
         return  # a read-only cache: the model is there, only its branch will not be known offline
@@ -240,7 +240,7 @@ def _cached_files(repo_id: str, revision: str | None) -> tuple[str, dict[str, in
     ref = _folder(repo_id) / "refs" / revision
     commit = revision
     if not _COMMIT.fullmatch(revision) and ".." not in revision and ref.is_file():
-        commit = ref.read_text().strip()
+        commit = ref.read_text("utf-8").strip()
     snapshot = snapshot_place(repo_id, commit)
     if not _COMMIT.fullmatch(commit) or not snapshot.is_dir():
         raise HubError(

@@ -32,6 +32,7 @@ from chatvector.errors import (
     MissingInput,
     NotEnoughSpace,
 )
+from chatvector.messages import Say
 from chatvector.sizes import disk_size
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def status_of(error: BaseException) -> int | None:
 class ObjectStorage(RemoteStorage):
     """The objects under one prefix."""
 
-    def __init__(self, url: str, say: Callable[[str], None] | None = None) -> None:
+    def __init__(self, url: str, say: Say | None = None) -> None:
         """List the objects; `say` is told of waits. Raises UsageError, MissingExtra, MissingInput, HubError."""
         self._store = open_store(url)
         self._waits = Waits(say)
@@ -145,7 +146,7 @@ class ObjectStorage(RemoteStorage):
         needed = choose_files(self._listing, self.read, self.location).needed
         return Transfer(self.location, sum(self._listing[name] for name in needed), 0, by_range_only=True)
 
-    def download(self, stack: ExitStack, say: Callable[[str], None]) -> Path:
+    def download(self, stack: ExitStack, say: Say) -> Path:
         """A temporary directory, as stores have no cache on this machine."""
         needed = choose_files(self._listing, self.read, self.location).needed
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="chatvector-")))

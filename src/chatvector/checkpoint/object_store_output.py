@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from chatvector.checkpoint.object_store import again, heard, list_objects, one_l
 from chatvector.checkpoint.staging import UPLOADED
 from chatvector.checkpoint.waiting import Waits
 from chatvector.errors import OutputRefused, first_five
+from chatvector.messages import Say
 from chatvector.sizes import disk_size
 
 PART_BYTES = 16 << 20
@@ -46,7 +47,7 @@ def staging_place(url: str) -> Path:
 class ObjectOutput:
     """Where an output goes in an object store."""
 
-    def __init__(self, url: str, mark: str, say: Callable[[str], None]) -> None:
+    def __init__(self, url: str, mark: str, say: Say) -> None:
         """`mark`: the file that is written last; `say` is told of waits. Raises what `open_store` raises."""
         self.url = url
         self._mark = mark
@@ -103,7 +104,7 @@ class ObjectOutput:
                     f"{self.url}: overlaps the input {name}; inputs are never written to, choose another output"
                 )
 
-    def upload(self, staging: Path, say: Callable[[str], None]) -> None:
+    def upload(self, staging: Path, say: Say) -> None:
         """Send every file of `staging` that the store lacks, the mark last. Raises HubError."""
         record = _Record.of(staging)
         names = sorted(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from weakref import WeakSet
 
 from chatvector.checkpoint.remote_file import RemoteFile, SideBySide
 from chatvector.checkpoint.storage import ByteSource
+from chatvector.messages import Say
 
 PACKED_BYTES = 8 << 20
 """Files from this size on are kept compressed: three tokenizers of 128 k tokens, kept whole, are a tenth of a merge's
@@ -92,7 +93,7 @@ class RemoteStorage(ABC):
         """What reading the whole model costs."""
 
     @abstractmethod
-    def download(self, stack: ExitStack, say: Callable[[str], None]) -> Path:
+    def download(self, stack: ExitStack, say: Say) -> Path:
         """A directory on this machine with the files that a loader needs; a temporary one goes with `stack`.
 
         Raises NotEnoughSpace before the first byte, HubError.

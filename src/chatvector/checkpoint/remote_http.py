@@ -22,6 +22,7 @@ from chatvector.checkpoint.http_transport import Answer, Broken, Request, Transp
 from chatvector.checkpoint.hub_errors import explain_broken, explain_status
 from chatvector.checkpoint.waiting import Waits
 from chatvector.errors import HubError
+from chatvector.messages import Say
 
 ATTEMPTS = 7
 """Tries of one range. The waits between them add up to 63 s where the server names none."""
@@ -63,7 +64,7 @@ class HttpFile:
         commit: str | None,
         locate: Callable[[], Address],
         transports: Transports,
-        say: Callable[[str], None] | None = None,
+        say: Say | None = None,
         *,
         address: Address | None = None,
     ) -> None:

@@ -13,13 +13,14 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chatvector.checkpoint.storage import MAX_TRANSFER
 from chatvector.errors import NotEnoughSpace, OutputRefused
+from chatvector.messages import Say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -256,7 +257,7 @@ class Staging:
 
 
 @contextmanager
-def open_staging(output: Path, plan_hash: str, *, restart: bool, on_resume: Callable[[str], None]) -> Iterator[Staging]:
+def open_staging(output: Path, plan_hash: str, *, restart: bool, on_resume: Say) -> Iterator[Staging]:
     """Make or continue the staging directory of `output`; the lock is held inside the block.
 
     Raises OutputRefused when another run holds it or has just ended, when another plan's staging is in the way (unless

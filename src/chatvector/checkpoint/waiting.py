@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+
+from chatvector.messages import Say
 
 WAIT_TO_TELL = 4.0
 """Seconds. Shorter waits pass without a word."""
@@ -14,7 +15,7 @@ WAIT_TO_TELL = 4.0
 class Waits:
     """Tells of waits, once for all threads that wait at the time."""
 
-    def __init__(self, say: Callable[[str], None] | None) -> None:
+    def __init__(self, say: Say | None) -> None:
         self._say = say
         self._telling = threading.Lock()
         self._told_until = 0.0

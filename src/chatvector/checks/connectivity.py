@@ -83,7 +83,7 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class Path:
+class LossPath:
     """What one text says about the way from target to target + τ.
 
     Attributes:
@@ -121,8 +121,8 @@ class Connectivity:
     answer: Answer
     reasons: tuple[str, ...]
     scales: tuple[float, ...]
-    target: Path
-    chat: Path
+    target: LossPath
+    chat: LossPath
     chat_model_loss: float
     kept: tuple[float | None, ...]
     best_scale: float | None
@@ -132,7 +132,7 @@ class Connectivity:
         return asdict(self)
 
 
-def path(scales: Sequence[float], losses: Losses) -> Path:
+def path(scales: Sequence[float], losses: Losses) -> LossPath:
     """The path of one text. `scales` are sorted and hold 0 and 1."""
     means = losses.mean()
     start, end = scales.index(0.0), scales.index(1.0)
@@ -150,7 +150,7 @@ def path(scales: Sequence[float], losses: Losses) -> Path:
         connected = True
     elif barrier is not None and barrier.low > tolerance:
         connected = False
-    return Path(tuple(means), change, barrier, at, connected, len(losses.nbytes), int(losses.nbytes.sum()))
+    return LossPath(tuple(means), change, barrier, at, connected, len(losses.nbytes), int(losses.nbytes.sum()))
 
 
 def judge_paths(scales: Sequence[float], target: Losses, chat: Losses, chat_model: Losses) -> Connectivity:
@@ -177,7 +177,7 @@ def judge_paths(scales: Sequence[float], target: Losses, chat: Losses, chat_mode
 
 def _answer(
     scales: Sequence[float],
-    paths: tuple[Path, Path],
+    paths: tuple[LossPath, LossPath],
     ahead: Estimate,
     works: list[int],
     best: int | None,

@@ -28,12 +28,10 @@ Thresholds were fixed on generated families and measured on others: docs/lineage
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from chatvector.arithmetic.roles import Role
-from chatvector.checks.geometry import Geometry, Sampled, Share, measure, ratio
+from chatvector.checks.geometry import Geometry, Share, ratio
 from chatvector.checks.signs import Signs
 from chatvector.errors import LineageError, first_five
 
@@ -127,13 +125,6 @@ class Lineage:
                 f"lineage of {', '.join(names)} (target, base, chat): {'; '.join(self.reasons)};"
                 " --force-lineage goes on all the same"
             )
-
-
-def judge_lineage(
-    target: Sampled, base: Sampled, chat: Sampled, roles: Mapping[str, Role], signs: Signs | None = None
-) -> Lineage:
-    """Measure three samples that share a grid, and judge. Without `signs` the weights alone decide."""
-    return judge(measure(target, base, chat, roles), signs or Signs())
 
 
 def judge(geometry: Geometry, signs: Signs) -> Lineage:

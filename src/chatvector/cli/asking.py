@@ -33,7 +33,7 @@ CacheFile = Annotated[
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no replies and use none.")]
 
-# Of `chat` and `ui`.
+# Of the verbs that move one vector.
 Vector = Annotated[
     str | None,
     typer.Option("--vector", metavar="VEC", help="A vector that `extract` wrote, instead of --base and --chat."),
@@ -41,6 +41,10 @@ Vector = Annotated[
 ChatFormatFrom = Annotated[
     str | None,
     typer.Option(metavar="MODEL|FILE", help="Chat template for models that have none.", show_default=False),
+]
+TemplateArguments = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=JSON", help="For the chat template: enable_thinking=false; repeatable."),
 ]
 System = Annotated[str | None, typer.Option(help="System prompt.", show_default=False)]
 Temperature = Annotated[float, typer.Option(min=0, help="0 takes the most likely token.")]

@@ -56,10 +56,7 @@ def chat(
     top_p: asking.TopP = 0.95,
     seed: asking.DrawSeed = 0,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Limit of a reply.")] = 1024,
-    template_argument: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=JSON", help="For the chat template: enable_thinking=false; repeatable."),
-    ] = None,
+    template_argument: asking.TemplateArguments = None,
     thinking: Annotated[Thinking, typer.Option(help="How thoughts are shown on a terminal.")] = Thinking.dimmed,
     dtype: asking.Dtype = None,
     device: asking.Device = None,

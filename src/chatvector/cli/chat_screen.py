@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from chatvector.cli.columns import DIM, NARROWEST, PLAIN, SideBySide
 from chatvector.errors import ChatVectorError, InputError, UsageError
+from chatvector.messages import Say
 from chatvector.runtime.commands import Message, Quit, parse
 from chatvector.runtime.plain_text import printable
 from chatvector.runtime.thoughts import Piece
@@ -59,7 +60,7 @@ def history_file() -> Path:
 
 
 @contextmanager
-def line_editing(keep: bool, warn: Callable[[str], None]) -> Iterator[None]:
+def line_editing(keep: bool, warn: Say) -> Iterator[None]:
     """Cursor keys and a history inside the block, where Python has readline; `keep` writes it to `history_file`."""
     try:
         import readline

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,8 @@ from chatvector.cli.examples import examples
 
 if TYPE_CHECKING:
     from chatvector.checking import Check
-    from chatvector.checks.connectivity import Connectivity
+    from chatvector.checks.connectivity import Connectivity, LossPath
+    from chatvector.checks.geometry import Products
     from chatvector.runtime.texts import ProbeTexts
 
 EPILOG = examples(
@@ -33,10 +34,8 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    base: Annotated[
-        str, typer.Argument(help="The model that CHAT was tuned from. " + options.MODEL, show_default=False)
-    ],
-    chat: Annotated[str, typer.Argument(help="The chat model.", show_default=False)],
+    base: options.BaseModel,
+    chat: options.ChatModel,
     target: Annotated[str, typer.Argument(help="The continually pre-trained model.", show_default=False)],
     probe: Annotated[
         bool,
@@ -173,7 +172,7 @@ def _probe_text(found: Connectivity, texts: ProbeTexts) -> str:
     return "\n".join(lines) + "\n\nbits per byte\n" + table(header, rows)
 
 
-def _changed(path: Any, place: int) -> tuple[str, str]:
+def _changed(path: LossPath, place: int) -> tuple[str, str]:
     change = path.change[place]
     return f"{path.loss[place]:.3f}", f"{change.value:+.3f} ± {change.error:.3f}"
 
@@ -219,8 +218,8 @@ def text(found: Check) -> str:
 _FORMS = ("{:.4f}", "{:.4f}", "{:+.3f}", "{:+.3f}")
 
 
-def _figures(products: object) -> list[float | None]:
-    figures = products.as_dict()  # type: ignore[attr-defined]
+def _figures(products: Products) -> list[float | None]:
+    figures = products.as_dict()
     return [figures[key] for key in ("tau_over_base", "drift_over_base", "cosine", "projection")]
 
 

@@ -10,18 +10,17 @@ import typer
 
 from chatvector.cli import options
 from chatvector.cli.console import Console
+from chatvector.cli.examples import examples
 
 if TYPE_CHECKING:
     from chatvector.evaluate.comparison import Comparison, DropRow
 
-EPILOG = """Examples:
-
-  chatvector compare results:before results:after
-
-  chatvector compare yesterday today --max-drop memory=2%
-
-A and B are directories that `eval --out` wrote; DIR:MODEL takes one of several models. Exit code 4 when B drops further
-below A than a --max-drop allows."""
+EPILOG = examples(
+    "chatvector compare results:before results:after",
+    "chatvector compare yesterday today --max-drop memory=2%",
+    note="A and B are directories that `eval --out` wrote; DIR:MODEL takes one of several models. Exit code 4 when B"
+    " drops further below A than a --max-drop allows.",
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -25,12 +25,12 @@ GAP = "   "
 def job_document(job: Job, threads: int, licences: Verdict) -> dict[str, Any]:
     """The plan as data: schema in docs/manifest.md."""
     from chatvector.preparation import transfers
-    from chatvector.record import effective_scales, fingerprints
+    from chatvector.record import effective_scales
 
     return {
         "plan": job.plan.hash,
         "recipe": job.recipe.model_dump(mode="json", exclude_defaults=True),
-        "parents": fingerprints(job),
+        "parents": dict(job.fingerprints),
         "tensors": len(job.plan.tensors),
         "bytes_read": job.plan.bytes_read,
         "bytes_written": job.plan.bytes_written,

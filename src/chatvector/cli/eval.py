@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
@@ -14,24 +13,22 @@ import typer
 
 from chatvector.cli import asking, groups, options
 from chatvector.cli.console import Console
+from chatvector.cli.examples import examples
+from chatvector.messages import Say
 
 if TYPE_CHECKING:
     from chatvector.evaluate.gates import Gate
+    from chatvector.evaluate.request import Request
     from chatvector.evaluate.results import Results
-    from chatvector.evaluate.run import Request
 
-EPILOG = """Examples:
-
-  chatvector eval demo:chat --language ko --task memory --limit 8
-
-  chatvector eval before=TARGET after=my-merge --language ko --out results
-
-  chatvector eval my-merge -l ko --axis language --require 'language>=0.95'
-
-Exit code 4 when a --require is not met. What the suites and tasks are, what the figures mean: docs/evaluation.md. The
-same command goes on where it was interrupted: replies are kept, those of a server only with --server-revision."""
-
-
+EPILOG = examples(
+    "chatvector eval demo:chat --language ko --task memory --limit 8",
+    "chatvector eval before=TARGET after=my-merge --language ko --out results",
+    "chatvector eval my-merge -l ko --axis language --require 'language>=0.95'",
+    note="Exit code 4 when a --require is not met. What the suites and tasks are, what the figures mean:"
+    " docs/evaluation.md. The same command goes on where it was interrupted: replies are kept, with --server-revision"
+    " those of a server too.",
+)
 GROUPS = {
     "What is asked": "language suite axis task limit seed samples",
     "How models are asked": "chat_format_from backend max_new_tokens template_argument dtype device remote_code"
@@ -90,16 +87,10 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    chat_format_from: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL|FILE", help="Chat template for models that have none.", show_default=False),
-    ] = None,
+    chat_format_from: asking.ChatFormatFrom = None,
     backend: Annotated[Backend, typer.Option(help="How models are asked; auto tells by what they are.")] = Backend.auto,
     max_new_tokens: asking.MaxNewTokens = None,
-    template_argument: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=JSON", help="For the chat template: enable_thinking=false; repeatable."),
-    ] = None,
+    template_argument: asking.TemplateArguments = None,
     dtype: asking.Dtype = None,
     device: asking.Device = None,
     remote_code: asking.RemoteCode = False,
@@ -216,16 +207,16 @@ def evaluate(
     """
     from chatvector.cli.figures import counted
     from chatvector.cli.pairs import overrides, pairs
-    from chatvector.cli.tasks import known
+    from chatvector.cli.tasks import choose, known
     from chatvector.errors import UsageError, VerificationFailed, first_five
     from chatvector.evaluate.gates import parse_gate, with_gates
     from chatvector.evaluate.harness.brought import at_hand
     from chatvector.evaluate.judge.labels import read_labels
     from chatvector.evaluate.opening import Kind, Loading, template_from
     from chatvector.evaluate.opening import models as open_models
-    from chatvector.evaluate.registry import LANGUAGES
     from chatvector.evaluate.report import require_plot, write_report
-    from chatvector.evaluate.run import Evaluation, Request
+    from chatvector.evaluate.request import Request
+    from chatvector.evaluate.run import Evaluation
     from chatvector.evaluate.run import evaluate as run
     from chatvector.evaluate.saving import open_cache, refuse_unwritable, save
     from chatvector.evaluate.scorers.labelled import read_labelled
@@ -233,17 +224,14 @@ def evaluate(
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
     registry = known()
-    if suite is None and not axis and not task:
-        suite = "quick"
-    languages = list(language or registry.languages_of(suite))
-    if not languages:
-        raise UsageError(f"--language: which? choose from {', '.join(LANGUAGES)}")
-    chosen = registry.choose(languages, suite=suite, axis=axis or (), task=task or (), limit=limit)
+    chosen = choose(
+        registry, languages=language, suite=suite, axes=axis, tasks=task, limit=limit, usual="quick"
+    )  # fmt: skip
     gates = [parse_gate(text) for text in require or ()]
     if out is not None:
         refuse_unwritable(out, overwrite=overwrite)
         require_plot()
-    jobs, left_out = at_hand(chosen, console.say)
+    jobs, left_out = at_hand(chosen.jobs, console.say)
     template = None if chat_format_from is None else template_from(chat_format_from, console.say)
     loading = Loading(
         template=template,
@@ -256,16 +244,13 @@ def evaluate(
         timeout=server_timeout,
     )
     urls = any("://" in name for name in (*models, judge or "", guard or ""))
-    served = server is not None or urls
-    if server_revision is not None and not served:
-        raise UsageError(f"--server-revision {server_revision}: of which server? no URL and no --server is given")
-    if server_timeout is not None and not served:
-        raise UsageError(f"--server-timeout {server_timeout:g}: of which server? no URL and no --server is given")
+    if server is None and not urls:
+        _refuse_without_server(server_revision, server_timeout)
     plain = replace(loading, template=None, server=None)
     if judge_labels is not None and judge is None:
         raise UsageError("--judge-labels: of which judge? give --judge")
     people = None if judge_labels is None else read_labels(judge_labels)
-    if guard_labels is not None and (guard is None or len(languages) > 1):
+    if guard_labels is not None and (guard is None or len(chosen.languages) > 1):
         raise UsageError("--guard-labels: of which guard, in which language? give --guard, and one --language")
     labelled = None if guard_labels is None else read_labelled(guard_labels)
     wanted = Wanted(
@@ -292,7 +277,7 @@ def evaluate(
         guard_labels=labelled,
         overrides=overrides(max_new_tokens, template_argument or []),
         limit=limit,
-        suite=suite,
+        suite=chosen.suite,
     )
     _check_gates(gates, request, console.warn)
     if no_cache:
@@ -324,7 +309,17 @@ def evaluate(
         raise VerificationFailed(f"required figures missed ({len(missed)}): {shown}")
 
 
-def _check_gates(gates: list[Gate], request: Request, warn: Callable[[str], None]) -> None:
+def _refuse_without_server(revision: str | None, timeout: float | None) -> None:
+    """Raise UsageError for a flag about servers, where no model is behind one."""
+    from chatvector.errors import UsageError
+
+    for flag, value in (("--server-revision", revision), ("--server-timeout", timeout)):
+        if value is not None:
+            said = value if isinstance(value, str) else f"{value:g}"
+            raise UsageError(f"{flag} {said}: of which server? no URL and no --server is given")
+
+
+def _check_gates(gates: list[Gate], request: Request, warn: Say) -> None:
     """Refuse before anything is generated what names nothing, and warn of what asks for bad figures. Raises
     UsageError."""
     from chatvector.errors import UsageError

@@ -32,9 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def export(
     model: Annotated[str, typer.Argument(help="The model to hand over. " + options.MODEL, show_default=False)],
-    output: Annotated[
-        str, typer.Option("-o", "--output", help="Directory to write; must be new or empty.", show_default=False)
-    ],
+    output: options.RequiredOutput,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, see docs/serving.md.")] = False,
     quiet: options.Quiet = False,
     log_format: options.Log = options.LogFormat.text,

@@ -34,13 +34,9 @@ def register(app: typer.Typer) -> None:
 
 
 def extract(
-    base: Annotated[
-        str, typer.Argument(help="The model that CHAT was tuned from. " + options.MODEL, show_default=False)
-    ],
-    chat: Annotated[str, typer.Argument(help="The chat model.", show_default=False)],
-    output: Annotated[
-        str, typer.Option("-o", "--output", help="Directory to write; must be new or empty.", show_default=False)
-    ],
+    base: options.BaseModel,
+    chat: options.ChatModel,
+    output: options.RequiredOutput,
     dtype: Annotated[
         StoredDtype, typer.Option("--dtype", help="fp32 keeps what a merge of 16-bit models computes; bf16 rounds.")
     ] = StoredDtype.fp32,

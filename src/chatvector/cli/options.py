@@ -54,6 +54,8 @@ Models = Annotated[
         show_default=False,
     ),
 ]
+BaseModel = Annotated[str, typer.Argument(help="The model that CHAT was tuned from. " + MODEL, show_default=False)]
+ChatModel = Annotated[str, typer.Argument(help="The chat model.", show_default=False)]
 Base = Annotated[str | None, typer.Option("--base", help="The model that CHAT was tuned from.", show_default=False)]
 Chat = Annotated[str | None, typer.Option("--chat", help="The chat model.", show_default=False)]
 Vectors = Annotated[
@@ -66,6 +68,9 @@ Vectors = Annotated[
 ]
 Output = Annotated[
     str | None, typer.Option("-o", "--output", help="Directory to write; must be new or empty.", show_default=False)
+]
+RequiredOutput = Annotated[
+    str, typer.Option("-o", "--output", help="Directory to write; must be new or empty.", show_default=False)
 ]
 Scale = Annotated[float, typer.Option("--scale", help="Factor on the vector; 1.0 is the paper's, no recommendation.")]
 ScaleRole = Annotated[
@@ -107,6 +112,7 @@ Stream = Annotated[
     bool, typer.Option("--stream", help="Read hub models by byte range: nothing is downloaded, see docs/remote.md.")
 ]
 Restart = Annotated[bool, typer.Option("--restart", help="Discard what an interrupted run left.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, see docs/manifest.md.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No messages and no progress; errors still show.")]
 

@@ -29,8 +29,8 @@ def register(app: typer.Typer) -> None:
 
 
 def push(
-    output: str = typer.Argument(help="A directory that apply or run wrote.", show_default=False),
-    repo: str = typer.Argument(help="The hub name, org/name.", show_default=False),
+    output: Annotated[str, typer.Argument(help="A directory that apply or run wrote.", show_default=False)],
+    repo: Annotated[str, typer.Argument(help="The hub name, org/name.", show_default=False)],
     private: Annotated[bool, typer.Option("--private", help="Make a private repository.")] = False,
     branch: Annotated[str, typer.Option("--branch", help="Branch to commit to.")] = "main",
     update: Annotated[bool, typer.Option("--update", help="Replace the files of a repository that exists.")] = False,

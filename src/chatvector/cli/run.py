@@ -47,7 +47,7 @@ def run(
     ] = None,
     output: options.Output = None,
     restart: options.Restart = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and write nothing.")] = False,
+    dry_run: options.DryRun = False,
     export: Annotated[
         Tool | None, typer.Option("--export", help="Print the recipe as this tool's, and do nothing else.")
     ] = None,

@@ -42,10 +42,7 @@ def sweep(
     *,
     base: options.Base = None,
     chat: options.Chat = None,
-    vector: Annotated[
-        str | None,
-        typer.Option("--vector", metavar="VEC", help="A vector that `extract` wrote, instead of --base and --chat."),
-    ] = None,
+    vector: asking.Vector = None,
     scales: Annotated[
         str, typer.Option(metavar="FIRST:LAST:STEP|LIST", help="What to try; 0 is added.")
     ] = "0:1.5:0.25",
@@ -92,9 +89,8 @@ def sweep(
     The scale is chosen on one half of the items and measured on the other. After an interruption the same command goes
     on where it was.
     """
-    from chatvector.cli.tasks import known
+    from chatvector.cli.tasks import choose, known
     from chatvector.errors import UsageError
-    from chatvector.evaluate.registry import LANGUAGES
     from chatvector.evaluate.saving import open_cache
     from chatvector.evaluate.sweep import Wanted, parse_scales
     from chatvector.evaluate.sweep import sweep as run
@@ -111,22 +107,20 @@ def sweep(
     if len(recipe.vectors) > 1:
         raise UsageError("sweep moves one vector: give --base and --chat, or one --vector")
     registry = known()
-    if suite is None and not axis and not task:
-        suite = "demo" if target.startswith("demo:") else "sweep"
-    languages = list(language or registry.languages_of(suite))
-    if not languages:
-        raise UsageError(f"--language: which? choose from {', '.join(LANGUAGES)}")
-    jobs = registry.choose(languages, suite=suite, axis=axis or (), task=task or (), limit=limit)
+    chosen = choose(
+        registry, languages=language, suite=suite, axes=axis, tasks=task, limit=limit,
+        usual="demo" if target.startswith("demo:") else "sweep",
+    )  # fmt: skip
     wanted = Wanted(
         scales=parse_scales(scales),
-        jobs=tuple(jobs),
+        jobs=chosen.jobs,
         riders=registry.make_riders(),
         by=None if by is None else by.value,
         seed=seed,
         weights=_weights(weight or []),
         overrides={} if max_new_tokens is None else {"max_new_tokens": max_new_tokens},
         limit=limit,
-        suite=suite,
+        suite=chosen.suite,
     )
     if out is not None:
         refuse_unwritable_sweep(out, overwrite=overwrite)

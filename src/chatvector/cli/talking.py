@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from chatvector.messages import Say
 
 if TYPE_CHECKING:
     from chatvector.recipe import Recipe
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 class Loading:
     """How models are loaded. `batch`: most prompts that are asked at once."""
 
-    say: Callable[[str], None]
+    say: Say
     dtype: str | None
     device: str | None
     remote_code: bool

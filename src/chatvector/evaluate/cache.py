@@ -23,13 +23,14 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from chatvector.errors import DamagedFile, NotEnoughSpace, OutputRefused
+from chatvector.messages import Say
 from chatvector.runtime.backend import BackendInfo, Prompt, Sampling
 
 FORMAT = 1
@@ -64,7 +65,7 @@ def _key(*parts: Any) -> str:
 class Cache:
     """JSON values by key, on disk. Values are read when asked for; memory holds keys and places."""
 
-    def __init__(self, path: str | os.PathLike[str], note: Callable[[str], None] | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], note: Say | None = None) -> None:
         """Open the file, or make it. `note` takes messages for people: what was dropped.
 
         Raises DamagedFile for a file that is no cache or is damaged, OutputRefused where it cannot be written.

@@ -20,15 +20,14 @@ from typing import Any
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.names import resolve
 from chatvector.errors import UsageError
-from chatvector.evaluate.run import Model
+from chatvector.evaluate.request import Model
+from chatvector.messages import Say, silent
 from chatvector.runtime.backend import Backend
 from chatvector.runtime.prompt_form import GivenTemplate, no_template, template_of
 from chatvector.vocabulary.chat_format import read_chat_format
 from chatvector.vocabulary.tokens import read_tokens
 
 _NAMED = re.compile(r"(?P<name>[\w.-]+)=(?P<model>.+)")
-
-Say = Callable[[str], None]
 
 
 class Kind(StrEnum):
@@ -76,7 +75,7 @@ def split_name(text: str) -> tuple[str, str]:
 
 
 def models(
-    texts: Sequence[str], *, kind: Kind = Kind.auto, loading: Loading | None = None, say: Say = lambda _: None
+    texts: Sequence[str], *, kind: Kind = Kind.auto, loading: Loading | None = None, say: Say = silent
 ) -> tuple[Model, ...]:
     """The models of a command line, in order. Nothing is loaded. Raises UsageError for a kind that does not fit."""
     named = [split_name(text) for text in texts]
@@ -120,11 +119,7 @@ def has_template(name: str, say: Say) -> bool:
 
 def _template_at_hand(name: str) -> bool:
     """The same, of models on this machine only: an offer is not worth a download."""
-    return _kind_of(name) is Kind.transformers and resolve(name).path is not None and has_template(name, _silent)
-
-
-def _silent(_line: str) -> None:
-    """Nobody listens."""
+    return _kind_of(name) is Kind.transformers and resolve(name).path is not None and has_template(name, silent)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from chatvector.errors import DamagedFile, MissingInput, UsageError, first_five
-from chatvector.evaluate.run import Job
+from chatvector.evaluate.request import Job
 from chatvector.evaluate.task import Language, Rider, Task
 
 GROUP = "chatvector.tasks"

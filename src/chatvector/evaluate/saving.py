@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from chatvector.checkpoint.staging import unwritable
@@ -13,6 +12,7 @@ from chatvector.errors import OutputRefused
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.results import RESULTS
 from chatvector.evaluate.run import Evaluation
+from chatvector.messages import Say
 
 
 def refuse_unwritable(out: Path, *, overwrite: bool) -> None:
@@ -64,6 +64,6 @@ def cache_path() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "chatvector" / "replies.jsonl"
 
 
-def open_cache(path: Path | None, note: Callable[[str], None]) -> Cache:
+def open_cache(path: Path | None, note: Say) -> Cache:
     """The cache at `path`, or at its usual place."""
     return Cache(path or cache_path(), note)

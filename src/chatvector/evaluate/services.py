@@ -29,6 +29,7 @@ from chatvector.evaluate.scorers.perspective import NOTICE, PerspectiveScorer
 from chatvector.evaluate.scorers.text_scorer import TextScorer
 from chatvector.evaluate.scorers.verdicts import Guard
 from chatvector.evaluate.task import Language, Services, Task
+from chatvector.messages import Say, silent
 from chatvector.runtime.backend import Backend, BackendInfo, Prompt, Reply, Sampling
 
 JUDGE = "judge"
@@ -89,7 +90,7 @@ def open_services(
     stack: ExitStack,
     open_model: Callable[[str], AbstractContextManager[Backend]],
     cache: Cache | None = None,
-    warn: Callable[[str], None] = lambda _: None,
+    warn: Say = silent,
 ) -> Services:
     """What `wanted` names. `open_model` opens guard and judge by their names, later; `stack` closes them; scores and
     verdicts are kept in `cache`; `warn` hears of a service that ends. Raises UsageError for what means nothing, before

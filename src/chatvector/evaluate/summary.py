@@ -7,16 +7,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from chatvector import __version__
+from chatvector.evaluate.request import Asked, Request
 from chatvector.evaluate.results import AbsentRow, FailureRow, ModelRow, Results, SourceRow, TaskRow
 from chatvector.evaluate.statistics.decisions import DISCORDANT, smallest_detectable_rate
 from chatvector.evaluate.tally import FAMILY, Block, cluster_of, differences, figures, metric_row, recovery, spread
 from chatvector.runtime.backend import BackendInfo
-
-if TYPE_CHECKING:
-    from chatvector.evaluate.run import Asked, Request
 
 FEW = 30
 """Fewer clusters than this and a warning says so."""
@@ -75,7 +73,7 @@ def _service(service: Any) -> Any:
     return None if service is None else json.loads(json.dumps(asdict(service.info)))
 
 
-def _model_row(name: str, part: Any, info: BackendInfo) -> ModelRow:
+def _model_row(name: str, part: Literal["reference", "true chat", "candidate"], info: BackendInfo) -> ModelRow:
     return ModelRow(
         name=name,
         part=part,

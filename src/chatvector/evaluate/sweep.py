@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -20,8 +20,10 @@ from chatvector.errors import UsageError
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.halves import Half, half_of
 from chatvector.evaluate.merit import Merits, check_weights, columns, merits
-from chatvector.evaluate.run import Evaluation, Job, Model, Request, evaluate
+from chatvector.evaluate.request import Job, Model, Request
+from chatvector.evaluate.run import Evaluation, evaluate
 from chatvector.evaluate.task import Rider
+from chatvector.messages import Say, silent
 from chatvector.runtime.backend import Backend
 from chatvector.runtime.live import LiveBackend
 from chatvector.runtime.prompt_form import no_template
@@ -150,7 +152,7 @@ def sweep(
     *,
     cache: Cache | None,
     meters: Meters,
-    say: Callable[[str], None] = lambda _: None,
+    say: Say = silent,
 ) -> Sweep:
     """Measure all scales on both halves, choose on the development half, and vary groups at the scale chosen.
 
@@ -215,9 +217,7 @@ def layer_groups(count: int) -> list[LayerRange]:
 class _Bench:
     """The live merge with everything that measuring needs."""
 
-    def __init__(
-        self, live: LiveBackend, wanted: Wanted, cache: Cache | None, meters: Meters, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, live: LiveBackend, wanted: Wanted, cache: Cache | None, meters: Meters, say: Say) -> None:
         self._live, self._wanted, self._cache, self._meters, self._say = live, wanted, cache, meters, say
         self.seconds: list[float] = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from chatvector.evaluate.results import RESULTS
 from chatvector.evaluate.sweep import Measured, Sweep
 from chatvector.evaluate.sweep_picture import render
 from chatvector.evaluate.sweep_report import text_of
+from chatvector.messages import Say, silent
 
 SWEEP = "sweep.json"
 
@@ -30,9 +31,7 @@ def refuse_unwritable_sweep(out: Path, *, overwrite: bool) -> None:
         raise OutputRefused(f"{out}: holds a sweep; take another directory, or --overwrite")
 
 
-def save_sweep(
-    found: Sweep, told: Mapping[str, Any], out: Path, *, overwrite: bool, say: Callable[[str], None] = lambda _: None
-) -> None:
+def save_sweep(found: Sweep, told: Mapping[str, Any], out: Path, *, overwrite: bool, say: Say = silent) -> None:
     """Write everything beside `out`, then rename. Without matplotlib there are no curves, and that is said.
 
     Raises OutputRefused, NotEnoughSpace.

@@ -7,7 +7,6 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.errors import IncompatibleParents, NotEnoughSpace, UnsupportedFormat
 from chatvector.handoff.converter_files import ConverterFiles, converter_files, rows_match
 from chatvector.handoff.modelfile import Modelfile, modelfile
+from chatvector.messages import Say
 from chatvector.runtime.texts import LANGUAGES, packaged
 from chatvector.sizes import disk_size
 
@@ -59,7 +59,7 @@ class Handoff:
     tokens: int
 
 
-def hand_over(name: str, output: str, say: Callable[[str], None]) -> Handoff:
+def hand_over(name: str, output: str, say: Say) -> Handoff:
     """Write the directory. The weights are not read; no file of the model is changed.
 
     Raises MissingInput (no model, no chat template), UnsupportedFormat (a tokenizer or storage that cannot be handed

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, cast, runtime_checkable
 
-from chatvector.evaluate.run import Job
+from chatvector.evaluate.request import Job
 from chatvector.evaluate.scorers.short_replies import first_line
 from chatvector.evaluate.task import Language
 from chatvector.runtime.backend import Backend, BackendInfo, Likelihood, LikelihoodBackend, Prompt, Reply, Sampling

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where an output came from: the manifest now, cards and licences later."""
+"""Where an output came from: its manifest, its card, its parents' licences, and what of it may be published."""

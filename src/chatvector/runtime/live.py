@@ -12,7 +12,7 @@ import hashlib
 import json
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from chatvector.arithmetic.plan import Plan
 from chatvector.arithmetic.roles import Role
 from chatvector.arithmetic.scales import ScaleRules
 from chatvector.errors import ChatVectorError, NotEnoughSpace
+from chatvector.messages import Say, silent
 from chatvector.runtime.backend import BackendInfo, Likelihood, Prompt, Reply, Sampling
 from chatvector.runtime.batches import MOST_ROWS
 from chatvector.runtime.live_weights import Change, LiveWeights, Replan
@@ -116,7 +117,7 @@ class LiveBackend(TransformersBackend):
         remote_code: bool = False,
         batch: int = MOST_ROWS,
         threads: int | None = None,
-        say: Callable[[str], None] = lambda _: None,
+        say: Say = silent,
     ) -> Self:
         """Load the model once, and set the scales `rules`.
 

@@ -19,7 +19,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,6 +29,7 @@ from chatvector.checkpoint.names import resolve
 from chatvector.checkpoint.staging import temporary_folder
 from chatvector.checkpoint.storage import LocalDirectory
 from chatvector.errors import HubError, InputError, UsageError
+from chatvector.messages import Say
 from chatvector.runtime.http_json import JsonClient
 from chatvector.runtime.loading import checkpoint_digest
 from chatvector.runtime.openai_backend import OpenAIBackend
@@ -52,7 +53,7 @@ class ServerCommand:
         template: str,
         *,
         seconds_to_start: float = SECONDS_TO_START,
-        note: Callable[[str], None] | None = None,
+        note: Say | None = None,
     ) -> None:
         """`template` has `{model}` and `{port}` in it; `note` takes lines for people.
 

@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -27,6 +27,7 @@ from pathlib import Path
 
 from chatvector.checkpoint.staging import temporary_folder
 from chatvector.errors import HubError, MissingExtra, UsageError
+from chatvector.messages import Say, silent
 from chatvector.runtime import served_process
 from chatvector.runtime.http_json import JsonClient
 from chatvector.runtime.loading import DTYPES
@@ -105,7 +106,7 @@ class TransformersServer:
         dtype: str,
         device: str = "auto",
         remote_code: bool = False,
-        note: Callable[[str], None] = lambda _: None,
+        note: Say = silent,
     ) -> None:
         """Nothing is started yet.
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -28,6 +28,7 @@ from chatvector.errors import (
     brief,
     first_five,
 )
+from chatvector.messages import Say, silent
 from chatvector.training.conversations import Encoder
 from chatvector.training.data import DataFile, open_data, read_rows
 from chatvector.training.examples import write_examples
@@ -56,7 +57,7 @@ def train(
     *,
     restart: bool = False,
     meter: Meter | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    say: Say = silent,
 ) -> Trained:
     """Train one stage and write `recipe.output`.
 
@@ -101,7 +102,7 @@ def train(
     return Trained(output, record)
 
 
-def identity_of(recipe: TrainingRecipe, say: Callable[[str], None] = lambda _: None) -> str:
+def identity_of(recipe: TrainingRecipe, say: Say = silent) -> str:
     """What the output's training_recipe.json calls `identity`: a digest of recipe, starting weights, data and template.
 
     Raises what opening model and data raises.
@@ -149,7 +150,7 @@ def _train(
     work: Path,
     gpu: bool,
     meter: Meter | None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> dict[str, Any]:
     import torch
     import transformers

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +19,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
+from chatvector.messages import Say
 from chatvector.training.recipe import TrainingRecipe
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class _Preferences(_Silent, DPOTrainer):
 class Watcher(TrainerCallback):
     """Progress, loss lines, and the mark of whole checkpoints."""
 
-    def __init__(self, meter: Meter | None, say: Callable[[str], None]) -> None:
+    def __init__(self, meter: Meter | None, say: Say) -> None:
         self._meter = meter
         self._say = say
 

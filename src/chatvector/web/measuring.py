@@ -16,7 +16,8 @@ from typing import Any
 from chatvector.evaluate.registry import LANGUAGES, Registry
 from chatvector.evaluate.report.document import document as report_document
 from chatvector.evaluate.report.html import html as report_html
-from chatvector.evaluate.run import Model, Request, evaluate
+from chatvector.evaluate.request import Model, Request
+from chatvector.evaluate.run import evaluate
 from chatvector.evaluate.saving import open_cache
 from chatvector.evaluate.sweep import Wanted, parse_scales, sweep
 from chatvector.evaluate.sweep_picture import render

@@ -7,6 +7,7 @@ import threading
 
 import gradio as gr
 
+from chatvector.messages import silent
 from chatvector.recipe import Recipe
 from chatvector.web.parts import problem, said, status_line
 from chatvector.web.vector_view import View, as_html, view
@@ -24,7 +25,7 @@ class Look:
         """The view. Raises what `view` raises; the next one who asks tries again."""
         with self._lock:
             if self._view is None:
-                self._view = view(self._recipe, lambda _line: None)
+                self._view = view(self._recipe, silent)
             return self._view
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from chatvector.checks.geometry import CORRELATION, Geometry, Products
 from chatvector.inspection.picture import STYLE, render_panels
 from chatvector.inspection.subject import of_pair, of_vector
 from chatvector.inspection.survey import bytes_to_read, survey
+from chatvector.messages import Say
 from chatvector.preparation import open_model
 from chatvector.recipe import Recipe
 from chatvector.web.plot_words import translated
@@ -38,7 +39,7 @@ class View:
     notes: tuple[str, ...] = field(default=())
 
 
-def view(recipe: Recipe, say: Callable[[str], None]) -> View:
+def view(recipe: Recipe, say: Say) -> View:
     """Read the first vector of `recipe`, and compare it with the target where base and chat are at hand.
 
     Raises what opening and reading raise, and IncompatibleParents for shapes that differ.

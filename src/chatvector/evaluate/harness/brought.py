@@ -8,15 +8,16 @@ and why: nothing is dropped in silence. Who names such a task (`--task lm-eval:k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from chatvector.errors import HubError, InputError, MissingExtra
 from chatvector.evaluate.harness.sets import language_of
 from chatvector.evaluate.registry import LANGUAGES, from_harness
-from chatvector.evaluate.run import Job
+from chatvector.evaluate.request import Job
 from chatvector.evaluate.task import Answer, Item, Language, Marks, Metric, Services, Source, Task
+from chatvector.messages import Say
 from chatvector.runtime.backend import Sampling
 
 
@@ -81,7 +82,7 @@ class Brought:
         return self.task.mark(answers, services)
 
 
-def at_hand(jobs: Sequence[Job], say: Callable[[str], None]) -> tuple[list[Job], list[tuple[Job, str]]]:
+def at_hand(jobs: Sequence[Job], say: Say) -> tuple[list[Job], list[tuple[Job, str]]]:
     """(jobs that can be asked, jobs of a suite that cannot, with the reason); fetches what can be fetched. `say` hears
     of each that is left out, before any model is loaded."""
     there: list[Job] = []

@@ -10,8 +10,6 @@ from chatvector.evaluate.task import Item, Marks, Metric
 from chatvector.evaluate.thinking import parse
 from chatvector.runtime.backend import Reply
 
-FAULTS = ("loop", "no_stop", "leak", "user_turn", "broken", "empty")
-
 
 def _metrics() -> tuple[Metric, ...]:
     return (

@@ -61,9 +61,3 @@ def script_share(text: str, script: str = "HANGUL") -> float | None:
     if not letters:
         return None
     return sum(unicodedata.name(letter, "").startswith(script) for letter in letters) / len(letters)
-
-
-def in_korean(reply: str, threshold: float = 0.5) -> bool:
-    """Are more than `threshold` of its letters Hangul? A reply without letters is in no language."""
-    share = script_share(unicodedata.normalize("NFC", reply))
-    return share is not None and share > threshold

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,13 +14,13 @@ from chatvector.evaluate.harness.brought import Brought, at_hand
 from chatvector.evaluate.opening import Loading, has_template, template_from
 from chatvector.evaluate.opening import models as open_models
 from chatvector.evaluate.registry import LANGUAGES, Registry
-from chatvector.evaluate.run import Job
+from chatvector.evaluate.request import Job
 from chatvector.evaluate.services import Wanted, open_services
 from chatvector.evaluate.task import Rider, Services
 from chatvector.lab.ladder.recipe import LadderRecipe
+from chatvector.messages import Say
 from chatvector.runtime.backend import Backend
 
-Say = Callable[[str], None]
 QUICK = "quick"
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,10 @@ from chatvector.lab.ladder.measuring import Bench, Chosen
 from chatvector.lab.ladder.pairs import FAMILY, Merits, Pair, findings, pairs_of
 from chatvector.lab.ladder.recipe import LadderRecipe
 from chatvector.lab.ladder.rungs import RungKey
+from chatvector.messages import Say, silent
 from chatvector.runtime.loading import require_extra
 
 FORMAT = "chatvector-ladder/1"
-Say = Callable[[str], None]
 
 
 def climb(
@@ -42,8 +42,8 @@ def climb(
     restart: bool = False,
     notes: Mapping[str, str] | None = None,
     meters: Meters,
-    say: Say = lambda _: None,
-    warn: Say = lambda _: None,
+    say: Say = silent,
+    warn: Say = silent,
 ) -> dict[str, Any]:
     """Build and ask all rungs, and write the report into `recipe.output`; the content of `ladder.json`.
 

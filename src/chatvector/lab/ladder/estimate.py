@@ -8,7 +8,7 @@ What cannot be known is said to be so and left out of the sums, which are then l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from chatvector.checkpoint.names import classify
 from chatvector.checkpoint.staging import free_bytes
 from chatvector.errors import HubError, NotEnoughSpace, brief
 from chatvector.evaluate.registry import Registry
-from chatvector.evaluate.run import Job
+from chatvector.evaluate.request import Job
 from chatvector.evaluate.task import Comparing
 from chatvector.lab.controls import controls_of
 from chatvector.lab.ladder import speed, world
@@ -28,10 +28,10 @@ from chatvector.lab.ladder.making import Stage, stages_of
 from chatvector.lab.ladder.recipe import LadderRecipe
 from chatvector.lab.ladder.rungs import MODELS, ModelKey
 from chatvector.lab.ladder.speed import Size, Speed
+from chatvector.messages import Say, silent
 from chatvector.sizes import disk_size
 from chatvector.training.limits import ADAM_BYTES, CHECKPOINTS
 
-Say = Callable[[str], None]
 NOWHERE = Speed(1.0, 1.0, "no machine")
 """For plans in which only the disk is looked at."""
 
@@ -113,9 +113,7 @@ class Estimate:
         return "\n".join(lines)
 
 
-def estimate(
-    recipe: LadderRecipe, registry: Registry, *, say: Say = lambda _: None, at: Speed | None = None
-) -> Estimate:
+def estimate(recipe: LadderRecipe, registry: Registry, *, say: Say = silent, at: Speed | None = None) -> Estimate:
     """The plan of a recipe. Raises what a wrong recipe raises; a hub that does not answer is no error but unknown.
 
     `at`: a speed to take instead of this machine's.
@@ -136,7 +134,7 @@ def estimate(
     return Estimate(tuple(steps), calls, free_bytes(out), fast, download, tuple(dict.fromkeys(unknown)))
 
 
-def refuse_small_disk(recipe: LadderRecipe, out: Path, say: Say = lambda _: None) -> None:
+def refuse_small_disk(recipe: LadderRecipe, out: Path, say: Say = silent) -> None:
     """Raise NotEnoughSpace where the trainings that are still to come need more than is free."""
     stages = [one for key in recipe.needed for one in stages_of(recipe, key) if not (out / MADE / one.name).exists()]
     if not stages:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,11 +20,10 @@ from chatvector.lab.ladder.files import DATA, MODELS
 from chatvector.lab.ladder.recipe import LadderRecipe
 from chatvector.lab.ladder.rungs import MODELS as KEYS
 from chatvector.lab.ladder.rungs import ModelKey
+from chatvector.messages import Say
 from chatvector.training.output import RECORD
 from chatvector.training.recipe import TrainingRecipe
 from chatvector.training.run import identity_of, train
-
-Say = Callable[[str], None]
 
 
 class Meters(Protocol):

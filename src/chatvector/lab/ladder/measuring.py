@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,7 +21,8 @@ from chatvector.checkpoint.fingerprint import Sample, fingerprint
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.opening import Loading
 from chatvector.evaluate.opening import models as open_models
-from chatvector.evaluate.run import Evaluation, Model, Request, evaluate
+from chatvector.evaluate.request import Model, Request
+from chatvector.evaluate.run import Evaluation, evaluate
 from chatvector.evaluate.sweep import Wanted, sweep
 from chatvector.evaluate.sweep_report import document
 from chatvector.evaluate.task import Services
@@ -29,10 +30,11 @@ from chatvector.lab.controls import Control, PlainModel
 from chatvector.lab.ladder.asking import Asking, merge_format
 from chatvector.lab.ladder.files import RUNGS, write_whole
 from chatvector.lab.ladder.late import late
-from chatvector.lab.ladder.making import Meters, Say
+from chatvector.lab.ladder.making import Meters
 from chatvector.lab.ladder.recipe import LadderRecipe
 from chatvector.lab.ladder.rungs import ModelKey, Rung, RungKey
 from chatvector.live_merge import open_live
+from chatvector.messages import Say
 from chatvector.recipe import Recipe
 from chatvector.runtime.backend import Backend
 
@@ -194,7 +196,7 @@ class Bench:
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=dict).encode()).hexdigest()
 
 
-def _digest_of(name: str, say: Callable[[str], None]) -> str:
+def _digest_of(name: str, say: Say) -> str:
     with Checkpoint.open(name, say) as model:
         found = fingerprint(model, Sample(model)).as_dict()
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()

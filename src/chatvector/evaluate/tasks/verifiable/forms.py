@@ -261,8 +261,3 @@ def nth_paragraph(reply: str, count: int, place: int, first: str) -> bool:
     begins = parts[place - 1].lstrip("\"'“‘「『*").casefold()
     wanted = first.casefold()
     return begins.startswith(wanted) and not (wanted[-1].isascii() and begins[len(wanted) : len(wanted) + 1].isalnum())
-
-
-def line_count(reply: str, relation: Relation, count: int) -> bool:
-    """So many lines that hold anything."""
-    return compare(len(lines(reply)), relation, count)

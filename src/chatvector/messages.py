@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lines for people while something runs: the library hands them to a `Say` and prints nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Say = Callable[[str], None]
+
+
+def silent(_line: str) -> None:
+    """The `Say` of callers that want to hear nothing."""
