@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from chatvector.arithmetic.declared import UNTIED_BY_DEFAULT
 from chatvector.checks.class_defaults import CLASS_DEFAULTS
+from chatvector.checks.doctor.config_values import usable
+from chatvector.vocabulary.files import ONE_STOP_ID
 
 
 @pytest.mark.parametrize("model_type", [name for name in sorted(UNTIED_BY_DEFAULT) if name in CONFIG_MAPPING])
@@ -27,3 +30,24 @@ def test_what_an_absent_key_means(key: str, value: Any, model_type: str) -> None
         assert config.rope_parameters[key] == value
     else:
         assert getattr(config, key) == value
+
+
+def test_what_takes_one_stop_id_only() -> None:
+    def refuses_a_list(model_type: str) -> bool:
+        try:
+            CONFIG_MAPPING[model_type](eos_token_id=[1, 2])
+        except Exception as problem:  # whatever a class says; some do not go without other arguments
+            return "eos_token_id" in str(problem)
+        return False
+
+    found = {name for name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES if refuses_a_list(name)}
+    assert found == {name for name in ONE_STOP_ID if name in CONFIG_MAPPING}
+
+
+def test_a_list_where_the_class_takes_one_stop_id() -> None:
+    section = {"model_type": ONE_STOP_ID[0], "eos_token_id": [1, 2]}
+    assert usable({"text_config": section})[1] == (
+        f"text_config.eos_token_id is [1, 2] instead of a number: {ONE_STOP_ID[0]} takes one",
+    )
+    assert usable(section | {"eos_token_id": 1})[1] == ()
+    assert usable({"model_type": "llama", "eos_token_id": [1, 2]})[1] == ()

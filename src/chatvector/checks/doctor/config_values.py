@@ -16,6 +16,7 @@ from chatvector.checks.doctor.expectations import LAYER_KEYS
 from chatvector.checks.doctor.layer_parts import LAYER_PARTS
 from chatvector.checks.rope import LAYER_KINDS
 from chatvector.errors import brief
+from chatvector.vocabulary.files import ONE_STOP_ID
 from chatvector.vocabulary.side_files import TEXT_SECTIONS
 
 # Whole numbers from one up.
@@ -68,6 +69,9 @@ def _usable(section: Mapping[str, Any], place: str) -> tuple[dict[str, Any], lis
         del kept["model_type"]
         if not section.get("auto_map"):
             problems.append(f"{place}model_type is {_said(kind)} instead of a name")
+    stops = section.get("eos_token_id")
+    if kind in ONE_STOP_ID and isinstance(stops, list):
+        problems.append(f"{place}eos_token_id is {_said(stops)} instead of a number: {kind} takes one")
     judged = isinstance(kind, str) and kind in LAYER_PARTS
     for key, wanted in _wrong(section):
         del kept[key]
