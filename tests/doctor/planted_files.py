@@ -95,6 +95,26 @@ def eos_beyond_the_vocabulary(body: Body) -> None:
         config["eos_token_id"] = 128009
 
 
+@planted("ids-beyond-vocab", words=("pad_token_id 9999 of config.json; the embedding has 64 rows",))
+def pad_beyond_the_embedding_in_config_json_alone(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["pad_token_id"] = 9999
+    with body.json("generation_config.json") as settings:
+        settings["pad_token_id"] = 1
+
+
+@planted("ids-beyond-vocab", words=("pad_token_id -65 of config.json",))
+def pad_beyond_the_embedding_counted_from_its_end(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["pad_token_id"] = -65
+
+
+@planted("side-file-damaged", words=("generation_config.json: pad_token_id is [1], no number",))
+def list_of_pads(body: Body) -> None:
+    with body.json("generation_config.json") as settings:
+        settings["pad_token_id"] = [1]
+
+
 @planted("ids-of-another-family", "stop-missing", words=("bos_token_id 4", "eos_token_id 3", "pad_token_id 3"))
 def ids_of_another_family(body: Body) -> None:
     with body.json("generation_config.json") as config:

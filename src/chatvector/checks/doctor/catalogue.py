@@ -246,8 +246,9 @@ TABLE = (
     Fault(
         "ids-beyond-vocab",
         "fault",
-        "bos, eos or pad is an id that the embedding lacks: index errors, or replies that never end",
-        "copy the ids of the tokenizer's own special tokens; the mended generation_config.json has the stop ids",
+        "bos, eos or pad is an id that the embedding lacks: index errors, replies that never end, or, for pad in"
+        " config.json, a model that does not load",
+        "copy the ids of the tokenizer's own special tokens, which the mended files have",
         mended=True,
     ),
     Fault(

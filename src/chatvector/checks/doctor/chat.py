@@ -15,7 +15,7 @@ from chatvector.checks.doctor.origin import calls_itself_chat
 from chatvector.checks.doctor.patient import Patient
 from chatvector.checks.doctor.rows import Rows
 from chatvector.checks.doctor.vocabulary import effective_ids, named_ids
-from chatvector.errors import ChatVectorError, first_five
+from chatvector.errors import ChatVectorError, brief, first_five
 from chatvector.vocabulary.chat_format import (
     CONFIG,
     GENERATION_CONFIG,
@@ -104,6 +104,9 @@ def _damaged_side_files(model: Patient) -> Iterator[Finding]:
             read_json_object(model, name)
         except ChatVectorError as problem:
             yield Finding("side-file-damaged", str(problem).removeprefix(f"{model.name}/"))
+    padding = (model.generation_config or {}).get("pad_token_id")
+    if padding is not None and not isinstance(padding, int | float):
+        yield Finding("side-file-damaged", f"{GENERATION_CONFIG}: pad_token_id is {brief(repr(padding))}, no number")
 
 
 def _file(found: ChatFormat, model: Patient) -> str:

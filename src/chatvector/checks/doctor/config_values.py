@@ -92,6 +92,12 @@ def _wrong(section: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield key, "a finite number"
         elif not 0 <= value < 1:
             yield key, "a small number from 0 up"
+    for key in ("pad_token_id", "bos_token_id"):
+        if key in section and type(section[key]) is not int:
+            yield key, "a whole number"
+    stops = section.get("eos_token_id", 0)
+    if not all(type(row) is int for row in (stops if isinstance(stops, list) else [stops])):
+        yield "eos_token_id", "a whole number or a list of them"
     # transformers takes the first of each pair that is there.
     rope = next((key for key in ("rope_scaling", "rope_parameters") if section.get(key)), None)
     if rope is not None and (wanted := _rope_wanted(section[rope], str(section.get("model_type")))) is not None:

@@ -18,7 +18,7 @@ from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.chat import templates_that_fit
 from chatvector.checks.doctor.origin import LEAKED_KEYS
 from chatvector.checks.doctor.patient import Patient
-from chatvector.checks.doctor.vocabulary import named_ids
+from chatvector.checks.doctor.vocabulary import named_ids, padding_row
 from chatvector.checks.doctor.weight_files import index_of, is_whole
 from chatvector.errors import ChatVectorError, OutputRefused
 from chatvector.vocabulary.chat_format import CONFIG, GENERATION_CONFIG, read_chat_format
@@ -145,6 +145,23 @@ def _generation(model: Patient, edits: Edits) -> None:
             document.remove(f"{key}_id")
 
 
+def _padding(model: Patient, edits: Edits) -> None:
+    """A pad that the embedding lacks out of config.json, for the one that the model generates with, if it has one."""
+    embedding = find_vocabulary(model.weights.tensors, model.config).embedding
+    padding = padding_row(model)
+    if embedding is None or padding is None:
+        return
+    limit = model.weights.tensors[embedding].shape[0]
+    if -limit <= padding < limit:
+        return
+    named = edits.json(GENERATION_CONFIG).get("pad_token_id") if edits.has(GENERATION_CONFIG) else None
+    good = type(named) is int and -limit <= named < limit
+    document = edits.json(CONFIG)
+    for place in places("pad_token_id"):
+        if document.has(*place):
+            document.set(named if good else None, *place)
+
+
 _MENDS: tuple[tuple[set[str], Callable[[Patient, Edits], None]], ...] = (
     ({"vocab-size"}, _vocabulary_size),
     ({"head-ignored"}, _untie),
@@ -152,4 +169,5 @@ _MENDS: tuple[tuple[set[str], Callable[[Patient, Edits], None]], ...] = (
     ({"templates-differ"}, _template_chosen),
     ({"config-leak"}, _leaks),
     ({"stop-missing", "generation-config-missing", "ids-of-another-family", "ids-beyond-vocab"}, _generation),
+    ({"ids-beyond-vocab"}, _padding),
 )

@@ -54,6 +54,15 @@ def named_ids(model: Patient, key: str) -> list[int]:
     return _first_named(key, (model.generation_config or {}, *_configurations(model)))
 
 
+def padding_row(model: Patient) -> int | None:
+    """`pad_token_id` of config.json, which loaders make the embedding's `padding_idx`, whatever else names a pad.
+
+    torch counts negative ones from the end and refuses what lies beyond the embedding either way.
+    """
+    row = text_config(model.config).get("pad_token_id")
+    return row if type(row) is int else None
+
+
 def _configurations(model: Patient) -> tuple[Mapping[str, Any], ...]:
     return model.config, text_config(model.config)
 
@@ -133,31 +142,43 @@ def _tokenizer(model: Patient, rows: int) -> Iterator[Finding]:
 
 
 def _ids(model: Patient, rows: int) -> Iterator[Finding]:
-    tokens = model.tokens
-    if tokens is None:
-        return
-    special = _special(model, tokens)
-    known = set(special.values()) | {text for text, token in tokens.added.items() if token.special}
-    names = tokens.names()
+    padding = padding_row(model)
     beyond: list[str] = []
-    wrong: dict[str, list[str]] = {}
-    for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
-        for row in (effective_ids if key == "eos_token_id" else named_ids)(model, key):
-            if row >= rows:
-                beyond.append(f"{key} {row}")
-            elif row >= 0 and names.get(row) not in known:
-                said = f"{key} {row} is {names[row]!r}" if row in names else f"{key} {row} is no token"
-                wrong.setdefault(key, []).append(said)
+    if padding is not None and not -rows <= padding < rows:
+        beyond.append(f"pad_token_id {padding} of config.json")
+    tokens = model.tokens
+    wrong = {} if tokens is None else _wrong_ids(model, tokens, rows, beyond)
     if beyond:
         yield Finding("ids-beyond-vocab", f"{first_five(beyond)}; the embedding has {rows} rows")
+    if tokens is None:
+        return
     # Only stop ids do harm by themselves: prompts come from the tokenizer, and any id may serve as padding.
     if "eos_token_id" in wrong:
         yield Finding("ids-of-another-family", first_five(line for lines in wrong.values() for line in lines))
         return
+    special = _special(model, tokens)
     bos = tokens.ids.get(special.get("bos_token", ""))
     listed = named_ids(model, "bos_token_id")
     if bos is not None and listed and bos not in listed and listed[0] < rows:
         yield Finding("bos-differs", f"bos_token_id {listed[0]}, but bos_token {special['bos_token']!r} has id {bos}")
+
+
+def _wrong_ids(model: Patient, tokens: TokenTable, rows: int, beyond: list[str]) -> dict[str, list[str]]:
+    """Key → a line on each of its ids that is no special token; those that the embedding lacks go to `beyond`."""
+    special = _special(model, tokens)
+    known = set(special.values()) | {text for text, token in tokens.added.items() if token.special}
+    names = tokens.names()
+    padding = padding_row(model)
+    wrong: dict[str, list[str]] = {}
+    for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        for row in (effective_ids if key == "eos_token_id" else named_ids)(model, key):
+            if row >= rows:
+                if key != "pad_token_id" or row != padding:  # that is told by itself
+                    beyond.append(f"{key} {row}")
+            elif row >= 0 and names.get(row) not in known:
+                said = f"{key} {row} is {names[row]!r}" if row in names else f"{key} {row} is no token"
+                wrong.setdefault(key, []).append(said)
+    return wrong
 
 
 def _special(model: Patient, tokens: TokenTable) -> Mapping[str, Any]:
