@@ -9,7 +9,7 @@ from typing import Any
 from chatvector.arithmetic.declared import declared_rows, tie_flag, tie_source
 from chatvector.arithmetic.roles import VocabularyTensors, find_vocabulary
 from chatvector.checks.doctor.catalogue import Finding
-from chatvector.checks.doctor.expectations import PADDED
+from chatvector.checks.doctor.expectations import OWN_HEAD, PADDED
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import ChatVectorError, MissingInput, UnsupportedFormat, first_five
 from chatvector.vocabulary.side_files import text_config
@@ -94,9 +94,14 @@ def _ties(model: Patient, axis: VocabularyTensors) -> Iterator[Finding]:
     embedding, head = tensors[axis.embedding], tensors[axis.head]
     if head.shape[0] != embedding.shape[0]:
         yield Finding("head-rows", f"{axis.head} has {head.shape[0]} rows, {axis.embedding} {embedding.shape[0]}")
-    elif flag is True:
+    elif flag is True and not _keeps_its_head(model):
         code = "head-doubled" if _same_sample(model, axis.embedding, axis.head) else "head-ignored"
         yield Finding(code, f"tie_word_embeddings is true, and {axis.head} is in the file")
+
+
+def _keeps_its_head(model: Patient) -> bool:
+    classes = model.config.get("architectures")
+    return isinstance(classes, list) and any(name in classes for name in OWN_HEAD)
 
 
 def _same_sample(model: Patient, one: str, other: str) -> bool:
