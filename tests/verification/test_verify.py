@@ -184,6 +184,26 @@ def test_languages_that_the_card_of_a_target_names_since_are_told_as_that(tmp_pa
     assert verify(str(made.output), generate=False).ok
 
 
+def test_an_edited_licence_or_notice_is_found(tmp_path: Path) -> None:
+    specs = trio_specs()
+    specs["target"].extra_files |= {"LICENSE": "Terms of the target.", "NOTICE": "Made by the target's makers."}
+    specs["chat"].extra_files["LICENSE"] = "Terms of the chat model."
+    trio = write_trio(tmp_path, specs)
+    vector = VectorSpec(base=str(trio.base), chat=str(trio.chat))
+    made = apply(Recipe(target=str(trio.target), vectors=(vector,), output=str(tmp_path / "out"))).output
+    names = sorted(file.relative_to(made).as_posix() for file in made.rglob("*") if file.name in ("LICENSE", "NOTICE"))
+    assert names == ["LICENSE", "NOTICE", "licences/chat/LICENSE"]
+    for name in names:
+        whole = (made / name).read_bytes()
+        (made / name).write_bytes(whole.replace(b"T", b"t").replace(b"M", b"m"))
+        found = verify(str(made), generate=False)
+        assert found.problems == (f"side files: {name} differs from byte 0 on",)
+        (made / name).unlink()
+        assert f"side files: {name} is missing" in verify(str(made), generate=False).problems
+        (made / name).write_bytes(whole)
+    assert verify(str(made), generate=False).ok
+
+
 def test_a_lineage_that_was_overridden_is_told_as_it_was(tmp_path: Path) -> None:
     trio = write_trio(tmp_path, trio_specs())
     swapped = VectorSpec(base=str(trio.chat), chat=str(trio.base), scale=0.8)
