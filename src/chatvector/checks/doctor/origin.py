@@ -22,6 +22,9 @@ from chatvector.yaml_text import NotYaml, parse_yaml
 
 MERGEKIT_CONFIG = "mergekit_config.yml"
 CARD = "README.md"
+# Where mergekit's recipe lies beside a model; the card repeats it in a block, which stays when the file is left behind.
+RECIPE_FILES = (MERGEKIT_CONFIG, "mergekit_config.yaml")
+_YAML_BLOCK = re.compile(r"^```ya?ml[ \t]*\r?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 # Of a directory; in hub names @ is a revision.
 _LOCAL_NAME = re.compile(r"[/.~]|[A-Za-z]:")
 LEAKED_KEYS = ("is_local", "local_files_only")
@@ -41,8 +44,10 @@ class MergekitRecipe:
     """What of mergekit's recipe bears on a chat vector.
 
     Attributes:
+        file: where it was read.
         method: merge_method.
-        weights: model → its weight, of those that have one number.
+        weights: model → its weight, 1 where it has none.
+        varied: the models whose weight is not one number but changes with layers or names.
         root: base_model, or the first model.
         tokenizer: which model gave the tokenizer (and the template, unless `template` says otherwise).
         template: `chat_template` of the recipe, if any.
@@ -50,8 +55,10 @@ class MergekitRecipe:
         unknown: keys that mergekit has no meaning for.
     """
 
+    file: str
     method: str
     weights: Mapping[str, float]
+    varied: tuple[str, ...]
     root: str
     tokenizer: str
     template: str | None
@@ -71,7 +78,9 @@ class MergekitRecipe:
 
 
 class NoRecipe(ValueError):
-    """mergekit's recipe is there and cannot be read. The message says why."""
+    """mergekit's recipe is there, in `file`, and cannot be read. The message says why."""
+
+    file = MERGEKIT_CONFIG
 
 
 def check_origin(model: Patient) -> Iterator[Finding]:
@@ -81,12 +90,12 @@ def check_origin(model: Patient) -> Iterator[Finding]:
     try:
         recipe = read_mergekit(model)
     except NoRecipe as problem:
-        yield Finding("mergekit", f"its recipe ({MERGEKIT_CONFIG}) cannot be read: {problem}")
+        yield Finding("mergekit", f"its recipe ({problem.file}) cannot be read: {problem}")
     else:
         if recipe is not None:
             yield from _mergekit(recipe)
             yield from _card_beside(recipe, card)
-        elif "mergekit" in _texts(card.get("tags")):
+        elif _is_tagged(card):
             yield Finding("mergekit", f"by the tags of {CARD}; its recipe ({MERGEKIT_CONFIG}) is not there")
     yield from _tokenizer_config(model)
 
@@ -125,12 +134,26 @@ def _written_with_template(model: Patient) -> bool:
 
 
 def read_mergekit(model: Patient) -> MergekitRecipe | None:
-    """The recipe beside the model; None without one. Raises NoRecipe for a file that is none."""
-    text = model.text(MERGEKIT_CONFIG)
-    return None if text is None else parse_mergekit(text)
+    """The recipe beside the model, or in its card; None without one. Raises NoRecipe for a file that is none."""
+    for file in RECIPE_FILES:
+        if (text := model.text(file)) is not None:
+            return _parsed(text, file)
+    if not _is_tagged(_front_matter(model)):
+        return None
+    blocks = (match[1] for match in _YAML_BLOCK.finditer(model.text(CARD) or ""))
+    text = next((text for text in blocks if re.search(r"^merge_method\s*:", text, re.MULTILINE)), None)
+    return None if text is None else _parsed(text, CARD)
 
 
-def parse_mergekit(text: str) -> MergekitRecipe:
+def _parsed(text: str, file: str) -> MergekitRecipe:
+    try:
+        return parse_mergekit(text, file)
+    except NoRecipe as problem:
+        problem.file = file
+        raise
+
+
+def parse_mergekit(text: str, file: str) -> MergekitRecipe:
     """What a recipe says. Raises NoRecipe for text that is no YAML, and for parts that mergekit could not have read."""
     try:
         document = parse_yaml(text)
@@ -139,8 +162,8 @@ def parse_mergekit(text: str) -> MergekitRecipe:
     if not isinstance(document, Mapping) or not isinstance(document.get("merge_method"), str):
         raise NoRecipe("it is no mapping with a merge_method")
     slices = [part for part in _entries(document, "slices") if isinstance(part, Mapping)]
-    listed: list[tuple[str, float | None]] = [
-        (_name(entry.get("model")), _weight(entry))
+    listed = [
+        (_name(entry.get("model")), entry)
         for source in (document, *slices)
         for entry in _entries(source, "models") or _entries(source, "sources")
         if isinstance(entry, Mapping)
@@ -150,13 +173,15 @@ def parse_mergekit(text: str) -> MergekitRecipe:
     source = settings.get("source") if isinstance(settings, Mapping) else document.get("tokenizer_source")
     tokenizer = root if source in (None, "base") else _name(source)
     template = document.get("chat_template")
-    weights = {name: 1.0 if weight is None else weight for name, weight in listed if name}
+    given = {name: _weight(entry) for name, entry in listed if name}
     unknown = [str(key) for key in document if key not in RECIPE_KEYS]
     if document["merge_method"] == "task_arithmetic":
         unknown += _unknown_parameters(document)
     return MergekitRecipe(
+        file,
         document["merge_method"],
-        weights,
+        {name: weight if isinstance(weight, float) else 1.0 for name, weight in given.items()},
+        tuple(name for name, weight in given.items() if not isinstance(weight, float | None)),
         root,
         tokenizer,
         template if isinstance(template, str) else None,
@@ -173,21 +198,30 @@ def _unknown_parameters(document: Mapping[str, Any]) -> list[str]:
 
 def _mergekit(recipe: MergekitRecipe) -> Iterator[Finding]:
     template = f"chat_template {recipe.template!r}" if recipe.template else "no other template asked for"
-    yield Finding("mergekit", f"{recipe.method}; tokenizer and template from {recipe.tokenizer or '?'}, {template}")
+    parents = [f"{recipe.root} as its base"] if recipe.root else []
+    parents += [f"{name} ({_said(recipe, name)})" for name in recipe.weights if name != recipe.root]
+    said = f"{recipe.method} of {first_five(parents)}" if parents else recipe.method
+    yield Finding("mergekit", f"{said}; tokenizer and template from {recipe.tokenizer or '?'}, {template}")
     if recipe.unknown:
-        yield Finding("recipe-keys", f"{MERGEKIT_CONFIG}: {first_five(recipe.unknown)}")
+        yield Finding("recipe-keys", f"{recipe.file}: {first_five(recipe.unknown)}")
     if misread := sorted(name for name in recipe.parents if _LOCAL_NAME.match(name) and set(name) & {"@", "+"}):
-        yield Finding("recipe-path", f"{MERGEKIT_CONFIG}: {first_five(misread)}")
+        yield Finding("recipe-path", f"{recipe.file}: {first_five(misread)}")
     if recipe.method != "task_arithmetic":
         return
     if recipe.dtype in ("bfloat16", "float16"):
-        yield Finding("half-arithmetic", f"{MERGEKIT_CONFIG}: dtype: {recipe.dtype}")
+        yield Finding("half-arithmetic", f"{recipe.file}: dtype: {recipe.dtype}")
+    if recipe.varied:
+        return  # no sum that holds for all tensors
     coefficients = recipe.coefficients
     if all(value >= 0 for value in coefficients.values()):
         said = ", ".join(f"{value:g} · {name}" for name, value in coefficients.items())
         yield Finding("not-a-chat-vector", f"the sum is {said}: no model is subtracted")
     elif coefficients.get(recipe.tokenizer, 0) < 0:
         yield Finding("tokenizer-parent", f"{recipe.tokenizer} is subtracted, and gave the tokenizer")
+
+
+def _said(recipe: MergekitRecipe, name: str) -> str:
+    return "by layer or name" if name in recipe.varied else f"{recipe.weights[name]:g}"
 
 
 def _card_beside(recipe: MergekitRecipe, card: Mapping[str, Any]) -> Iterator[Finding]:
@@ -221,6 +255,10 @@ def _front_matter(model: Patient) -> Mapping[str, Any]:
     return head if isinstance(head, Mapping) else {}
 
 
+def _is_tagged(card: Mapping[str, Any]) -> bool:
+    return "mergekit" in _texts(card.get("tags"))
+
+
 def _texts(value: object) -> list[str]:
     """What a card says in one text or in a list of them; nothing for anything else."""
     listed = value if isinstance(value, list) else [value]
@@ -243,11 +281,12 @@ def _name(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _weight(entry: Mapping[str, Any]) -> float | None:
+def _weight(entry: Mapping[str, Any]) -> object:
+    """One number as a float, None where there is none, else what is there: a list over layers or names."""
     parameters = entry.get("parameters")
     weight = parameters.get("weight") if isinstance(parameters, Mapping) else None
     try:
-        return float(weight) if isinstance(weight, int | float) else None
+        return float(weight) if isinstance(weight, int | float) else weight
     except OverflowError:
         raise NoRecipe("a weight is an integer of hundreds of digits") from None
 
