@@ -156,6 +156,12 @@ def mergekit_takes_the_tokenizer_of_the_target(body: Body) -> None:
     body.write("mergekit_config.yml", MERGEKIT.format(root="org/ko-base", target=1.0, base=-1.0))
 
 
+@planted("template-no-prompt", words=("an answer begins with '<|assistant|>', no prompt ends with it",))
+def template_that_never_begins_an_answer(body: Body) -> None:
+    with body.template() as text:
+        text[0] = "{% set add_generation_prompt = false %}" + text[0]
+
+
 @planted("template-absent", words=("<|end|>",))
 def template_lost(body: Body) -> None:
     without_template(body)

@@ -9,29 +9,8 @@ its meaning; docs/doctor.md is made from this table.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-Level = Literal["fault", "warning", "note"]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One kind of fault.
-
-    Attributes:
-        code: stable, for scripts.
-        level: how grave.
-        consequence: what the user of the model meets.
-        cure: what to do.
-        mended: whether `--fix` writes a file that cures it.
-    """
-
-    code: str
-    level: Level
-    consequence: str
-    cure: str
-    mended: bool = False
-
+from chatvector.checks.doctor.fault import Fault, Level
 
 TABLE = (
     # ---- files of any kind
@@ -283,6 +262,12 @@ TABLE = (
         "fault",
         "the template leaves out what the user writes: the model answers something else",
         "copy the chat parent's template again",
+    ),
+    Fault(
+        "template-no-prompt",
+        "warning",
+        "the template never begins the assistant's turn, asked to or not: the model has to, and may go on as the user",
+        "write the assistant's header where add_generation_prompt is true, as the chat parent's template does",
     ),
     Fault(
         "templates-differ",
