@@ -411,6 +411,17 @@ def weights_that_change_with_the_layer(body: Body) -> None:
     )
 
 
+@planted("mergekit", "positions-differ", words=(": factor 8.0 instead of none, type linear instead of default",))
+def positions_stretched_after_the_merge(body: Body) -> None:
+    parent = body.path.parent / "ko-base"
+    parent.mkdir()
+    (parent / "config.json").write_bytes((body.path / "config.json").read_bytes())
+    with body.json("config.json") as config:
+        config["rope_scaling"] = {"type": "linear", "factor": 8}
+    recipe = MERGEKIT.replace("org/ko-base", "{root}").format(root=parent, target=1.0, base=-1.0)
+    body.write("mergekit_config.yml", recipe)
+
+
 @planted("mergekit", words=("recipe (README.md) cannot be read: models is no list",))
 def mergekit_s_recipe_in_the_card_is_none(body: Body) -> None:
     body.write("README.md", mergekit_card("merge_method: linear\nmodels: 3\n", "org/a"))

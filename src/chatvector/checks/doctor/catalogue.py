@@ -407,6 +407,13 @@ TABLE = (
         "merge again with tokenizer and root of the continually pre-trained model: chatvector apply",
     ),
     Fault(
+        "positions-differ",
+        "warning",
+        "positions are turned otherwise than in the parent that gave the configuration: unless the weights were tuned"
+        " for it, replies are noise",
+        "take rope_scaling, rope_theta or rope_parameters of that parent",
+    ),
+    Fault(
         "not-a-chat-vector",
         "note",
         "the recipe adds no difference of chat and base: it moves from one model towards another",

@@ -11,12 +11,15 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.patient import Patient
+from chatvector.checks.rope import default_rope, rope_of
 from chatvector.errors import DamagedFile, brief, first_five
 from chatvector.provenance.manifest import MANIFEST, parse_manifest
+from chatvector.vocabulary.side_files import text_config
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG
 from chatvector.yaml_text import NotYaml, parse_yaml
 
@@ -95,6 +98,7 @@ def check_origin(model: Patient) -> Iterator[Finding]:
         if recipe is not None:
             yield from _mergekit(recipe)
             yield from _card_beside(recipe, card)
+            yield from _positions(model, recipe)
         elif _is_tagged(card):
             yield Finding("mergekit", f"by the tags of {CARD}; its recipe ({MERGEKIT_CONFIG}) is not there")
     yield from _tokenizer_config(model)
@@ -229,6 +233,21 @@ def _card_beside(recipe: MergekitRecipe, card: Mapping[str, Any]) -> Iterator[Fi
     strange = [name for name in _texts(card.get("base_model")) if _short(name) not in parents]
     if strange:
         yield Finding("readme-base", f"{CARD} names {first_five(strange)}, the recipe {first_five(sorted(parents))}")
+
+
+def _positions(model: Patient, recipe: MergekitRecipe) -> Iterator[Finding]:
+    """Rotary positions against those of the parent that gave the configuration, where that lies on this machine."""
+    try:
+        file = Path(recipe.root).expanduser() / "config.json"
+        parent = json.loads(file.read_bytes()) if file.is_absolute() and file.is_file() else None
+    except (OSError, ValueError, RuntimeError):  # too long, no right, ~somebody, nested too deeply
+        return
+    if not isinstance(parent, dict) or not model.config:
+        return
+    own, its = (rope_of(text) or default_rope(text) for text in map(text_config, (model.config, parent)))
+    if differ := sorted(key for key in own.keys() | its.keys() if own.get(key) != its.get(key)):
+        said = first_five(f"{key} {own.get(key, 'none')} instead of {its.get(key, 'none')}" for key in differ)
+        yield Finding("positions-differ", f"config.json against {recipe.root}: {said}")
 
 
 def _tokenizer_config(model: Patient) -> Iterator[Finding]:
