@@ -162,10 +162,10 @@ def test_what_is_no_manifest_in_a_store(bucket: str) -> None:
         model = model_of_manifest(f"{bucket}/{name}")
         assert model is not None
         with pytest.raises(error, match=words):
-            load_from_afar(model, [], "out", str)
+            load_from_afar(model, [], "out", print)
     send(f"{bucket}/broken", {MANIFEST: b"{}"})
     with pytest.raises(DamagedFile, match=r"^s3://models/broken/chat_vector\.json: is no manifest of chatvector"):
-        load_from_afar(f"{bucket}/broken", [], "out", str)
+        load_from_afar(f"{bucket}/broken", [], "out", print)
     assert model_of_manifest(f"{bucket}/recipe.yaml") is None
     ran = CliRunner().invoke(main.app, ["run", f"{bucket}/recipe.yaml", "-o", "out"])
     assert isinstance(ran.exception, UsageError)

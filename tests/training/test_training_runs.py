@@ -143,7 +143,7 @@ def _generation_after(generation: Any, config: dict[str, Any], stops: list[int],
     (start / "generation_config.json").unlink(missing_ok=True)
     if generation is not None:
         (start / "generation_config.json").write_text(json.dumps(generation))
-    staged = open_staging(folder / "out", "0" * 12, restart=False, on_resume=str)
+    staged = open_staging(folder / "out", "0" * 12, restart=False, on_resume=print)
     with Checkpoint.open(str(start)) as model, staged as staging:
         output.write_side_files(model, staging, None, stops, {})
         made = staging.path / "generation_config.json"

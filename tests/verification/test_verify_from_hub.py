@@ -122,7 +122,7 @@ def test_a_published_output_is_made_again_by_name(hub: HubServer, published: Bod
     assert model_of_manifest(f"org/out@main/{MANIFEST}") == "org/out@main"
     model = model_of_manifest(f"org/out/{MANIFEST}")
     assert model == "org/out"
-    again = apply(load_from_afar(model, [], str(tmp_path / "again"), str).recipe).output
+    again = apply(load_from_afar(model, [], str(tmp_path / "again"), print).recipe).output
     assert (again / "model.safetensors").read_bytes() == (published.path / "model.safetensors").read_bytes()
 
 
