@@ -37,7 +37,8 @@ def test_a_name_means_the_same_in_every_store(scheme: str, name: str, monkeypatc
 
 
 def test_an_account_in_the_address() -> None:
-    store: Any = object_store.open_store("abfss://models@account.dfs.core.windows.net/a#b")
+    host = "account.dfs.core.windows.net"
+    store: Any = object_store.open_store(f"abfss://models@{host}/a#b")
     assert store.prefix == "a#b"
     assert store.config == {"container_name": "models", "account_name": "account"}
 
