@@ -310,6 +310,14 @@ def test_what_is_refused_leaves_nothing_in_the_way_of_the_corrected_command(
     assert list(tmp_path.glob(".out*")) == []
 
 
+def test_a_model_that_transformers_does_not_load_is_one_line(tmp_path: Path) -> None:
+    start = shutil.copytree(FAMILY / "base", tmp_path / "start")
+    config = json.loads((start / "config.json").read_text())
+    (start / "config.json").write_text(json.dumps(config | {"pad_token_id": 99999}))
+    with pytest.raises(InputError, match=r"start: transformers does not load it \(Padding_idx must be within"):
+        train(recipe_of(tmp_path, "cp", model=str(start)))
+
+
 def test_no_output_and_an_output_that_is_there(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="output: where to"):
         train(recipe_of(tmp_path, "cp", output=None))
