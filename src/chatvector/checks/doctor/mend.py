@@ -18,12 +18,12 @@ from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.chat import templates_that_fit
 from chatvector.checks.doctor.origin import LEAKED_KEYS
 from chatvector.checks.doctor.patient import Patient
-from chatvector.checks.doctor.vocabulary import named_ids, padding_row
+from chatvector.checks.doctor.vocabulary import named_ids
 from chatvector.checks.doctor.weight_files import index_of, is_whole
 from chatvector.errors import ChatVectorError, OutputRefused
 from chatvector.vocabulary.chat_format import CONFIG, GENERATION_CONFIG, read_chat_format
 from chatvector.vocabulary.files import Edits
-from chatvector.vocabulary.side_files import places, read_text
+from chatvector.vocabulary.side_files import padding_beyond, places, read_text
 from chatvector.vocabulary.template_files import TEMPLATE_FILE, read_special_tokens
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG
 
@@ -148,11 +148,8 @@ def _generation(model: Patient, edits: Edits) -> None:
 def _padding(model: Patient, edits: Edits) -> None:
     """A pad that the embedding lacks out of config.json, for the one that the model generates with, if it has one."""
     embedding = find_vocabulary(model.weights.tensors, model.config).embedding
-    padding = padding_row(model)
-    if embedding is None or padding is None:
-        return
-    limit = model.weights.tensors[embedding].shape[0]
-    if -limit <= padding < limit:
+    limit = 0 if embedding is None else model.weights.tensors[embedding].shape[0]
+    if embedding is None or padding_beyond(model.config, limit) is None:
         return
     named = edits.json(GENERATION_CONFIG).get("pad_token_id") if edits.has(GENERATION_CONFIG) else None
     good = type(named) is int and -limit <= named < limit

@@ -12,7 +12,7 @@ from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.expectations import OWN_HEAD, PADDED
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import ChatVectorError, MissingInput, UnsupportedFormat, first_five
-from chatvector.vocabulary.side_files import text_config
+from chatvector.vocabulary.side_files import padding_beyond, text_config
 from chatvector.vocabulary.template_files import read_special_tokens
 from chatvector.vocabulary.tokens import TokenTable
 
@@ -52,15 +52,6 @@ def named_ids(model: Patient, key: str) -> list[int]:
     `pad_token_id` of config.json, and some engines take bos from there.
     """
     return _first_named(key, (model.generation_config or {}, *_configurations(model)))
-
-
-def padding_row(model: Patient) -> int | None:
-    """`pad_token_id` of config.json, which loaders make the embedding's `padding_idx`, whatever else names a pad.
-
-    torch counts negative ones from the end and refuses what lies beyond the embedding either way.
-    """
-    row = text_config(model.config).get("pad_token_id")
-    return row if type(row) is int else None
 
 
 def _configurations(model: Patient) -> tuple[Mapping[str, Any], ...]:
@@ -147,9 +138,9 @@ def _tokenizer(model: Patient, rows: int) -> Iterator[Finding]:
 
 
 def _ids(model: Patient, rows: int) -> Iterator[Finding]:
-    padding = padding_row(model)
+    padding = padding_beyond(model.config, rows)
     beyond: list[str] = []
-    if padding is not None and not -rows <= padding < rows:
+    if padding is not None:
         beyond.append(f"pad_token_id {padding} of config.json")
     tokens = model.tokens
     wrong = {} if tokens is None else _wrong_ids(model, tokens, rows, beyond)
@@ -173,7 +164,7 @@ def _wrong_ids(model: Patient, tokens: TokenTable, rows: int, beyond: list[str])
     special = _special(model, tokens)
     known = set(special.values()) | {text for text, token in tokens.added.items() if token.special}
     names = tokens.names()
-    padding = padding_row(model)
+    padding = padding_beyond(model.config, rows)
     wrong: dict[str, list[str]] = {}
     for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
         for row in (effective_ids if key == "eos_token_id" else named_ids)(model, key):
