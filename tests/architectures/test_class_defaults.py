@@ -39,9 +39,11 @@ def test_what_an_absent_key_means(key: str, value: Any, model_type: str) -> None
 
 
 def test_what_takes_one_stop_id_only() -> None:
+    two: dict[str, Any] = {"eos_token_id": [1, 2]}
+
     def refuses_a_list(model_type: str) -> bool:
         try:
-            CONFIG_MAPPING[model_type](eos_token_id=[1, 2])
+            CONFIG_MAPPING[model_type](**two)
         except Exception as problem:  # whatever a class says; some do not go without other arguments
             return "eos_token_id" in str(problem)
         return False
@@ -55,7 +57,7 @@ def test_what_takes_one_stop_id_only() -> None:
 )
 def test_whose_embedding_has_a_padding_row(model_type: str) -> None:
     """The other types that `every_causal_model.py` can make small refuse such a pad, all of them."""
-    options = small(model_type) | {"pad_token_id": BASE_ROWS}
+    options: dict[str, Any] = small(model_type) | {"pad_token_id": BASE_ROWS}
     refused = padding_beyond({"model_type": model_type, "pad_token_id": BASE_ROWS}, BASE_ROWS) is not None
     words = "Padding_idx must be within num_embeddings"
     with torch.device("meta"), pytest.raises(AssertionError, match=words) if refused else nullcontext():
