@@ -77,7 +77,7 @@ def apply(
     with ExitStack() as stack:
         # 1. Recipe → three checkpoints → compatibility and lineage → row maps and chat format → plan.
         check_output_place(output, [])
-        remote = _store_of(recipe, say)
+        remote = _store_of(recipe, say, restart=restart)
         job = prepare_whole(recipe, stack, say)
         check_places(job, say)
         choose_threads(job.plan, recipe.memory_bytes, recipe.threads)
@@ -168,15 +168,16 @@ def _writable_staging(place: Path, url: str) -> Path:
     return place
 
 
-def _store_of(recipe: Recipe, say: Say) -> ObjectOutput | None:
-    """Where the output goes in an object store, None for a directory. Raises OutputRefused when it is there."""
+def _store_of(recipe: Recipe, say: Say, *, restart: bool = False) -> ObjectOutput | None:
+    """Where the output goes in an object store, None for a directory. Raises OutputRefused when it is there, or may be
+    whole and is to be made anew."""
     if not recipe.output or not is_store(recipe.output):
         return None
     from chatvector.checkpoint.object_store_output import ObjectOutput
 
     output = ObjectOutput(recipe.output, MANIFEST, say)
     staged = output_place(recipe)
-    output.refuse_existing(stagings_of(staged) if staged.parent.is_dir() else ())
+    output.refuse_existing(stagings_of(staged) if staged.parent.is_dir() else (), restart=restart)
     return output
 
 

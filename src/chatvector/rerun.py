@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,18 @@ from chatvector import __version__
 from chatvector.arithmetic.sources import PairVector
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.fingerprint import THIN_MARK, fingerprint_like
-from chatvector.errors import InputError, UsageError, brief, first_five
+from chatvector.checkpoint.hub import read_small_file
+from chatvector.checkpoint.locate import open_storage
+from chatvector.checkpoint.names import classify, is_store
+from chatvector.checkpoint.remote import RemoteStorage
+from chatvector.checkpoint.storage import Storage
+from chatvector.errors import InputError, MissingInput, UsageError, brief, first_five
 from chatvector.mergekit_recipes import read_mergekit_file
 from chatvector.messages import silent
 from chatvector.origins import parents_of
 from chatvector.preparation import Job
 from chatvector.provenance.licences import judge
-from chatvector.provenance.manifest import read_manifest
+from chatvector.provenance.manifest import MANIFEST, parse_manifest, read_manifest
 from chatvector.recipe import Recipe
 from chatvector.record import names_a_file
 
@@ -42,7 +48,52 @@ def load_recipe(path: Path, settings: list[str], output: str | None) -> Loaded:
     if not _is_manifest(path):
         recipe, notes = _recipe_in(path)
         return Loaded(_overridden(recipe, settings, output), _accept, notes)
-    manifest = read_manifest(path)
+    return _of_manifest(read_manifest(path), str(path), settings, output)
+
+
+def model_of_manifest(name: str) -> str | None:
+    """The model on the hub or in an object store whose manifest `name` is; None for a path on this machine."""
+    model, _, file = name.rpartition("/")
+    if file != MANIFEST or os.path.lexists(name):
+        return None
+    try:
+        return model if is_store(name) or classify(model).kind == "hub" else None
+    except (MissingInput, UsageError):
+        return None
+
+
+def load_from_afar(model: str, settings: list[str], output: str | None, say: Callable[[str], None]) -> Loaded:
+    """As `load_recipe`, of the manifest of a model on the hub or in an object store.
+
+    Raises what `open_storage` raises too.
+    """
+    storage, revision = open_storage(model, say, stream=True)
+    try:
+        data = manifest_bytes(storage, storage.listing(), model, revision)
+    finally:
+        if isinstance(storage, RemoteStorage):
+            storage.close()
+    where = f"{model}/{MANIFEST}"
+    return _of_manifest(parse_manifest(data, where), where, settings, output)
+
+
+def manifest_bytes(storage: Storage, listing: Mapping[str, int], model: str, revision: str | None) -> bytes:
+    """The manifest of a model that is opened. Raises MissingInput where it has none, HubError."""
+    if MANIFEST in listing:
+        return storage.read(MANIFEST)
+    location = classify(model)
+    found = None
+    if location.repo_id is not None and revision is not None:
+        # A download brings what a loader needs, and no manifest.
+        found = read_small_file(location.repo_id, revision, MANIFEST)
+    if found is None:
+        raise MissingInput(
+            f"{model}: has no {MANIFEST}, so nothing says what it should be; `chatvector doctor` examines any model"
+        )
+    return found
+
+
+def _of_manifest(manifest: Mapping[str, Any], path: str, settings: list[str], output: str | None) -> Loaded:
     recipe = recipe_of(manifest, path, format_is_given=any(one.startswith("chat_format=") for one in settings))
     recorded = _places(recipe)
     # The earlier output is there already; another one has to be named.
@@ -56,7 +107,7 @@ def load_recipe(path: Path, settings: list[str], output: str | None) -> Loaded:
 
 def read_recipe(path: Path, settings: list[str]) -> Recipe:
     """The recipe in a file or manifest, with overrides, for something else than running it."""
-    recipe = recipe_of(read_manifest(path), path) if _is_manifest(path) else _recipe_in(path)[0]
+    recipe = recipe_of(read_manifest(path), str(path)) if _is_manifest(path) else _recipe_in(path)[0]
     return _overridden(recipe, settings, None)
 
 
@@ -76,7 +127,7 @@ def _recipe_in(path: Path) -> tuple[Recipe, tuple[str, ...]]:
     return (Recipe.from_file(path), ()) if imported is None else (imported.recipe, imported.notes)
 
 
-def recipe_of(manifest: Mapping[str, Any], path: Path, *, format_is_given: bool = False) -> Recipe:
+def recipe_of(manifest: Mapping[str, Any], path: str, *, format_is_given: bool = False) -> Recipe:
     """The recipe of a model's manifest, hub names pinned to the commits that were read.
 
     A published manifest has no places, but the hub names of parents that have some. Raises UsageError for the manifest
@@ -84,7 +135,8 @@ def recipe_of(manifest: Mapping[str, Any], path: Path, *, format_is_given: bool 
     unless `format_is_given` otherwise.
     """
     if manifest["kind"] != "model":
-        raise UsageError(f"{path}: is the manifest of a vector; use `chatvector apply --vector {path.parent}`")
+        folder = path.rpartition("/")[0] or "."
+        raise UsageError(f"{path}: is the manifest of a vector; use `chatvector apply --vector {folder}`")
     run = manifest.get("run")
     if not run:
         recipe = _published_recipe(manifest, path)
@@ -104,7 +156,7 @@ def recipe_of(manifest: Mapping[str, Any], path: Path, *, format_is_given: bool 
     return Recipe.from_mapping(pinned, str(path))
 
 
-def _published_recipe(manifest: Mapping[str, Any], path: Path) -> Recipe:
+def _published_recipe(manifest: Mapping[str, Any], path: str) -> Recipe:
     origins: Mapping[str, Mapping[str, Any]] = manifest.get("origins", {})
     nameless = [role for role, origin in origins.items() if not origin["model"]]
     # A vector on disk is a parent of its own, under a key without a side.
@@ -214,7 +266,7 @@ def _on_the_same_grid(
     return fingerprint_like(model, expected).as_dict()
 
 
-def _same_parents(manifest: Mapping[str, Any], path: Path, roles: Collection[str]) -> Callable[[Job], None]:
+def _same_parents(manifest: Mapping[str, Any], path: str, roles: Collection[str]) -> Callable[[Job], None]:
     """The check that the parents of `roles` are those of the manifest; others were replaced."""
 
     def check(job: Job) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import yaml
 
 from builders import BF16
 from doctor.patients import EMBEDDING, HEAD, Body, planted
@@ -95,6 +96,26 @@ def eos_beyond_the_vocabulary(body: Body) -> None:
         config["eos_token_id"] = 128009
 
 
+@planted("ids-beyond-vocab", words=("pad_token_id 9999 of config.json; the embedding has 64 rows",))
+def pad_beyond_the_embedding_in_config_json_alone(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["pad_token_id"] = 9999
+    with body.json("generation_config.json") as settings:
+        settings["pad_token_id"] = 1
+
+
+@planted("ids-beyond-vocab", words=("pad_token_id -65 of config.json",))
+def pad_beyond_the_embedding_counted_from_its_end(body: Body) -> None:
+    with body.json("config.json") as config:
+        config["pad_token_id"] = -65
+
+
+@planted("side-file-damaged", words=("generation_config.json: pad_token_id is [1], no number",))
+def list_of_pads(body: Body) -> None:
+    with body.json("generation_config.json") as settings:
+        settings["pad_token_id"] = [1]
+
+
 @planted("ids-of-another-family", "stop-missing", words=("bos_token_id 4", "eos_token_id 3", "pad_token_id 3"))
 def ids_of_another_family(body: Body) -> None:
     with body.json("generation_config.json") as config:
@@ -133,6 +154,12 @@ def without_template(body: Body) -> None:
 def mergekit_takes_the_tokenizer_of_the_target(body: Body) -> None:
     without_template(body)
     body.write("mergekit_config.yml", MERGEKIT.format(root="org/ko-base", target=1.0, base=-1.0))
+
+
+@planted("template-no-prompt", words=("an answer begins with '<|assistant|>', no prompt ends with it",))
+def template_that_never_begins_an_answer(body: Body) -> None:
+    with body.template() as text:
+        text[0] = "{% set add_generation_prompt = false %}" + text[0]
 
 
 @planted("template-absent", words=("<|end|>",))
@@ -342,6 +369,62 @@ def summed_in_bfloat16(body: Body) -> None:
 @planted("mergekit", words=("tags of README.md",))
 def tags_of_the_card(body: Body) -> None:
     body.write("README.md", "---\nbase_model: [org/a, org/b]\ntags: [mergekit, merge]\n---\n# merge\n")
+
+
+def mergekit_card(recipe: str, *parents: str) -> str:
+    """A card of the shape that mergekit writes: parents and tags at its head, the recipe in a block."""
+    head = yaml.safe_dump({"base_model": list(parents), "library_name": "transformers", "tags": ["mergekit", "merge"]})
+    words = "# ko-chat\n\nMerged by mergekit.\n\n### Models\n\n" + "".join(f"* {name}\n" for name in parents)
+    return f"---\n{head}\n---\n{words}\n### Configuration\n\n```yaml\n{recipe}```\n"
+
+
+PARENTS = ("org/ko-base", "org/llama-chat", "org/llama")
+NAMED = "task_arithmetic of org/ko-base as its base, org/llama-chat (1), org/llama (-1); tokenizer and template from"
+
+
+@planted("mergekit", "template-missing", words=(f"{NAMED} org/ko-base, no other template",))
+def mergekit_as_it_writes(body: Body) -> None:
+    without_template(body)
+    recipe = MERGEKIT.format(root="org/ko-base", target=1.0, base=-1.0)
+    body.write("mergekit_config.yml", recipe)
+    body.write("README.md", mergekit_card(recipe, *PARENTS))
+
+
+@planted("mergekit", "half-arithmetic", "recipe-keys", words=(NAMED, "README.md: dtype: float16", "README.md: lamda"))
+def mergekit_s_recipe_in_the_card_alone(body: Body) -> None:
+    recipe = MERGEKIT.format(root="org/ko-base", target=1.0, base=-1.0)
+    recipe = recipe.replace("dtype: float32", "dtype: float16\nlamda: 1")
+    body.write("README.md", mergekit_card(recipe, *PARENTS))
+
+
+@planted("mergekit", "tokenizer-parent", words=("org/llama is subtracted",))
+def mergekit_s_recipe_under_the_other_ending(body: Body) -> None:
+    body.write("mergekit_config.yaml", MERGEKIT.format(root="org/llama", target=1.0, base=0.0))
+
+
+@planted("mergekit", words=("org/llama-chat (by layer or name), org/llama (-1);",))
+def weights_that_change_with_the_layer(body: Body) -> None:
+    recipe = MERGEKIT.format(root="org/ko-base", target=1.0, base=-1.0)
+    chat = "org/llama-chat\n    parameters: {weight: "
+    body.write(
+        "mergekit_config.yml", recipe.replace(f"{chat}1.0", f"{chat}[{{filter: mlp, value: 1}}, {{value: 0.5}}]")
+    )
+
+
+@planted("mergekit", "positions-differ", words=(": factor 8.0 instead of none, type linear instead of default",))
+def positions_stretched_after_the_merge(body: Body) -> None:
+    parent = body.path.parent / "ko-base"
+    parent.mkdir()
+    (parent / "config.json").write_bytes((body.path / "config.json").read_bytes())
+    with body.json("config.json") as config:
+        config["rope_scaling"] = {"type": "linear", "factor": 8}
+    recipe = MERGEKIT.replace("org/ko-base", "{root}").format(root=parent, target=1.0, base=-1.0)
+    body.write("mergekit_config.yml", recipe)
+
+
+@planted("mergekit", words=("recipe (README.md) cannot be read: models is no list",))
+def mergekit_s_recipe_in_the_card_is_none(body: Body) -> None:
+    body.write("README.md", mergekit_card("merge_method: linear\nmodels: 3\n", "org/a"))
 
 
 @planted("mergekit", words=("recipe (mergekit_config.yml) cannot be read: no YAML",))

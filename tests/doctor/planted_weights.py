@@ -242,6 +242,15 @@ def dtype_that_torch_does_not_have(body: Body) -> None:
         config["torch_dtype"] = "bfloat17"
 
 
+@planted(
+    "config-values",
+    words=("pad_token_id is '1' instead of a whole number", "eos_token_id is [1, '17'] instead of a whole number or"),
+)
+def ids_in_quotes(body: Body) -> None:
+    with body.json("config.json") as config:
+        config |= {"pad_token_id": "1", "eos_token_id": [1, "17"]}
+
+
 @planted("config-values", words=("rms_norm_eps is nan instead of a finite number",))
 def epsilon_is_no_number(body: Body) -> None:
     with body.json("config.json") as config:

@@ -31,6 +31,9 @@ DROPPED = {
     "qwen3-moe": (".experts.3.down_proj.weight", "tensors-irregular"),
 }
 
+# An encoder's or decoder's sizes.
+SIDES = {"layers": 2, "ffn_dim": 24, "attention_heads": 4}
+
 
 @pytest.fixture(autouse=True)
 def quiet() -> None:
@@ -48,6 +51,39 @@ def write_chat(family: Family, folder: Path) -> Path:
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_a_chat_model_has_no_finding(family: Family, tmp_path: Path) -> None:
     assert examine(str(write_chat(family, tmp_path / "chat"))).findings == ()
+
+
+HRM = Family("hrm", "HrmTextConfig", SMALL, (), tied=False)
+PEGASUS = Family(
+    "bigbird-pegasus",
+    "BigBirdPegasusConfig",
+    {
+        **{f"{part}_{what}": size for part in ("encoder", "decoder") for what, size in SIDES.items()},
+        "vocab_size": SMALL["vocab_size"],
+        "d_model": 16,
+        "max_position_embeddings": 64,
+        "pad_token_id": None,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+    },
+    (),
+    tied=False,
+)
+
+
+@pytest.mark.parametrize("family", [HRM, PEGASUS], ids=lambda family: family.name)
+def test_a_class_that_means_its_keys_otherwise_has_no_finding(family: Family, tmp_path: Path) -> None:
+    """HRM runs its layers several times and counts that; BigBird-Pegasus ties no head whatever its key says."""
+    assert examine(str(write_chat(family, tmp_path / "chat"))).findings == ()
+
+
+def test_a_layer_that_is_run_several_times_is_missed(tmp_path: Path) -> None:
+    folder = write_chat(HRM, tmp_path / "chat")
+    held = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in held.items() if ".layers.1." not in name}
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    (finding,) = examine(str(folder)).findings
+    assert (finding.code, finding.detail) == ("layers-missing", "1 of 2 layers: 1")
 
 
 def test_a_layer_that_predicts_further_tokens_is_no_loss_of_the_others(tmp_path: Path) -> None:

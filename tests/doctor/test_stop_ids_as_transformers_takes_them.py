@@ -97,3 +97,30 @@ def test_verify_says_that_such_a_model_does_not_stop(healthy: Body, tmp_path: Pa
     found = {check.name: check for check in verify(str(body.path), generate=False).checks}
     assert not found["model"].ok
     assert found["model"].problems[0].startswith("stop-missing: generation_config.json names no eos_token_id")
+
+
+def test_a_pad_beyond_an_embedding_without_a_padding_row_is_no_fault(healthy: Body, tmp_path: Path) -> None:
+    body = healthy.copy(tmp_path / "merged")
+    with body.json("config.json") as config:
+        config |= {"model_type": "gpt2", "pad_token_id": 64}
+    with body.json(GENERATION) as settings:
+        settings["pad_token_id"] = 1
+    assert "ids-beyond-vocab" not in {finding.code for finding in examine(str(body.path)).findings}
+
+
+@pytest.mark.parametrize(("generation", "mended"), [({"pad_token_id": 1}, 1), ({}, None)])
+def test_a_model_whose_pad_is_beyond_its_embedding_loads_once_mended(
+    healthy: Body, tmp_path: Path, generation: dict[str, Any], mended: int | None
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    body = healthy.copy(tmp_path / "merged")
+    with body.json("config.json") as config:
+        config["pad_token_id"] = 9999
+    with body.json(GENERATION) as settings:
+        settings |= generation
+    with pytest.raises(AssertionError, match="Padding_idx must be within num_embeddings"):
+        AutoModelForCausalLM.from_pretrained(body.path)
+    for name, data in mended_files(Patient.open(str(body.path)), examine(str(body.path)).findings).items():
+        body.write(name, data)
+    assert AutoModelForCausalLM.from_pretrained(body.path).get_input_embeddings().padding_idx == mended

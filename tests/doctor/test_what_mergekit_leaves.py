@@ -94,6 +94,11 @@ def test_a_model_that_is_inside_itself(merged: Body) -> None:
     assert "tokenizer and template from ?" in said(merged, "merge_method: linear\nbase_model: &a {model: *a}\n")
 
 
+@pytest.mark.parametrize("root", ["~nobody-of-that-name/x", "/" + "a" * 5000, '"/a\\0b"', "/dev/null", "relative"])
+def test_a_root_that_is_no_directory_here(merged: Body, root: str) -> None:
+    assert said(merged, f"merge_method: linear\nbase_model: {root}\n").startswith("linear of ")
+
+
 @pytest.mark.parametrize("tags", ["3", "true", "{mergekit: 1}"])
 def test_tags_of_a_card_that_are_no_list(merged: Body, tags: str) -> None:
     other = merged.copy(merged.path.parent / f"tags {tags[0]}")

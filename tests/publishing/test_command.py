@@ -102,7 +102,9 @@ def test_json(hub: WritableHub, output: Path) -> None:
     assert planned["card"].startswith("---\n")
     done = json.loads(run(str(output), NAME, "--json", "-q").stdout)
     assert done.keys() - planned.keys() == {"url", "commit"}
+    assert (planned.pop("token_tried"), done["token_tried"]) == (False, True)
     assert {key: done[key] for key in planned} == planned
+    assert json.loads(run(str(output), NAME, "--json", "-q").stdout)["token_tried"] is False  # all is there
     assert done["commit"] == hub.repos[NAME].refs["main"]
     table = read("docs/model-cards.md").partition("## `push --json`")[2]
     documented = {name.partition(".")[0] for name in re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)}

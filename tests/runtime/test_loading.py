@@ -106,6 +106,23 @@ def test_an_architecture_that_transformers_does_not_know(counting: Path) -> None
         load(counting)
 
 
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"pad_token_id": 9999}, r"Padding_idx must be within num_embeddings"),
+        ({"pad_token_id": [1, 2]}, r"Validation error for field 'pad_token_id'"),
+        ({"rope_parameters": {"rope_type": "yarn"}}, r"Missing required keys in `rope_parameters`"),
+        ({"dtype": "bfloat17"}, r"bfloat17"),
+    ],
+)
+def test_values_that_make_transformers_raise_anything(counting: Path, values: dict[str, object], words: str) -> None:
+    config = json.loads((counting / "config.json").read_text())
+    (counting / "config.json").write_text(json.dumps({**config, **values}))
+    said = rf"^{counting}: transformers does not load it \(.*{words}.*\); chatvector doctor looks for the cause$"
+    with pytest.raises(InputError, match=said):
+        load(counting, dtype="auto")
+
+
 def test_missing_directory_or_tokenizer(counting: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="nowhere: there is no such directory"):
         load(tmp_path / "nowhere")

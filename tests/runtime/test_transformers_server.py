@@ -85,6 +85,12 @@ def test_one_that_ends_before_it_answers(
         pass
 
 
+def test_one_that_nobody_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = server("", tmp_path, monkeypatch, [])
+    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(4)"]) as process:
+        assert one.ended(process) == "the server of org/m ended with status 4; its last line: it wrote nothing"
+
+
 def test_one_that_will_not_end_is_killed_and_at_once_by_a_second_ctrl_c(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

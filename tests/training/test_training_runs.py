@@ -15,7 +15,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import chatvector as cv
 from chatvector.checkpoint.checkpoint import Checkpoint
-from chatvector.checkpoint.staging import Staging
+from chatvector.checkpoint.names import FAMILY
+from chatvector.checkpoint.staging import Staging, open_staging
 from chatvector.checks.doctor.examine import examine
 from chatvector.errors import InputError, NotEnoughSpace, OutputRefused, RecipeError, UsageError
 from chatvector.training import limits, output
@@ -106,6 +107,47 @@ def test_template_and_stop_id_move_with_a_fine_tuned_model_and_the_doctor_finds_
     asked = tokenizer.apply_chat_template(turns("What is a plum?"), add_generation_prompt=True, return_tensors="pt")
     reply = model.generate(**asked, max_new_tokens=24, do_sample=False)[0, asked["input_ids"].shape[1] :]
     assert tokenizer.decode(reply) == " A plum is red.<|end|>"
+
+
+@pytest.mark.parametrize(
+    ("generation", "written"),
+    [
+        ({"bos_token_id": 1}, {"bos_token_id": 1, "eos_token_id": [2, 3]}),
+        ({"eos_token_id": None}, {"eos_token_id": [2, 3]}),
+        ({"eos_token_id": [3]}, {"eos_token_id": [3]}),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("section", [False, True])
+def test_stop_ids_of_config_json_are_written_where_they_count(
+    generation: Any, written: Any, section: bool, tmp_path: Path
+) -> None:
+    """transformers asks config.json where there is no generation_config.json only."""
+    ids = {"bos_token_id": 1, "eos_token_id": [2, 3], "pad_token_id": 0}
+    assert _generation_after(generation, {"text_config": ids} if section else ids, [3], tmp_path) == written
+
+
+def test_a_new_generation_configuration_takes_the_other_ids_along(tmp_path: Path) -> None:
+    config = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    written = {"bos_token_id": 1, "eos_token_id": [2, 3], "pad_token_id": 0}
+    assert _generation_after(None, config, [3], tmp_path) == written
+
+
+def _generation_after(generation: Any, config: dict[str, Any], stops: list[int], folder: Path) -> Any:
+    """generation_config.json of an output whose start has these files, after a template with these stop ids."""
+    start = shutil.copytree(FAMILY / "base", folder / "start")
+    document = json.loads((start / "config.json").read_text())
+    for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        document.pop(key, None)
+    (start / "config.json").write_text(json.dumps(document | config))
+    (start / "generation_config.json").unlink(missing_ok=True)
+    if generation is not None:
+        (start / "generation_config.json").write_text(json.dumps(generation))
+    staged = open_staging(folder / "out", "0" * 12, restart=False, on_resume=print)
+    with Checkpoint.open(str(start)) as model, staged as staging:
+        output.write_side_files(model, staging, None, stops, {})
+        made = staging.path / "generation_config.json"
+        return json.loads(made.read_text()) if made.exists() else None
 
 
 def test_a_trained_model_is_a_parent_of_extract_and_apply(tmp_path: Path) -> None:
@@ -266,6 +308,14 @@ def test_what_is_refused_leaves_nothing_in_the_way_of_the_corrected_command(
     with pytest.raises(InputError, match=words):
         train(recipe)
     assert list(tmp_path.glob(".out*")) == []
+
+
+def test_a_model_that_transformers_does_not_load_is_one_line(tmp_path: Path) -> None:
+    start = shutil.copytree(FAMILY / "base", tmp_path / "start")
+    config = json.loads((start / "config.json").read_text())
+    (start / "config.json").write_text(json.dumps(config | {"pad_token_id": 99999}))
+    with pytest.raises(InputError, match=r"start: transformers does not load it \(Padding_idx must be within"):
+        train(recipe_of(tmp_path, "cp", model=str(start)))
 
 
 def test_no_output_and_an_output_that_is_there(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def recipe_tells_another_scale(body: Body) -> None:
         (another_licence_is_named, {"manifest"}, "licences is not what the recipe and the parents mean"),
         (told_otherwise("lineage", 0, "verdict", value="swapped"), {"manifest"}, "lineage is not what"),
         (told_otherwise("lineage", 0, "drift_over_tau", value=0.5), {"manifest"}, "lineage is not what"),
-        (told_otherwise("languages", value=["en"]), {"manifest"}, "languages is not what"),
+        (told_otherwise("languages", value=["en"]), {"manifest"}, "README.md names none, the manifest en"),
         (told_otherwise("warnings", value=["x"]), {"manifest"}, "warnings is not what"),
         (told_otherwise("left_behind", value=["x"]), {"manifest"}, "left_behind is not what"),
         (told_otherwise("checks", "weights", "elements", value=999), {"manifest"}, "checks: weights is not what"),
@@ -166,6 +166,42 @@ def test_what_was_spoilt_is_named(
     assert not found.ok
     assert {each.name for each in found.checks if each.ok is False} == subjects
     assert words in "\n".join(found.problems)
+
+
+def test_languages_that_the_card_of_a_target_names_since_are_told_as_that(tmp_path: Path) -> None:
+    trio = write_trio(tmp_path, trio_specs())
+    card = "---\nlanguage: [{}]\n---\n"
+    (trio.target / "README.md").write_text(card.format("ko"))
+    vector = VectorSpec(base=str(trio.base), chat=str(trio.chat))
+    made = apply(Recipe(target=str(trio.target), vectors=(vector,), output=str(tmp_path / "out")))
+    (trio.target / "README.md").write_text(card.format("ko, en") + "And a text.")
+    found = verify(str(made.output), generate=False)
+    assert found.problems == (
+        "manifest: languages: the target's README.md names ko, en, the manifest ko; one of the two was edited since the"
+        " merge, and no weight depends on it",
+    )
+    (trio.target / "README.md").write_text(card.format("ko") + "And a text.")
+    assert verify(str(made.output), generate=False).ok
+
+
+def test_an_edited_licence_or_notice_is_found(tmp_path: Path) -> None:
+    specs = trio_specs()
+    specs["target"].extra_files |= {"LICENSE": "Terms of the target.", "NOTICE": "Made by the target's makers."}
+    specs["chat"].extra_files["LICENSE"] = "Terms of the chat model."
+    trio = write_trio(tmp_path, specs)
+    vector = VectorSpec(base=str(trio.base), chat=str(trio.chat))
+    made = apply(Recipe(target=str(trio.target), vectors=(vector,), output=str(tmp_path / "out"))).output
+    names = sorted(file.relative_to(made).as_posix() for file in made.rglob("*") if file.name in ("LICENSE", "NOTICE"))
+    assert names == ["LICENSE", "NOTICE", "licences/chat/LICENSE"]
+    for name in names:
+        whole = (made / name).read_bytes()
+        (made / name).write_bytes(whole.replace(b"T", b"t").replace(b"M", b"m"))
+        found = verify(str(made), generate=False)
+        assert found.problems == (f"side files: {name} differs from byte 0 on",)
+        (made / name).unlink()
+        assert f"side files: {name} is missing" in verify(str(made), generate=False).problems
+        (made / name).write_bytes(whole)
+    assert verify(str(made), generate=False).ok
 
 
 def test_a_lineage_that_was_overridden_is_told_as_it_was(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from chatvector.errors import HubError, NotEnoughSpace, UsageError
 from chatvector.pipeline import apply
 from chatvector.provenance.manifest import MANIFEST, publishable, to_bytes
 from chatvector.recipe import Recipe, VectorSpec
-from chatvector.rerun import load_recipe
+from chatvector.rerun import load_from_afar, load_recipe, model_of_manifest
 from chatvector.verification import Check, Verification, reply, verify
 from doctor.patients import Body
 from hub_server import Fault, HubServer
@@ -114,6 +114,22 @@ def test_a_template_file_is_not_published_and_no_other_is_taken_for_it(
     again = load_recipe(made.path / MANIFEST, [f"chat_format={template}"], str(tmp_path / "again"))
     weights = apply(again.recipe).output / "model.safetensors"
     assert weights.read_bytes() == (made.path / "model.safetensors").read_bytes()
+
+
+def test_a_published_output_is_made_again_by_name(hub: HubServer, published: Body, tmp_path: Path) -> None:
+    hub.add_folder("org/out", published.path)
+    assert model_of_manifest(f"org/out@main/{MANIFEST}") == "org/out@main"
+    model = model_of_manifest(f"org/out/{MANIFEST}")
+    assert model == "org/out"
+    again = apply(load_from_afar(model, [], str(tmp_path / "again"), print).recipe).output
+    assert (again / "model.safetensors").read_bytes() == (published.path / "model.safetensors").read_bytes()
+
+
+def test_a_manifest_on_this_machine_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "org" / "out").mkdir(parents=True)
+    for name in (f"org/out/{MANIFEST}", f"org/missing/{MANIFEST}", MANIFEST, f"./a/b/{MANIFEST}", "org/recipe.yaml"):
+        assert model_of_manifest(name) is None
 
 
 def test_without_a_hub_a_published_output_is_verified_by_itself(hub: HubServer, published: Body) -> None:

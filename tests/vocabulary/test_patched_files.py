@@ -28,7 +28,7 @@ from vocabulary_models import (
 from chatvector.errors import DamagedFile, UsageError
 from chatvector.vocabulary.chat_format import read_chat_format
 from chatvector.vocabulary.choice import choose_chat_format
-from chatvector.vocabulary.files import output_side_files
+from chatvector.vocabulary.files import ONE_STOP_ID, output_side_files
 from chatvector.vocabulary.rows import VectorTables, VocabularyPlan, plan_vocabulary
 from chatvector.vocabulary.selfcheck import check_chat_model
 from chatvector.vocabulary.tokens import read_tokens
@@ -159,6 +159,17 @@ def test_rows_added_change_vocab_size_wherever_it_stands() -> None:
     stops = [plan.id_of("<|im_end|>"), plan.id_of("<|endoftext|>")]
     assert (config["vocab_size"], config["text_config"]) == (329, {"vocab_size": 329, "eos_token_id": stops})
     assert check_chat_model(out).ok
+
+
+@pytest.mark.parametrize("model_type", ONE_STOP_ID)
+def test_one_stop_id_where_the_class_takes_no_list(model_type: str) -> None:
+    """What ends an answer, where config.json is all that an engine reads; generation_config.json has them all."""
+    nested = config_of(384, text_config={"model_type": model_type, "eos_token_id": 320}, eos_token_id=320)
+    out, _changed, plan = moved(base_model(byte_bpe(("<|endoftext|>",)), **{"config.json": nested}), qwen())
+    stops = [plan.id_of("<|im_end|>"), plan.id_of("<|endoftext|>")]
+    config = out.json("config.json")
+    assert (config["eos_token_id"], config["text_config"]["eos_token_id"]) == (stops, stops[0])
+    assert out.json("generation_config.json")["eos_token_id"] == stops
 
 
 def test_the_tie_flag_is_written_only_when_asked() -> None:

@@ -60,6 +60,11 @@ SHORT = b"{% if messages | length > 1 %}{{ raise_exception('one') }}{% endif %}a
         ({"generation_config.json": {}}, r"'<\|im_end\|>' \(id 322\)"),
         ({"config.json": config_of(321)}, r"8 tokens have ids at or above vocab_size 321: '<\|im_start\|>' \(id 321\)"),
         ({"config.json": {"text_config": {"vocab_size": 1}}}, "tokens have ids at or above vocab_size 1"),
+        ({"config.json": config_of(384, pad_token_id=384)}, "pad_token_id 384 of config.json is beyond vocab_size 384"),
+        (
+            {"config.json": {"pad_token_id": 1, "text_config": {"vocab_size": 384, "pad_token_id": -385}}},
+            "pad_token_id -385 of config.json is beyond",
+        ),
         (
             {"chat_template.jinja": CHATML.encode()},
             "chat_template.jinja and tokenizer_config.json differ",

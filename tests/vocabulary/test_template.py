@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vocabulary_models import CHATML, FAMILIES, LLAMA31, QWEN, family
+from vocabulary_models import CHATML, FAMILIES, LLAMA2, LLAMA31, MISTRAL, QWEN, family
 
 from chatvector.errors import DamagedFile, InputError
-from chatvector.vocabulary.probes import PROBES, TOOL, probe
+from chatvector.vocabulary.probes import PROBES, TOOL, header_left_out, probe
 from chatvector.vocabulary.template import compile_template
 
 USER = [{"role": "user", "content": "안녕"}]
@@ -161,3 +161,26 @@ def test_the_sandbox_holds(source: str) -> None:
 def test_a_template_nested_too_deeply() -> None:
     with pytest.raises((DamagedFile, InputError), match=r"nested too deeply|no Jinja"):
         compile_template("{{ " + "(" * 50_000 + "1" + ")" * 50_000 + " }}", "t", {})
+
+
+EMPTY_THOUGHT = (
+    "{% for message in messages %}{% if message.role == 'assistant' %}<think>\n\n</think>\n\n{{ message.content }}<end>"
+    "{% else %}<user>{{ message.content }}<assistant>{% endif %}{% endfor %}"
+)
+NO_PROMPT = "{% set add_generation_prompt = false %}"
+HEADERS = {"chatml": "<|im_start|>assistant", "llama31": "<|start_header_id|>assistant<|end_header_id|>"}
+
+
+@pytest.mark.parametrize(("source", "header"), [(CHATML, HEADERS["chatml"]), (LLAMA31, HEADERS["llama31"])])
+def test_a_header_that_no_prompt_ends_with(source: str, header: str) -> None:
+    special = {"bos_token": "<s>", "eos_token": "</s>"}
+    assert header_left_out(probe(compile_template(source, "t", special))) is None
+    assert header_left_out(probe(compile_template(NO_PROMPT + source, "t", special))) == header
+    always = NO_PROMPT.replace("false", "true")
+    assert header_left_out(probe(compile_template(always + source, "t", special))) is None
+
+
+@pytest.mark.parametrize("source", [LLAMA2, MISTRAL, EMPTY_THOUGHT])
+def test_an_answer_without_a_header_needs_no_prompt(source: str) -> None:
+    special = {"bos_token": "<s>", "eos_token": "</s>"}
+    assert header_left_out(probe(compile_template(source, "t", special))) is None

@@ -23,7 +23,7 @@ from chatvector.checkpoint.files import choose_files
 from chatvector.checkpoint.object_store_address import literal_url, require_endpoints
 from chatvector.checkpoint.remote import RemoteStorage, Transfer
 from chatvector.checkpoint.remote_file import RemoteFile
-from chatvector.checkpoint.waiting import Waits
+from chatvector.checkpoint.waiting import Heartbeat, Waits
 from chatvector.errors import (
     ChatVectorError,
     DamagedFile,
@@ -256,10 +256,10 @@ def list_objects(store: ObjectStore, url: str) -> list[Any]:
         return heard(lambda: [entry for part in obstore.list(store) for entry in part])
 
 
-def heard(work: Callable[[], T]) -> T:
+def heard(work: Callable[[], T], waiting: Heartbeat | None = None) -> T:
     """Do `work` on a thread of its own, so that a signal is heard while the store's library is at it.
 
-    A thread that is left behind so ends with the process.
+    A thread that is left behind so ends with the process. `waiting` tells that it goes on.
     """
     outcome: Future[T] = Future()
 
@@ -270,6 +270,8 @@ def heard(work: Callable[[], T]) -> T:
             outcome.set_exception(error)
 
     threading.Thread(target=finish, name="chatvector-store", daemon=True).start()
+    if waiting is not None:
+        waiting.until(outcome)
     return outcome.result()
 
 

@@ -7,8 +7,8 @@ the staging directory goes away. Readers that want whole models only look for `c
 
 An upload that was cut continues: files that the store has already, with the ETag it gave then, are not sent again.
 What is about to be sent is noted with its SHA-256 before, so that an object whose answer nobody waited for is known
-again by its content. A process that ends in the middle may leave parts of one file behind, which no listing shows; a
-lifecycle rule of the bucket removes them.
+again by its content. An upload that ends in the middle may leave parts of one file behind, which no listing shows and
+obstore has no call to remove (0.12: its `put` keeps the upload's id to itself); a lifecycle rule of the bucket does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 from chatvector.checkpoint.object_store import again, heard, list_objects, one_line, open_store
 from chatvector.checkpoint.staging import UPLOADED
-from chatvector.checkpoint.waiting import Waits
+from chatvector.checkpoint.waiting import Heartbeat, Waits
 from chatvector.errors import OutputRefused, first_five
 from chatvector.messages import Say
 from chatvector.sizes import disk_size
@@ -54,12 +54,19 @@ class ObjectOutput:
         self._store = open_store(url, retries=RETRIES)
         self._listed, self._waits = open_store(url), Waits(say)
 
-    def refuse_existing(self, unfinished: Iterable[Path]) -> None:
+    def refuse_existing(self, unfinished: Iterable[Path], *, restart: bool = False) -> None:
         """Raise OutputRefused when the mark is there and no upload from the staging directories `unfinished` began to
-        send it."""
+        send it, or one did and is to begin again."""
         unfinished = list(unfinished)
-        if self._mark in self._found() and not any(self._mark in _Record.of(one).begun for one in unfinished):
+        if self._mark not in self._found():
+            return
+        if not any(self._mark in _Record.of(one).begun for one in unfinished):
             raise self._exists(unfinished)
+        if restart:
+            raise OutputRefused(
+                f"{self.url}: the interrupted run had sent its last file, and --restart replaces no model; the same"
+                " command without it looks whether all is there and tidies up"
+            )
 
     def continue_from(self, staging: Path) -> bool:
         """Find out what an earlier upload from `staging` has left; True when that is the whole model.
@@ -116,9 +123,10 @@ class ObjectOutput:
                 continue
             if weights:
                 say(f"{self.url}: sending {name}, {disk_size(path.stat().st_size)}")
+            waiting = Heartbeat(say, f"{self.url}: still sending {name}")
             with path.open("rb") as file:
                 _note(staging, {"name": name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()})
-            _note(staging, {"name": name, "etag": self._send(name, path)})
+            _note(staging, {"name": name, "etag": self._send(name, path, waiting)})
 
     def _order(self, name: str) -> tuple[int, str]:
         if name == self._mark:
@@ -127,7 +135,7 @@ class ObjectOutput:
             return 2, name
         return (0 if name.endswith(".safetensors") else 1), name
 
-    def _send(self, name: str, path: Path) -> str | None:
+    def _send(self, name: str, path: Path, waiting: Heartbeat) -> str | None:
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
@@ -137,7 +145,8 @@ class ObjectOutput:
                 answer = heard(
                     lambda: obstore.put(
                         self._store, name, path, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE, **last
-                    )
+                    ),
+                    waiting,
                 )
             except AlreadyExistsError as error:
                 raise OutputRefused(f"{self.url}: another run finished it first; choose another output") from error

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waits between two tries, told to whoever would wonder about the silence."""
+"""Waits, told to whoever would wonder about the silence: between two tries, and for what takes long."""
 
 from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future, wait
+from typing import Any
 
 from chatvector.messages import Say
 
 WAIT_TO_TELL = 4.0
 """Seconds. Shorter waits pass without a word."""
+BEATS = 30.0
+"""Seconds from one word to the next on what takes long."""
 
 
 class Waits:
@@ -31,3 +35,18 @@ class Waits:
             self._told_until = now + seconds
         what, _, _to_do = str(failure).partition("; ")
         self._say(f"{what}; trying again in {seconds:.0f} s")
+
+
+class Heartbeat:
+    """Says every half minute that something goes on of which no share is known."""
+
+    def __init__(self, say: Say, what: str) -> None:
+        self._say = say
+        self._what = what
+
+    def until(self, outcome: Future[Any]) -> None:
+        """Return when `outcome` is there."""
+        beats = 0
+        while not wait((outcome,), BEATS).done:
+            beats += 1
+            self._say(f"{self._what}, {beats * BEATS:.0f} s so far")

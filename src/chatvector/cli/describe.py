@@ -235,10 +235,10 @@ def result_text(manifest: Mapping[str, Any], output: str) -> str:
 
 
 def _again_command(output: str) -> str:
-    """Makes the same bytes again; a recipe or manifest is read from a file of this machine."""
-    if is_store(output):
-        return f"fetch {output.rstrip('/')}/chat_vector.json, then chatvector run chat_vector.json -o ANOTHER"
-    return f"chatvector run {shlex.quote(output)}/chat_vector.json -o ANOTHER"
+    """Makes the same bytes again."""
+    return (
+        f"chatvector run {shlex.quote(output.rstrip('/') if is_store(output) else output)}/chat_vector.json -o ANOTHER"
+    )
 
 
 def _sweep_command(recipe: Mapping[str, Any]) -> str:

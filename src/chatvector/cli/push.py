@@ -75,7 +75,7 @@ def push(
         return
     console.say(plan_text(plan, card=False))
     done = publishing.push(plan, say=console.say, bars=console.draws_bars)
-    result = document | {"url": done.url, "commit": done.commit}
+    result = document | {"token_tried": not plan.is_there, "url": done.url, "commit": done.commit}
     was = ", there already with these files" if plan.is_there else ""
     console.result(result, f"{done.url}: commit {done.commit}{was}\nuse it: vllm serve {repo}")
 
@@ -93,6 +93,7 @@ def plan_document(plan: PushPlan) -> dict[str, Any]:
         "deletes": list(plan.deletes),
         "licences": publication.manifest["licences"],
         "warnings": list(publication.warnings),
+        "token_tried": False,
         "card": publication.card,
     }
 

@@ -38,7 +38,8 @@ def run(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="recipe.yaml, ours or a mergekit one that means a chat vector; or chat_vector.json of an output.",
+            help="recipe.yaml, ours or a mergekit one that means a chat vector; or chat_vector.json of an output:"
+            " a file, org/name/chat_vector.json, s3://….",
             show_default=False,
         ),
     ],
@@ -61,19 +62,22 @@ def run(
     replaces), and without --set the same bytes come out.
     From a mergekit recipe, what that tool would have done otherwise is said.
     """
-    from chatvector.rerun import load_recipe, read_recipe
+    from chatvector.rerun import load_from_afar, load_recipe, model_of_manifest, read_recipe
 
     console = Console(quiet=quiet, log_format=log_format, as_json=as_json)
-    path = require_path(recipe, "download it first")
     if export is not None:
         from chatvector.mergekit_recipes import write_mergekit
 
         _require_alone({"--output": output is not None, "--restart": restart, "--dry-run": dry_run})
-        ours = read_recipe(path, settings or [])
+        ours = read_recipe(require_path(recipe, "download it first"), settings or [])
         text = write_mergekit(ours, _output_dtype(ours.target, console))
         console.result({"tool": export.value, "recipe": text}, text)
         return
-    loaded = load_recipe(path, settings or [], output)
+    if (model := model_of_manifest(recipe)) is not None:
+        loaded = load_from_afar(model, settings or [], output, console.say)
+    else:
+        path = require_path(recipe, "download it first; of URLs only s3://…/chat_vector.json and its like are read")
+        loaded = load_recipe(path, settings or [], output)
     for line in loaded.notes:
         console.say(f"mergekit recipe: {line}")
     if dry_run:

@@ -168,9 +168,12 @@ def load(
                 trust_remote_code=remote_code,
                 **options,
             )
-        except (OSError, ValueError, ImportError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{name}: transformers does not load it ({reason[:300]})") from error
+        except MemoryError:
+            raise
+        except Exception as error:  # a bad value in a file makes it raise anything, asserts and KeyErrors too
+            reason = " ".join(str(error).split()) or type(error).__name__
+            said = f"{name}: transformers does not load it ({reason[:300]}); chatvector doctor looks for the cause"
+            raise InputError(said) from error
     model, loading = loaded
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if loading[problem]:

@@ -122,7 +122,7 @@ class TransformersServer:
         self._options += ["--trust-remote-code"] if remote_code else []
         self._note = note
         self._last: deque[str] = deque(maxlen=1)
-        self._reader = threading.Thread()
+        self._reader: threading.Thread | None = None
 
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
@@ -133,14 +133,14 @@ class TransformersServer:
         with tempfile.TemporaryDirectory(prefix="chatvector-serve-", dir=temporary_folder()) as scratch:
             _link(self.directory, self.name, Path(scratch))
             with self._start(Path(scratch)) as process:
-                self._reader = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)
-                self._reader.start()
+                reader = self._reader = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)
+                reader.start()
                 try:
                     self._wait(process)
                     yield process
                 finally:
                     end_session(process, SECONDS_TO_STOP)
-                    self._reader.join(SECONDS_TO_STOP)
+                    reader.join(SECONDS_TO_STOP)
 
     @property
     def last_line(self) -> str:
@@ -187,7 +187,8 @@ class TransformersServer:
     def ended(self, process: subprocess.Popen[bytes]) -> str:
         """A sentence on a server that ended by itself."""
         code = process.wait()
-        self._reader.join(SECONDS_TO_STOP)  # its last line may still be on the way
+        if self._reader is not None:
+            self._reader.join(SECONDS_TO_STOP)  # its last line may still be on the way
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
         return f"the server of {self.name} ended {how}; its last line: {self.last_line[:300]}"
 

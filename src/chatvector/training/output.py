@@ -85,18 +85,38 @@ def write_side_files(
         staging.write_file(TOKENIZER_CONFIG, _json(settings | {"chat_template": template}))
         if jinja:
             staging.write_file(TEMPLATE, template.encode("utf-8"))
-    generation = start.read_json(GENERATION) if GENERATION in start.files else {}
-    known = generation.get("eos_token_id", start.config.get("eos_token_id"))
-    before = [] if known is None else known if isinstance(known, list) else [known]
-    new = [stop for stop in sorted(stops) if stop not in before]
-    if new:
-        staging.write_file(GENERATION, _json(generation | {"eos_token_id": [*before, *new]}))
+    generation = _generation_with(start, sorted(stops))
+    if generation is not None:
+        staging.write_file(GENERATION, _json(generation))
     elif GENERATION not in start.files:
         (staging.path / GENERATION).unlink(missing_ok=True)
     staging.write_file(RECORD, _json(record))
     mode = (staging.path / RECORD).stat().st_mode
     for weights in staging.path.glob("*.safetensors"):
         weights.chmod(mode)  # the library lets only their owner read them
+
+
+def _generation_with(start: Checkpoint, stops: list[int]) -> dict[str, Any] | None:
+    """generation_config.json with `stops` among its eos_token_id; None where that is what the start has.
+
+    Where that file names no ids, those of config.json are the ones that were meant; they count for nothing there:
+    transformers asks config.json where the file is missing only. A new file takes the other ids along for that reason.
+    """
+    there = start.read_json(GENERATION) if GENERATION in start.files else None
+    inner = start.config.get("text_config")
+    meant = {
+        key: value
+        for place in (inner if isinstance(inner, dict) else {}, start.config, there or {})
+        for key in ("bos_token_id", "eos_token_id", "pad_token_id")
+        if (value := place.get(key)) is not None
+    }
+    known = meant.pop("eos_token_id", [])
+    before = known if isinstance(known, list) else [known]
+    new = [stop for stop in stops if stop not in before]
+    unheard = there is not None and there.get("eos_token_id") is None
+    if not new and not (unheard and stops):
+        return None
+    return (meant if there is None else there) | {"eos_token_id": [*before, *new]}
 
 
 def read_template(name: str) -> str:

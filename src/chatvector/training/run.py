@@ -235,8 +235,11 @@ def _load(recipe: TrainingRecipe, directory: str, dtype: Any) -> tuple[Any, Any]
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             directory, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise InputError(f"{recipe.model}: transformers does not load it ({brief(error, 300)})") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # a bad value in a file makes it raise anything, asserts and KeyErrors too
+        reason = brief(error, 300) or type(error).__name__
+        raise InputError(f"{recipe.model}: transformers does not load it ({reason})") from error
     model, loading = loaded
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if loading[problem]:

@@ -18,6 +18,7 @@ from chatvector.checks.selfcheck import check_chat_files, checked_blocks
 from chatvector.origins import origin, without_paths
 from chatvector.preparation import Job
 from chatvector.provenance.licences import Parent, Verdict
+from chatvector.provenance.parent_cards import CARD
 from chatvector.record import copied, effective_scales, public_recipe
 from chatvector.vocabulary.choice import describe
 
@@ -37,7 +38,9 @@ def check_account(
         meant |= _judged_by_this_version(job, parents, verdict, manifest)
     plain = json.loads(json.dumps(meant))
     problems = [
-        f"{key} is not what the recipe and the parents mean"
+        _edited_card(manifest["languages"], value)
+        if key == "languages" and parents[0].name is None
+        else f"{key} is not what the recipe and the parents mean"
         for key, value in plain.items()
         if not _same(manifest.get(key), value)
     ]
@@ -77,6 +80,15 @@ def _judged_by_this_version(
         "lineage": [None if found is None else found.summary() for found in job.lineage],
         "warnings": without_paths(job.warnings, job, parents),
     }
+
+
+def _edited_card(told: Sequence[str], meant: Sequence[str]) -> str:
+    """Of a target in a directory: unlike a commit on the hub, its card may have been edited after the merge."""
+    now, then = (", ".join(map(str, each)) or "none" for each in (meant, told))
+    return (
+        f"languages: the target's {CARD} names {now}, the manifest {then}; one of the two was edited since the merge,"
+        " and no weight depends on it"
+    )
 
 
 def _same(told: object, meant: object) -> bool:

@@ -11,20 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from chatvector import __version__
-from chatvector.checkpoint.hub import read_small_file
 from chatvector.checkpoint.locate import open_storage
-from chatvector.checkpoint.names import classify
 from chatvector.checkpoint.remote import RemoteStorage
 from chatvector.checkpoint.storage import Storage
-from chatvector.errors import HubError, InputError, MissingInput, UsageError, first_five
+from chatvector.errors import HubError, InputError, UsageError, first_five
 from chatvector.messages import Say, silent
 from chatvector.preparation import Job, prepare
 from chatvector.provenance.manifest import MANIFEST, parse_manifest
-from chatvector.rerun import changed_parents, recipe_of
+from chatvector.rerun import changed_parents, manifest_bytes, recipe_of
 from chatvector.verification.reply import check_reply
 from chatvector.verification.report import Check, Verification
 from chatvector.verification.subjects import (
@@ -84,7 +81,7 @@ def _verify(
     say: Say,
 ) -> Verification:
     listing = storage.listing()
-    manifest = parse_manifest(_manifest_bytes(storage, listing, output, revision), f"{output}/{MANIFEST}")
+    manifest = parse_manifest(manifest_bytes(storage, listing, output, revision), f"{output}/{MANIFEST}")
     if manifest["kind"] != "model":
         raise UsageError(f"{output}: is a vector, not a merged model; verify a model that was made with it")
     notes = list(_notes(manifest))
@@ -110,21 +107,6 @@ def _verify(
     return Verification(output, tuple(checks), tuple(notes))
 
 
-def _manifest_bytes(storage: Storage, listing: Mapping[str, int], output: str, revision: str | None) -> bytes:
-    if MANIFEST in listing:
-        return storage.read(MANIFEST)
-    location = classify(output)
-    found = None
-    if location.repo_id is not None and revision is not None:
-        # A download brings what a loader needs, and no manifest.
-        found = read_small_file(location.repo_id, revision, MANIFEST)
-    if found is None:
-        raise MissingInput(
-            f"{output}: has no {MANIFEST}, so nothing says what it should be; `chatvector doctor` examines any model"
-        )
-    return found
-
-
 def _notes(manifest: Mapping[str, Any]) -> Iterator[str]:
     if manifest.get("chatvector") != __version__:
         yield f"written by chatvector {manifest.get('chatvector')}, verified by {__version__}"
@@ -140,7 +122,7 @@ def job_of(manifest: Mapping[str, Any], output: str, stack: ExitStack, say: Say,
     published = not manifest.get("run")
     try:
         # What lineage thinks of the parents was said when the model was made.
-        recipe = recipe_of(manifest, Path(where)).model_copy(update={"force_lineage": True})
+        recipe = recipe_of(manifest, where).model_copy(update={"force_lineage": True})
     except UsageError as problem:
         if not published:
             raise

@@ -37,6 +37,8 @@ from chatvector.vocabulary.tokens import TOKENIZER_CONFIG, TOKENIZER_JSON, Token
 
 # Keys of generation_config.json that hold token ids without being called `…_token_id`.
 ID_LISTS = ("suppress_tokens", "begin_suppress_tokens", "bad_words_ids", "stop_token_ids")
+# Of the causal models of transformers 5.23, those whose config.json must name one stop id: a list does not load.
+ONE_STOP_ID = ("inkling_text", "inkling2_text")
 
 
 class Edits:
@@ -222,8 +224,12 @@ def _write_config_ids(edits: Edits, plan: VocabularyPlan, found: ChatFormat) -> 
         return
     document = edits.json(CONFIG)
     stops = stop_ids(plan, found)
-    if stops:
-        _set_where_present(document, "eos_token_id", stops if len(stops) > 1 else stops[0])
+    for *section, key in places("eos_token_id") if stops else ():
+        if document.has(*section, key):
+            one = len(stops) == 1 or document.get(*section, "model_type") in ONE_STOP_ID
+            # What ends an answer comes behind the chat model's own list.
+            ends = [row for token in found.turn_ends if (row := plan.id_of(token)) is not None]
+            document.set([*ends, *stops][0] if one else stops, *section, key)
     for key in ("bos_token", "pad_token"):
         row = plan.id_of(found.special_tokens[key]) if key in found.special_tokens else None
         if row is not None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -126,6 +127,21 @@ def shows_users_words(template: Template) -> bool:
         if texts[0] is not None and not any(said in text for text in texts if text is not None):
             return False
     return True
+
+
+def header_left_out(texts: Mapping[str, str]) -> str | None:
+    """What a template writes before an answer, and never at the end of a prompt; None where there is nothing.
+
+    `texts`: its renderings by `probe`. Many templates need no header, as the user's turn ends with what begins an
+    answer; one that heeds `add_generation_prompt`, or refuses a conversation, is not judged.
+    """
+    if not {"user", "user, no prompt", "answered"} <= texts.keys() or texts["user"] != texts["user, no prompt"]:
+        return None
+    end = texts["user"].rpartition(USER)[2].strip()
+    between = texts["answered"].rpartition(ASSISTANT)[0].rpartition(USER)[2]
+    # An empty thought is part of the answer.
+    before = re.sub(r"<(think|thinking)>\s*</\1>", "", between).strip()
+    return before.removeprefix(end).strip() or None if before.startswith(end) else None
 
 
 def _in_parts(messages: Sequence[Message]) -> tuple[Message, ...]:

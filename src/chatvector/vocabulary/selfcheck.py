@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chatvector.errors import ChatVectorError, DamagedFile, first_five
 from chatvector.vocabulary.chat_format import CONFIG, GENERATION_CONFIG, ChatFormat, read_chat_format
 from chatvector.vocabulary.probes import probe
-from chatvector.vocabulary.side_files import SideFiles, read_json_object, read_text
+from chatvector.vocabulary.side_files import SideFiles, padding_beyond, read_json_object, read_text, text_config
 from chatvector.vocabulary.template import compile_template
 from chatvector.vocabulary.template_files import TEMPLATE_FILE, configured_templates
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG, TOKENIZER_JSON, TokenTable, TokenTables
@@ -147,6 +147,9 @@ def _beyond_vocabulary(model: SideFiles, tokens: TokenTable) -> Iterator[str]:
         if isinstance(size, int) and tokens.size > size:
             beyond = [f"{token!r} (id {row})" for token, row in tokens.ids.items() if row >= size]
             yield f"{len(beyond)} tokens have ids at or above vocab_size {size}: {first_five(beyond)}"
+    size = text_config(config).get("vocab_size")
+    if type(size) is int and (padding := padding_beyond(config, size)) is not None:
+        yield f"pad_token_id {padding} of {CONFIG} is beyond vocab_size {size}, which no loader takes; set it to null"
 
 
 def _two_templates(model: SideFiles) -> Iterator[str]:

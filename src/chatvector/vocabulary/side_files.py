@@ -18,6 +18,12 @@ from chatvector.errors import DamagedFile, MissingInput
 TEXT_SECTIONS = ("text_config", "language_config", "llm_config")
 # Keys that count the rows of the embedding, and of the per-layer embeddings (Gemma 3n, Gemma 4).
 VOCABULARY_SIZE, PER_LAYER_SIZE = "vocab_size", "vocab_size_per_layer_input"
+# Of the causal models of transformers 5.23, those whose embedding takes no padding_idx: any pad loads.
+WITHOUT_PADDING_ROW = frozenset({
+    "bloom", "blt", "codegen", "cpmant", "ctrl", "falcon", "falcon_mamba", "gpt-sw3", "gpt2", "gpt_bigcode",
+    "gpt_neox", "gpt_neox_japanese", "gptj", "mamba", "moshi", "mpt", "nemotron_h", "openai-gpt", "rwkv", "xlnet",
+    "xlstm",
+})  # fmt: skip
 
 
 class SideFiles(Protocol):
@@ -111,3 +117,16 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(config.get(section), Mapping):
             return {**config, **config[section]}
     return config
+
+
+def padding_beyond(config: Mapping[str, Any], rows: int) -> int | None:
+    """`pad_token_id` of config.json where it keeps a model of `rows` rows from loading, else None.
+
+    It becomes the embedding's `padding_idx`, whatever generation_config.json says: torch counts negative ones from the
+    end, and refuses what lies beyond either way. Models with code of their own may do otherwise.
+    """
+    text = text_config(config)
+    row = text.get("pad_token_id")
+    if type(row) is not int or -rows <= row < rows or config.get("auto_map"):
+        return None
+    return None if str(text.get("model_type")) in WITHOUT_PADDING_ROW else row

@@ -9,29 +9,8 @@ its meaning; docs/doctor.md is made from this table.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-Level = Literal["fault", "warning", "note"]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One kind of fault.
-
-    Attributes:
-        code: stable, for scripts.
-        level: how grave.
-        consequence: what the user of the model meets.
-        cure: what to do.
-        mended: whether `--fix` writes a file that cures it.
-    """
-
-    code: str
-    level: Level
-    consequence: str
-    cure: str
-    mended: bool = False
-
+from chatvector.checks.doctor.fault import Fault, Level
 
 TABLE = (
     # ---- files of any kind
@@ -246,8 +225,9 @@ TABLE = (
     Fault(
         "ids-beyond-vocab",
         "fault",
-        "bos, eos or pad is an id that the embedding lacks: index errors, or replies that never end",
-        "copy the ids of the tokenizer's own special tokens; the mended generation_config.json has the stop ids",
+        "bos, eos or pad is an id that the embedding lacks: index errors, replies that never end, or, for pad in"
+        " config.json, a model that does not load",
+        "copy the ids of the tokenizer's own special tokens, which the mended files have",
         mended=True,
     ),
     Fault(
@@ -282,6 +262,12 @@ TABLE = (
         "fault",
         "the template leaves out what the user writes: the model answers something else",
         "copy the chat parent's template again",
+    ),
+    Fault(
+        "template-no-prompt",
+        "warning",
+        "the template never begins the assistant's turn, asked to or not: the model has to, and may go on as the user",
+        "write the assistant's header where add_generation_prompt is true, as the chat parent's template does",
     ),
     Fault(
         "templates-differ",
@@ -419,6 +405,13 @@ TABLE = (
         "tokenizer and configuration come from the parent that was subtracted: words that the target learnt have no"
         " token",
         "merge again with tokenizer and root of the continually pre-trained model: chatvector apply",
+    ),
+    Fault(
+        "positions-differ",
+        "warning",
+        "positions are turned otherwise than in the parent that gave the configuration: unless the weights were tuned"
+        " for it, replies are noise",
+        "take rope_scaling, rope_theta or rope_parameters of that parent",
     ),
     Fault(
         "not-a-chat-vector",

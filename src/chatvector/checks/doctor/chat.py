@@ -15,7 +15,7 @@ from chatvector.checks.doctor.origin import calls_itself_chat
 from chatvector.checks.doctor.patient import Patient
 from chatvector.checks.doctor.rows import Rows
 from chatvector.checks.doctor.vocabulary import effective_ids, named_ids
-from chatvector.errors import ChatVectorError, first_five
+from chatvector.errors import ChatVectorError, brief, first_five
 from chatvector.vocabulary.chat_format import (
     CONFIG,
     GENERATION_CONFIG,
@@ -24,7 +24,7 @@ from chatvector.vocabulary.chat_format import (
     added_token_pattern,
     format_of,
 )
-from chatvector.vocabulary.probes import ASSISTANT, probe, shows_users_words
+from chatvector.vocabulary.probes import ASSISTANT, header_left_out, probe, shows_users_words
 from chatvector.vocabulary.selfcheck import REQUIRED_PROBES, split_tokens
 from chatvector.vocabulary.side_files import read_json_object, read_text
 from chatvector.vocabulary.template import compile_template
@@ -84,6 +84,9 @@ def check_chat(model: Patient, seen: Rendered) -> Iterator[Finding]:
         yield Finding("template-damaged", f"{_file(found, model)}: does not take {first_five(lacking)}")
     if not shows_users_words(template):
         yield Finding("template-ignores-user", f"{_file(found, model)}: the user's words are not in the prompt")
+    if header := header_left_out(texts):
+        said = f"{_file(found, model)}: an answer begins with {brief(repr(header))}, no prompt ends with it"
+        yield Finding("template-no-prompt", said)
     plain_end = _plain_end(texts, tokens)
     if plain_end is not None:
         yield Finding("turn-end-is-text", f"{plain_end!r} is no token of {tokens.source}")
@@ -104,6 +107,9 @@ def _damaged_side_files(model: Patient) -> Iterator[Finding]:
             read_json_object(model, name)
         except ChatVectorError as problem:
             yield Finding("side-file-damaged", str(problem).removeprefix(f"{model.name}/"))
+    padding = (model.generation_config or {}).get("pad_token_id")
+    if padding is not None and not isinstance(padding, int | float):
+        yield Finding("side-file-damaged", f"{GENERATION_CONFIG}: pad_token_id is {brief(repr(padding))}, no number")
 
 
 def _file(found: ChatFormat, model: Patient) -> str:

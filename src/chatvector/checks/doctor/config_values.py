@@ -16,6 +16,7 @@ from chatvector.checks.doctor.expectations import LAYER_KEYS
 from chatvector.checks.doctor.layer_parts import LAYER_PARTS
 from chatvector.checks.rope import LAYER_KINDS
 from chatvector.errors import brief
+from chatvector.vocabulary.files import ONE_STOP_ID
 from chatvector.vocabulary.side_files import TEXT_SECTIONS
 
 # Whole numbers from one up.
@@ -68,6 +69,9 @@ def _usable(section: Mapping[str, Any], place: str) -> tuple[dict[str, Any], lis
         del kept["model_type"]
         if not section.get("auto_map"):
             problems.append(f"{place}model_type is {_said(kind)} instead of a name")
+    stops = section.get("eos_token_id")
+    if kind in ONE_STOP_ID and isinstance(stops, list):
+        problems.append(f"{place}eos_token_id is {_said(stops)} instead of a number: {kind} takes one")
     judged = isinstance(kind, str) and kind in LAYER_PARTS
     for key, wanted in _wrong(section):
         del kept[key]
@@ -88,6 +92,12 @@ def _wrong(section: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield key, "a finite number"
         elif not 0 <= value < 1:
             yield key, "a small number from 0 up"
+    for key in ("pad_token_id", "bos_token_id"):
+        if key in section and type(section[key]) is not int:
+            yield key, "a whole number"
+    stops = section.get("eos_token_id", 0)
+    if not all(type(row) is int for row in (stops if isinstance(stops, list) else [stops])):
+        yield "eos_token_id", "a whole number or a list of them"
     # transformers takes the first of each pair that is there.
     rope = next((key for key in ("rope_scaling", "rope_parameters") if section.get(key)), None)
     if rope is not None and (wanted := _rope_wanted(section[rope], str(section.get("model_type")))) is not None:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# Spellings of how many layers there are.
-LAYER_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+# Spellings of how many layers there are. HRM runs the ones it has several times, and its num_hidden_layers counts that.
+LAYER_KEYS = ("num_layers_per_stack", "num_hidden_layers", "n_layer", "n_layers", "num_layers")
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,9 @@ LAST_NORM = _types(
 
 # Those of them whose norms multiply by one more than their weights: zero is what training begins with.
 GAINS_FROM_ZERO = _types("gemma", "gemma2", "gemma3_text")
+
+# Classes whose output head is a matrix of its own whatever tie_word_embeddings says.
+OWN_HEAD = _types("BigBirdPegasusForCausalLM")
 
 # Families whose published embeddings are padded to a multiple.
 PADDED: Mapping[str, int] = {

@@ -23,7 +23,7 @@ from chatvector.checks.doctor.weight_files import index_of, is_whole
 from chatvector.errors import ChatVectorError, OutputRefused
 from chatvector.vocabulary.chat_format import CONFIG, GENERATION_CONFIG, read_chat_format
 from chatvector.vocabulary.files import Edits
-from chatvector.vocabulary.side_files import places, read_text
+from chatvector.vocabulary.side_files import padding_beyond, places, read_text
 from chatvector.vocabulary.template_files import TEMPLATE_FILE, read_special_tokens
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG
 
@@ -145,6 +145,20 @@ def _generation(model: Patient, edits: Edits) -> None:
             document.remove(f"{key}_id")
 
 
+def _padding(model: Patient, edits: Edits) -> None:
+    """A pad that the embedding lacks out of config.json, for the one that the model generates with, if it has one."""
+    embedding = find_vocabulary(model.weights.tensors, model.config).embedding
+    limit = 0 if embedding is None else model.weights.tensors[embedding].shape[0]
+    if embedding is None or padding_beyond(model.config, limit) is None:
+        return
+    named = edits.json(GENERATION_CONFIG).get("pad_token_id") if edits.has(GENERATION_CONFIG) else None
+    good = type(named) is int and -limit <= named < limit
+    document = edits.json(CONFIG)
+    for place in places("pad_token_id"):
+        if document.has(*place):
+            document.set(named if good else None, *place)
+
+
 _MENDS: tuple[tuple[set[str], Callable[[Patient, Edits], None]], ...] = (
     ({"vocab-size"}, _vocabulary_size),
     ({"head-ignored"}, _untie),
@@ -152,4 +166,5 @@ _MENDS: tuple[tuple[set[str], Callable[[Patient, Edits], None]], ...] = (
     ({"templates-differ"}, _template_chosen),
     ({"config-leak"}, _leaks),
     ({"stop-missing", "generation-config-missing", "ids-of-another-family", "ids-beyond-vocab"}, _generation),
+    ({"ids-beyond-vocab"}, _padding),
 )

@@ -11,17 +11,23 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from chatvector.checks.doctor.catalogue import Finding
 from chatvector.checks.doctor.patient import Patient
+from chatvector.checks.rope import default_rope, rope_of
 from chatvector.errors import DamagedFile, brief, first_five
 from chatvector.provenance.manifest import MANIFEST, parse_manifest
+from chatvector.vocabulary.side_files import text_config
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG
 from chatvector.yaml_text import NotYaml, parse_yaml
 
 MERGEKIT_CONFIG = "mergekit_config.yml"
 CARD = "README.md"
+# Where mergekit's recipe lies beside a model; the card repeats it in a block, which stays when the file is left behind.
+RECIPE_FILES = (MERGEKIT_CONFIG, "mergekit_config.yaml")
+_YAML_BLOCK = re.compile(r"^```ya?ml[ \t]*\r?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 # Of a directory; in hub names @ is a revision.
 _LOCAL_NAME = re.compile(r"[/.~]|[A-Za-z]:")
 LEAKED_KEYS = ("is_local", "local_files_only")
@@ -41,8 +47,10 @@ class MergekitRecipe:
     """What of mergekit's recipe bears on a chat vector.
 
     Attributes:
+        file: where it was read.
         method: merge_method.
-        weights: model → its weight, of those that have one number.
+        weights: model → its weight, 1 where it has none.
+        varied: the models whose weight is not one number but changes with layers or names.
         root: base_model, or the first model.
         tokenizer: which model gave the tokenizer (and the template, unless `template` says otherwise).
         template: `chat_template` of the recipe, if any.
@@ -50,8 +58,10 @@ class MergekitRecipe:
         unknown: keys that mergekit has no meaning for.
     """
 
+    file: str
     method: str
     weights: Mapping[str, float]
+    varied: tuple[str, ...]
     root: str
     tokenizer: str
     template: str | None
@@ -71,7 +81,9 @@ class MergekitRecipe:
 
 
 class NoRecipe(ValueError):
-    """mergekit's recipe is there and cannot be read. The message says why."""
+    """mergekit's recipe is there, in `file`, and cannot be read. The message says why."""
+
+    file = MERGEKIT_CONFIG
 
 
 def check_origin(model: Patient) -> Iterator[Finding]:
@@ -81,12 +93,13 @@ def check_origin(model: Patient) -> Iterator[Finding]:
     try:
         recipe = read_mergekit(model)
     except NoRecipe as problem:
-        yield Finding("mergekit", f"its recipe ({MERGEKIT_CONFIG}) cannot be read: {problem}")
+        yield Finding("mergekit", f"its recipe ({problem.file}) cannot be read: {problem}")
     else:
         if recipe is not None:
             yield from _mergekit(recipe)
             yield from _card_beside(recipe, card)
-        elif "mergekit" in _texts(card.get("tags")):
+            yield from _positions(model, recipe)
+        elif _is_tagged(card):
             yield Finding("mergekit", f"by the tags of {CARD}; its recipe ({MERGEKIT_CONFIG}) is not there")
     yield from _tokenizer_config(model)
 
@@ -125,12 +138,26 @@ def _written_with_template(model: Patient) -> bool:
 
 
 def read_mergekit(model: Patient) -> MergekitRecipe | None:
-    """The recipe beside the model; None without one. Raises NoRecipe for a file that is none."""
-    text = model.text(MERGEKIT_CONFIG)
-    return None if text is None else parse_mergekit(text)
+    """The recipe beside the model, or in its card; None without one. Raises NoRecipe for a file that is none."""
+    for file in RECIPE_FILES:
+        if (text := model.text(file)) is not None:
+            return _parsed(text, file)
+    if not _is_tagged(_front_matter(model)):
+        return None
+    blocks = (match[1] for match in _YAML_BLOCK.finditer(model.text(CARD) or ""))
+    text = next((text for text in blocks if re.search(r"^merge_method\s*:", text, re.MULTILINE)), None)
+    return None if text is None else _parsed(text, CARD)
 
 
-def parse_mergekit(text: str) -> MergekitRecipe:
+def _parsed(text: str, file: str) -> MergekitRecipe:
+    try:
+        return parse_mergekit(text, file)
+    except NoRecipe as problem:
+        problem.file = file
+        raise
+
+
+def parse_mergekit(text: str, file: str) -> MergekitRecipe:
     """What a recipe says. Raises NoRecipe for text that is no YAML, and for parts that mergekit could not have read."""
     try:
         document = parse_yaml(text)
@@ -139,8 +166,8 @@ def parse_mergekit(text: str) -> MergekitRecipe:
     if not isinstance(document, Mapping) or not isinstance(document.get("merge_method"), str):
         raise NoRecipe("it is no mapping with a merge_method")
     slices = [part for part in _entries(document, "slices") if isinstance(part, Mapping)]
-    listed: list[tuple[str, float | None]] = [
-        (_name(entry.get("model")), _weight(entry))
+    listed = [
+        (_name(entry.get("model")), entry)
         for source in (document, *slices)
         for entry in _entries(source, "models") or _entries(source, "sources")
         if isinstance(entry, Mapping)
@@ -150,13 +177,15 @@ def parse_mergekit(text: str) -> MergekitRecipe:
     source = settings.get("source") if isinstance(settings, Mapping) else document.get("tokenizer_source")
     tokenizer = root if source in (None, "base") else _name(source)
     template = document.get("chat_template")
-    weights = {name: 1.0 if weight is None else weight for name, weight in listed if name}
+    given = {name: _weight(entry) for name, entry in listed if name}
     unknown = [str(key) for key in document if key not in RECIPE_KEYS]
     if document["merge_method"] == "task_arithmetic":
         unknown += _unknown_parameters(document)
     return MergekitRecipe(
+        file,
         document["merge_method"],
-        weights,
+        {name: weight if isinstance(weight, float) else 1.0 for name, weight in given.items()},
+        tuple(name for name, weight in given.items() if not isinstance(weight, float | None)),
         root,
         tokenizer,
         template if isinstance(template, str) else None,
@@ -173,15 +202,20 @@ def _unknown_parameters(document: Mapping[str, Any]) -> list[str]:
 
 def _mergekit(recipe: MergekitRecipe) -> Iterator[Finding]:
     template = f"chat_template {recipe.template!r}" if recipe.template else "no other template asked for"
-    yield Finding("mergekit", f"{recipe.method}; tokenizer and template from {recipe.tokenizer or '?'}, {template}")
+    parents = [f"{recipe.root} as its base"] if recipe.root else []
+    parents += [f"{name} ({_said(recipe, name)})" for name in recipe.weights if name != recipe.root]
+    said = f"{recipe.method} of {first_five(parents)}" if parents else recipe.method
+    yield Finding("mergekit", f"{said}; tokenizer and template from {recipe.tokenizer or '?'}, {template}")
     if recipe.unknown:
-        yield Finding("recipe-keys", f"{MERGEKIT_CONFIG}: {first_five(recipe.unknown)}")
+        yield Finding("recipe-keys", f"{recipe.file}: {first_five(recipe.unknown)}")
     if misread := sorted(name for name in recipe.parents if _LOCAL_NAME.match(name) and set(name) & {"@", "+"}):
-        yield Finding("recipe-path", f"{MERGEKIT_CONFIG}: {first_five(misread)}")
+        yield Finding("recipe-path", f"{recipe.file}: {first_five(misread)}")
     if recipe.method != "task_arithmetic":
         return
     if recipe.dtype in ("bfloat16", "float16"):
-        yield Finding("half-arithmetic", f"{MERGEKIT_CONFIG}: dtype: {recipe.dtype}")
+        yield Finding("half-arithmetic", f"{recipe.file}: dtype: {recipe.dtype}")
+    if recipe.varied:
+        return  # no sum that holds for all tensors
     coefficients = recipe.coefficients
     if all(value >= 0 for value in coefficients.values()):
         said = ", ".join(f"{value:g} · {name}" for name, value in coefficients.items())
@@ -190,11 +224,30 @@ def _mergekit(recipe: MergekitRecipe) -> Iterator[Finding]:
         yield Finding("tokenizer-parent", f"{recipe.tokenizer} is subtracted, and gave the tokenizer")
 
 
+def _said(recipe: MergekitRecipe, name: str) -> str:
+    return "by layer or name" if name in recipe.varied else f"{recipe.weights[name]:g}"
+
+
 def _card_beside(recipe: MergekitRecipe, card: Mapping[str, Any]) -> Iterator[Finding]:
     parents = {_short(name) for name in recipe.parents}
     strange = [name for name in _texts(card.get("base_model")) if _short(name) not in parents]
     if strange:
         yield Finding("readme-base", f"{CARD} names {first_five(strange)}, the recipe {first_five(sorted(parents))}")
+
+
+def _positions(model: Patient, recipe: MergekitRecipe) -> Iterator[Finding]:
+    """Rotary positions against those of the parent that gave the configuration, where that lies on this machine."""
+    try:
+        file = Path(recipe.root).expanduser() / "config.json"
+        parent = json.loads(file.read_bytes()) if file.is_absolute() and file.is_file() else None
+    except (OSError, ValueError, RuntimeError):  # too long, no right, ~somebody, nested too deeply
+        return
+    if not isinstance(parent, dict) or not model.config:
+        return
+    own, its = (rope_of(text) or default_rope(text) for text in map(text_config, (model.config, parent)))
+    if differ := sorted(key for key in own.keys() | its.keys() if own.get(key) != its.get(key)):
+        said = first_five(f"{key} {own.get(key, 'none')} instead of {its.get(key, 'none')}" for key in differ)
+        yield Finding("positions-differ", f"config.json against {recipe.root}: {said}")
 
 
 def _tokenizer_config(model: Patient) -> Iterator[Finding]:
@@ -221,6 +274,10 @@ def _front_matter(model: Patient) -> Mapping[str, Any]:
     return head if isinstance(head, Mapping) else {}
 
 
+def _is_tagged(card: Mapping[str, Any]) -> bool:
+    return "mergekit" in _texts(card.get("tags"))
+
+
 def _texts(value: object) -> list[str]:
     """What a card says in one text or in a list of them; nothing for anything else."""
     listed = value if isinstance(value, list) else [value]
@@ -243,11 +300,12 @@ def _name(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _weight(entry: Mapping[str, Any]) -> float | None:
+def _weight(entry: Mapping[str, Any]) -> object:
+    """One number as a float, None where there is none, else what is there: a list over layers or names."""
     parameters = entry.get("parameters")
     weight = parameters.get("weight") if isinstance(parameters, Mapping) else None
     try:
-        return float(weight) if isinstance(weight, int | float) else None
+        return float(weight) if isinstance(weight, int | float) else weight
     except OverflowError:
         raise NoRecipe("a weight is an integer of hundreds of digits") from None
 

@@ -9,10 +9,10 @@ from typing import Any
 from chatvector.arithmetic.declared import declared_rows, tie_flag, tie_source
 from chatvector.arithmetic.roles import VocabularyTensors, find_vocabulary
 from chatvector.checks.doctor.catalogue import Finding
-from chatvector.checks.doctor.expectations import PADDED
+from chatvector.checks.doctor.expectations import OWN_HEAD, PADDED
 from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import ChatVectorError, MissingInput, UnsupportedFormat, first_five
-from chatvector.vocabulary.side_files import text_config
+from chatvector.vocabulary.side_files import padding_beyond, text_config
 from chatvector.vocabulary.template_files import read_special_tokens
 from chatvector.vocabulary.tokens import TokenTable
 
@@ -85,9 +85,14 @@ def _ties(model: Patient, axis: VocabularyTensors) -> Iterator[Finding]:
     embedding, head = tensors[axis.embedding], tensors[axis.head]
     if head.shape[0] != embedding.shape[0]:
         yield Finding("head-rows", f"{axis.head} has {head.shape[0]} rows, {axis.embedding} {embedding.shape[0]}")
-    elif flag is True:
+    elif flag is True and not _keeps_its_head(model):
         code = "head-doubled" if _same_sample(model, axis.embedding, axis.head) else "head-ignored"
         yield Finding(code, f"tie_word_embeddings is true, and {axis.head} is in the file")
+
+
+def _keeps_its_head(model: Patient) -> bool:
+    classes = model.config.get("architectures")
+    return isinstance(classes, list) and any(name in classes for name in OWN_HEAD)
 
 
 def _same_sample(model: Patient, one: str, other: str) -> bool:
@@ -133,31 +138,43 @@ def _tokenizer(model: Patient, rows: int) -> Iterator[Finding]:
 
 
 def _ids(model: Patient, rows: int) -> Iterator[Finding]:
-    tokens = model.tokens
-    if tokens is None:
-        return
-    special = _special(model, tokens)
-    known = set(special.values()) | {text for text, token in tokens.added.items() if token.special}
-    names = tokens.names()
+    padding = padding_beyond(model.config, rows)
     beyond: list[str] = []
-    wrong: dict[str, list[str]] = {}
-    for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
-        for row in (effective_ids if key == "eos_token_id" else named_ids)(model, key):
-            if row >= rows:
-                beyond.append(f"{key} {row}")
-            elif row >= 0 and names.get(row) not in known:
-                said = f"{key} {row} is {names[row]!r}" if row in names else f"{key} {row} is no token"
-                wrong.setdefault(key, []).append(said)
+    if padding is not None:
+        beyond.append(f"pad_token_id {padding} of config.json")
+    tokens = model.tokens
+    wrong = {} if tokens is None else _wrong_ids(model, tokens, rows, beyond)
     if beyond:
         yield Finding("ids-beyond-vocab", f"{first_five(beyond)}; the embedding has {rows} rows")
+    if tokens is None:
+        return
     # Only stop ids do harm by themselves: prompts come from the tokenizer, and any id may serve as padding.
     if "eos_token_id" in wrong:
         yield Finding("ids-of-another-family", first_five(line for lines in wrong.values() for line in lines))
         return
+    special = _special(model, tokens)
     bos = tokens.ids.get(special.get("bos_token", ""))
     listed = named_ids(model, "bos_token_id")
     if bos is not None and listed and bos not in listed and listed[0] < rows:
         yield Finding("bos-differs", f"bos_token_id {listed[0]}, but bos_token {special['bos_token']!r} has id {bos}")
+
+
+def _wrong_ids(model: Patient, tokens: TokenTable, rows: int, beyond: list[str]) -> dict[str, list[str]]:
+    """Key → a line on each of its ids that is no special token; those that the embedding lacks go to `beyond`."""
+    special = _special(model, tokens)
+    known = set(special.values()) | {text for text, token in tokens.added.items() if token.special}
+    names = tokens.names()
+    padding = padding_beyond(model.config, rows)
+    wrong: dict[str, list[str]] = {}
+    for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        for row in (effective_ids if key == "eos_token_id" else named_ids)(model, key):
+            if row >= rows:
+                if key != "pad_token_id" or row != padding:  # that is told by itself
+                    beyond.append(f"{key} {row}")
+            elif row >= 0 and names.get(row) not in known:
+                said = f"{key} {row} is {names[row]!r}" if row in names else f"{key} {row} is no token"
+                wrong.setdefault(key, []).append(said)
+    return wrong
 
 
 def _special(model: Patient, tokens: TokenTable) -> Mapping[str, Any]:

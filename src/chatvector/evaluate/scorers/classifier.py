@@ -137,8 +137,10 @@ class ClassifierScorer(ScorerBase):
                 loaded: Any = AutoModelForSequenceClassification.from_pretrained(
                     directory, dtype=torch.float32, use_safetensors=True, output_loading_info=True
                 )
-            except (OSError, ValueError, ImportError, RuntimeError) as error:
-                reason = " ".join(str(error).split())
+            except MemoryError:
+                raise
+            except Exception as error:  # a bad value in a file makes it raise anything, asserts and KeyErrors too
+                reason = " ".join(str(error).split()) or type(error).__name__
                 raise InputError(f"{self.model}: transformers does not load it ({reason[:300]})") from error
         model, loading = loaded
         # transformers draws a missing head at random and only warns: its scores would be noise.

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of one kind of fault; `catalogue` has them all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["fault", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of fault.
+
+    Attributes:
+        code: stable, for scripts.
+        level: how grave.
+        consequence: what the user of the model meets.
+        cure: what to do.
+        mended: whether `--fix` writes a file that cures it.
+    """
+
+    code: str
+    level: Level
+    consequence: str
+    cure: str
+    mended: bool = False
