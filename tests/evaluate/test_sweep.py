@@ -135,6 +135,14 @@ def test_killed_and_resumed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert again["run"]["changes"] == whole["run"]["changes"] == 6
 
 
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_a_place_that_cannot_be_a_directory_is_refused_before_anything_is_asked(out: str) -> None:
+    Path("file").write_text("")
+    error = refused("sweep", *TRIO, *SMALL, "--out", out)
+    assert isinstance(error, OutputRefused)
+    assert "is a file; --out takes a new directory" in str(error)
+
+
 def test_a_model_without_a_template_is_refused() -> None:
     recipe = trio_recipe(chat_format="target")
     with open_live(recipe) as live, pytest.raises(MissingInput, match="chat template"):

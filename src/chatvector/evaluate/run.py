@@ -226,7 +226,7 @@ def evaluate(
                     observed[number, model.name] = one.job.task.observe(backend, one.items)
         seconds[f"asking {model.name}"] = round(time.monotonic() - begun, 3)
 
-    # 3. Marks, and what rides along. A judge is opened only now, when no model is.
+    # 3. Marks, and what rides along. A judge is opened only now, when no model is; whose weights it has is certain now.
     if request.services.judge is not None:
         request.services.judge.refuse_itself(infos.values())
     begun = time.monotonic()

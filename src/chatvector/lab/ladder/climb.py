@@ -21,7 +21,7 @@ from chatvector.evaluate.saving import open_cache
 from chatvector.lab.controls import controls_of
 from chatvector.lab.demo import one_thread
 from chatvector.lab.ladder import quoted, report
-from chatvector.lab.ladder.asking import Asking, asking_of, check_device, loading_of, services_of
+from chatvector.lab.ladder.asking import Asking, asking_of, check_device, loading_of, refuse_own_judge, services_of
 from chatvector.lab.ladder.estimate import refuse_small_disk
 from chatvector.lab.ladder.files import LADDER, RECIPE, REPLIES, refuse_foreign, write_whole
 from chatvector.lab.ladder.making import Meters, make, stages_of
@@ -105,6 +105,7 @@ def check(recipe: LadderRecipe, registry: Registry) -> tuple[Asking, Path]:
     if any(recipe.stages(key) for key in recipe.needed):
         require_training()
     check_device(recipe)
+    refuse_own_judge(recipe)
     return asking, out
 
 
