@@ -149,7 +149,7 @@ def test_the_headline_has_every_primary_figure_and_no_other(view: View) -> None:
     by_label = {row[:2]: row[2:] for row in table.rows}
     assert set(by_label) == {
         ("capitals (en)", "right capital, %"),
-        ("surprise (en)", "nats a byte, nats a byte"),
+        ("surprise (en)", "nats a byte"),
         ("shouting (en)", "in capitals, %"),
     }
     base, merged, chat, count, failed = by_label["capitals (en)", "right capital, %"]
@@ -158,7 +158,7 @@ def test_the_headline_has_every_primary_figure_and_no_other(view: View) -> None:
     assert chat.startswith("100 (")
     assert (count, failed) == ("12", "0")
     # Two of the models have no likelihoods: that is said, not filled in.
-    assert by_label["surprise (en)", "nats a byte, nats a byte"][:2] == ("–", "–")
+    assert by_label["surprise (en)", "nats a byte"][:2] == ("–", "–")
 
 
 def test_differences_carry_pairs_and_what_would_have_shown(view: View) -> None:

@@ -283,13 +283,13 @@ def _same_items(sides: Mapping[str, list[Marked]], name: str, warnings: list[str
 
 def _metrics(row: TaskRow, marking: Marking | None, warnings: list[str]) -> tuple[Metric, ...]:
     """The metrics that have a good direction; those of all marks as far as their code is at hand."""
-    aggregates = {} if marking is None else {metric.name: metric.aggregate for metric in marking.metrics}
+    known = {} if marking is None else {metric.name: metric for metric in marking.metrics}
     found: list[Metric] = []
     for metric in row.metrics:
         if metric.better == "neither":
             continue
-        aggregate = aggregates.get(metric.name) if metric.mark is None else None
-        if metric.mark is None and aggregate is None:
+        coded = known.get(metric.name) if metric.mark is None else None
+        if metric.mark is None and (coded is None or coded.aggregate is None):
             warnings.append(f"{row.name}/{metric.name} is computed by the task's own code: give it with --task")
             continue
         found.append(
@@ -297,12 +297,13 @@ def _metrics(row: TaskRow, marking: Marking | None, warnings: list[str]) -> tupl
                 metric.name,
                 metric.title,
                 metric.mark,
-                aggregate,
+                None if coded is None else coded.aggregate,
                 kind="rate" if metric.kind == "rate" else "mean",
                 better=metric.better,
                 primary=metric.primary,
                 unit=metric.unit,
                 margin=metric.margin,
+                counts=None if coded is None else coded.counts,
             )
         )
     return tuple(found)
