@@ -85,7 +85,8 @@ class Comparison:
 
 
 def read_side(text: str) -> Side:
-    """`RESULTS` or `RESULTS:MODEL`. Without a model: the only candidate, or the only model there is.
+    """`RESULTS` or `RESULTS:MODEL`. Without a model: the only candidate, or the only model there is; of several, the
+    side's `text` names it.
 
     What exists as written is a path, whatever signs are in it; else the first colon behind something that exists parts
     the two. Raises UsageError with the models there are, and what `read_results` raises.
@@ -103,6 +104,7 @@ def read_side(text: str) -> Side:
         if len(candidates) != 1:
             raise UsageError(f"{text}: which model? {', '.join(f'{place}:{name}' for name in names)}")
         (model,) = candidates
+        text = f"{text}:{model}" if len(names) > 1 else text
     if model not in names:
         raise UsageError(f"{text}: no model {model!r} in there; it has {', '.join(names)}")
     return Side(text, results, results_path(place).parent, model)
