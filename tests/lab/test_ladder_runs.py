@@ -195,7 +195,9 @@ def test_figures_come_with_what_they_count_and_warnings_with_them(whole: Path) -
     assert f"n {' '.join(report.counts(told))} Merit:" in page.text
     # Both halves' items are few: of the ones to choose on only the sweeps know.
     assert set(results.warnings) < set(told["warnings"])
-    assert any(line.startswith("scale of FT + τ: ") for line in told["warnings"])
+    assert any(
+        line.startswith("scale of FT + τ: items to choose on, demo-sentiment (ko): ") for line in told["warnings"]
+    )
     for line in told["warnings"]:
         assert line in page.text
 

@@ -17,9 +17,10 @@ from chatvector.evaluate.merit import Merits as MeritFigures
 from chatvector.evaluate.registry import Registry
 from chatvector.evaluate.report import require_plot
 from chatvector.evaluate.report.writing import read_items
-from chatvector.evaluate.results import RESULTS, Results
+from chatvector.evaluate.results import RESULTS
 from chatvector.evaluate.run import Evaluation
 from chatvector.evaluate.saving import open_cache
+from chatvector.evaluate.sweep_report import ITEMS
 from chatvector.lab.controls import controls_of
 from chatvector.lab.demo import one_thread
 from chatvector.lab.ladder import quoted, report
@@ -185,7 +186,7 @@ def _document(
             for pair in pairs
         ],
         "quoted": quoted.as_json(),
-        "warnings": [*results.warnings, *_of_choosing({titles[key]: one for key, one in chosen.items()}, results)],
+        "warnings": [*results.warnings, *_of_choosing({titles[key]: one for key, one in chosen.items()})],
     }
     return told | {"sentences": _sentences(told)}
 
@@ -207,13 +208,13 @@ def _merit(merit: MeritFigures, counted: Mapping[str, list[int]], number: int) -
     }
 
 
-def _of_choosing(chosen: Mapping[str, Chosen], results: Results) -> list[str]:
-    """Warnings of the sweeps that a scale was chosen by, but for those of the results."""
+def _of_choosing(chosen: Mapping[str, Chosen]) -> list[str]:
+    """Warnings of the items that a scale was chosen on; those of the test items are the results'."""
     return [
         f"scale of {title}: {line}"
         for title, one in chosen.items()
         for line in (() if one.sweep is None else one.sweep["warnings"])
-        if line not in results.warnings
+        if line.startswith(ITEMS["development"])
     ]
 
 
