@@ -20,6 +20,7 @@ from chatvector.evaluate.run import Job
 from chatvector.evaluate.services import Wanted, open_services
 from chatvector.evaluate.task import Rider, Services
 from chatvector.lab.ladder.recipe import LadderRecipe
+from chatvector.lab.ladder.rungs import ModelKey
 from chatvector.runtime.backend import Backend
 
 Say = Callable[[str], None]
@@ -130,5 +131,7 @@ def check_device(recipe: LadderRecipe) -> None:
 def refuse_own_judge(recipe: LadderRecipe) -> None:
     """Raise UsageError if the judge is a rung that is taken as it is, before anything is trained or asked."""
     if recipe.ask.judge is not None:
-        taken = [rung.start for rung in recipe.wanted if not rung.vector and not recipe.stages(rung.start)]
+        taken: list[ModelKey] = [
+            rung.start for rung in recipe.wanted if not rung.vector and not recipe.stages(rung.start)
+        ]
         refuse_judging_itself(recipe.ask.judge, [str(recipe.start(key)) for key in taken], Loading())
