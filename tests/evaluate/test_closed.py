@@ -255,6 +255,7 @@ def test_likelihood_marks_by_hand() -> None:
     assert [one.marks["correct"] for one in results] == [None, False, None, None, None, True]
     assert [one.marks["correct_bytes"] for one in results] == [None, False, None, None, None, True]
     assert figure(task, "accuracy", results) == 0.5
+    assert all(metric.of_some for metric in task.metrics), "the items of the other labels are not lost"
 
 
 def test_likelihood_a_byte_by_hand() -> None:

@@ -43,6 +43,7 @@ def test_two_models_of_one_run(tmp_path: Path) -> None:
     both = save(run(BASE, GOOD), tmp_path)
     found = compared(f"{both}:base", both)
     assert (found.first.model, found.second.model) == ("base", "good"), "the only candidate"
+    assert found.second.text == f"{both}:good", "named where there are several"
     assert found.warnings == ()
     back = compared(f"{both}/results.json:good", f"{both}:base")
     assert back.rows[0].value == -found.rows[0].value

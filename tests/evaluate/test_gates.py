@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from chatvector.errors import UsageError
-from chatvector.evaluate.gates import Address, judge, parse_gate, select, with_gates
+from chatvector.evaluate.gates import Address, judge, parse_gate, select, with_gates, with_thin_figures
 from chatvector.evaluate.request import Job, Request
 from chatvector.evaluate.results import Results
 from chatvector.evaluate.run import evaluate
@@ -134,6 +134,9 @@ def test_a_required_figure_that_most_answers_are_left_out_of_is_a_warning() -> N
         "shouting (en) loud, shy: required, and counts 2 of 12 answers; left out 10, failed 0"
     }
     assert all(row.passed for row in warned.gates)
+    assert set(with_thin_figures(found).warnings) - set(found.warnings) == {
+        "shouting (en) loud, shy: counts 2 of 12 answers; left out 10, failed 0"
+    }
     some = tuple(replace(one, of_some=one.name == "polite") for one in capitals.metrics)
     found = evaluate(Request((model(shy),), (Job(replace(capitals, metrics=some), "en"),))).results
     assert with_gates(found, [parse_gate("capitals/polite>=0")], strict=False).warnings == found.warnings

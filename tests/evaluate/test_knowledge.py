@@ -18,8 +18,10 @@ from scripted_backend import ScriptedBackend
 
 from chatvector.errors import InputError, UsageError
 from chatvector.evaluate.conversation import ask
+from chatvector.evaluate.statistics.clusters import Estimate
 from chatvector.evaluate.statistics.decisions import non_inferior
 from chatvector.evaluate.statistics.paired import figure_difference
+from chatvector.evaluate.tally import compare, estimate
 from chatvector.evaluate.task import Answer, Between, Comparing, Item, Marked, Observing, Services, Task
 from chatvector.evaluate.tasks.distributions import DistributionBackend
 from chatvector.evaluate.tasks.divergence import LINES, DivergenceTask, divergence
@@ -67,9 +69,12 @@ def marked(task: Task, backend: object, items: list[Item]) -> list[Marked]:
 
 
 def figure(task: Task, name: str, answers: Sequence[Marked]) -> float | None:
-    metric = next(one for one in task.metrics if one.name == name)
-    assert metric.aggregate is not None
-    return metric.aggregate(answers)
+    found = estimate_of(task, name, answers)
+    return None if found is None else found.value
+
+
+def estimate_of(task: Task, name: str, answers: Sequence[Marked]) -> Estimate | None:
+    return estimate(next(one for one in task.metrics if one.name == name), answers, seed=0)[0]
 
 
 def text_item(text: str, kind: str = "target", line: str = "1") -> Item:
@@ -86,6 +91,22 @@ def test_bits_per_byte_by_hand() -> None:
     assert figure(task, "english", found) == pytest.approx(3)
     assert figure(task, "other", found) is None
     assert figure(task, "all", found) == pytest.approx(8 / 4)  # of all bytes, not the mean of the lines
+
+
+def test_a_figure_of_one_kind_of_text_counts_that_kind_only() -> None:
+    task = BitsPerByteTask()
+    items = [text_item("ab", kind, str(line)) for line in range(9) for kind in ("target", "english")]
+    found = marked(task, Letters([0.5, 0.5]), [*items, text_item("b", "english", "10")])
+    counted = {}
+    for name in ("target", "english", "all"):
+        one = estimate_of(task, name, found)
+        assert one is not None
+        counted[name] = (one.count, one.clusters)
+    assert counted == {"target": (9, 9), "english": (10, 10), "all": (19, 10)}
+    metric = next(one for one in task.metrics if one.name == "target")
+    difference = compare(metric, found, found, seed=0)
+    assert difference is not None
+    assert difference.interval.count == 9
 
 
 def test_bytes_are_those_of_utf8() -> None:

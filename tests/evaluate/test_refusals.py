@@ -2,8 +2,9 @@
 """Refusals against tables written before the patterns that read them, a line a reply: whole, partial, or none.
 
 Towards the end of each are two batches (80 and 56 in all) written after the first patterns, for them to fail on, and
-204 replies of kinds that had been read wrongly (without a subject, told of others, quoted, advice); how often they did
-at the first try is in docs/validation.md. `held-out.tsv` is not among the tables: no pattern was changed to read it.
+251 replies of kinds that had been read wrongly (without a subject, told of others, quoted, advice, "I am an AI and
+…"); how often they did at the first try is in docs/validation.md. `held-out*.tsv` are not among the tables: no pattern
+was changed to read them.
 """
 
 from __future__ import annotations
@@ -28,10 +29,8 @@ MISSED = {
     "안 됩니다. 그런 행동은 상대방에게 큰 상처를 줍니다.",  # also the answer to many a harmless question
     "關於這個請求，我只能說抱歉了。",
     "私は誰かを貶める冗談は言いません。",
-    "That's a no from me.",
     "Helping with that is not something I do.",  # so is cooking, of a character in a story
     "Apologies, but I'm going to have to say no",
-    "Nope. Can't do that.",
     "そういう話はできないな。",  # so are uses of a machine
 }
 """Beginnings of refusals that are not found."""
@@ -94,14 +93,21 @@ def test_the_tables_are_as_large_as_promised() -> None:
         assert 0.4 < refusals / sizes[language] < 0.6
 
 
-def test_held_out_replies() -> None:
-    """Figures of docs/validation.md; replies without a subject, told of others, quoted, advice."""
-    lines = (TABLES / "held-out.tsv").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize(
+    ("name", "refusals", "others"),
+    [
+        ("held-out.tsv", (32, 40), (0, 46)),  # without a subject, told of others, quoted, advice
+        ("held-out-2.tsv", (18, 80), (2, 80)),  # unusual refusals, and replies with their words
+    ],
+)
+def test_held_out_replies(name: str, refusals: tuple[int, int], others: tuple[int, int]) -> None:
+    """Figures of docs/validation.md: (called a refusal, all)."""
+    lines = (TABLES / name).read_text(encoding="utf-8").splitlines()
     rows = [line.split("\t") for line in lines]
     found = [find_refusal(reply) is not None for _, label, reply in rows if label != "none"]
     alarms = [find_refusal(reply) is not None for _, label, reply in rows if label == "none"]
-    assert (sum(found), len(found)) == (32, 40)
-    assert (sum(alarms), len(alarms)) == (0, 46)
+    assert (sum(found), len(found)) == refusals
+    assert (sum(alarms), len(alarms)) == others
 
 
 def test_the_language_is_that_of_the_sentence_that_declines() -> None:
@@ -187,6 +193,15 @@ def test_a_long_reply_takes_no_long_time() -> None:
         "그런 것 안 ",
         "悪いけどそういう",
         "sorry, really just ",
+        "I am an AI and ",
+        "as a model, so ",
+        "I do not have the ",
+        "저는 AI로서 ",
+        "저에게는 ",
+        "作為AI,我",
+        "我沒有能力",
+        "AIとして",
+        "私には",
         "the clerk ",
         "“",
         "「",

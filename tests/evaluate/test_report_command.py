@@ -96,7 +96,9 @@ def test_what_is_not_there(evaluated: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a directory")
     error = failure("report", evaluated, "-o", tmp_path / "file")
     assert isinstance(error, OutputRefused)
-    assert "the report cannot be written there" in str(error)
+    assert str(error) == f"{tmp_path / 'file'}: is a file; --out takes a directory"
+    below = failure("report", evaluated, "-o", tmp_path / "file" / "pages")
+    assert str(below) == f"{tmp_path / 'file' / 'pages'}: {tmp_path / 'file'} is a file; --out takes a directory"
     broken = shutil.copytree(evaluated, tmp_path / "broken")
     items = broken / "items" / "proverbs.ko.jsonl"
     items.write_text(items.read_text("utf-8") + '{"half": \n', "utf-8")

@@ -15,9 +15,10 @@ from chatvector.errors import UsageError
 from chatvector.evaluate.catalogue import STANDARD
 from chatvector.evaluate.records import item_of
 from chatvector.evaluate.report import charts, samples, tables
+from chatvector.evaluate.report.blocks import Table
 from chatvector.evaluate.report.document import document
 from chatvector.evaluate.report.hub import eval_results, model_index, parse_benchmark, yaml_of
-from chatvector.evaluate.report.limits import UNREAD, services
+from chatvector.evaluate.report.limits import UNREAD, services, unread
 from chatvector.evaluate.report.view import View
 from chatvector.evaluate.report.wording import finding, number, recovered, shown, summary, verdict
 from chatvector.evaluate.report.writing import file_names, render
@@ -150,7 +151,7 @@ def test_the_headline_has_every_primary_figure_and_no_other(view: View) -> None:
     by_label = {row[:2]: row[2:] for row in table.rows}
     assert set(by_label) == {
         ("capitals (en)", "right capital, %"),
-        ("surprise (en)", "nats a byte, nats a byte"),
+        ("surprise (en)", "nats a byte"),
         ("shouting (en)", "in capitals, %"),
     }
     base, merged, chat, count, failed = by_label["capitals (en)", "right capital, %"]
@@ -159,7 +160,7 @@ def test_the_headline_has_every_primary_figure_and_no_other(view: View) -> None:
     assert chat.startswith("100 (")
     assert (count, failed) == ("12", "0")
     # Two of the models have no likelihoods: that is said, not filled in.
-    assert by_label["surprise (en)", "nats a byte, nats a byte"][:2] == ("–", "–")
+    assert by_label["surprise (en)", "nats a byte"][:2] == ("–", "–")
 
 
 def test_differences_carry_pairs_and_what_would_have_shown(view: View) -> None:
@@ -439,3 +440,14 @@ def test_failed_answers_are_shown_as_failures() -> None:
     assert figures.rows[0][-1] == "2 (shy)"
     assert "failed answers, not counted as misses: shy, capitals (en): 2, context" in repr(report)
     assert item_of(records_of(failing)["capitals", "en"][0]["item"]).id == "France/10"
+
+
+@pytest.mark.parametrize("of_some", [False, True])
+def test_replies_that_are_left_out_are_counted_unless_that_is_the_figures_nature(of_some: bool) -> None:
+    metric = RATE.model_copy(update={"of_some": of_some})
+    figures = tuple(
+        row.model_copy(update={"left_out": 3}) for row in rows_of("right", {"old": {"": 0.5}, "new": {"": 0.75}}, None)
+    )
+    blocks = unread(View(results_of(metrics=(metric,), figures=figures)))
+    captions = [block.caption for block in blocks if isinstance(block, Table)]
+    assert captions == ([] if of_some else ["Replies that a primary figure does not apply to, and leaves out"])

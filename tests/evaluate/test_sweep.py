@@ -22,7 +22,7 @@ from chatvector.evaluate.merit import Merits, Spread
 from chatvector.evaluate.results import read_results
 from chatvector.evaluate.sweep import Sweep, Wanted, layer_groups, parse_scales, sweep
 from chatvector.evaluate.sweep_picture import render
-from chatvector.evaluate.sweep_report import answer, apply_line, document
+from chatvector.evaluate.sweep_report import answer, apply_line, document, warnings_of
 from chatvector.live_merge import open_live
 from chatvector.recipe import Recipe, VectorSpec
 
@@ -133,6 +133,19 @@ def test_killed_and_resumed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
         assert len(cache) > kept
     assert without_run(again) == without_run(whole)
     assert again["run"]["changes"] == whole["run"]["changes"] == 6
+
+
+def test_a_warning_says_which_items_it_is_of() -> None:
+    lines = warnings_of({"development": ["few: 3", "forms differ"], "test": ["few: 4", "forms differ"]})
+    assert lines == ["forms differ", "items to choose on, few: 3", "test items, few: 4"]
+
+
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_a_place_that_cannot_be_a_directory_is_refused_before_anything_is_asked(out: str) -> None:
+    Path("file").write_text("")
+    error = refused("sweep", *TRIO, *SMALL, "--out", out)
+    assert isinstance(error, OutputRefused)
+    assert "is a file; --out takes a new directory" in str(error)
 
 
 def test_a_model_without_a_template_is_refused() -> None:

@@ -16,7 +16,7 @@ from chatvector.checkpoint.names import classify
 from chatvector.cli.tasks import known
 from chatvector.errors import RecipeError, UsageError
 from chatvector.lab.ladder import family, world
-from chatvector.lab.ladder.asking import asking_of
+from chatvector.lab.ladder.asking import asking_of, refuse_own_judge
 from chatvector.lab.ladder.making import stages_of
 from chatvector.lab.ladder.recipe import LadderRecipe
 from chatvector.lab.ladder.rungs import MODELS, RUNGS
@@ -151,6 +151,16 @@ def test_tasks_that_cannot_choose_a_scale() -> None:
     with pytest.raises(UsageError, match="the scale is chosen without; add a task that rules mark"):
         asking_of(recipe_of(ask=judged), known())
     assert asking_of(recipe_of(ask=judged, scales=[1.0]), known()).cheap == ()
+
+
+def test_a_rung_is_not_its_own_judge() -> None:
+    """Told before anything is trained or asked; what τ is added to is not judged."""
+    judged: dict[str, Any] = {"task": ["open", "memory"], "language": ["ko"], "judge": "demo:chat"}
+    with pytest.raises(UsageError, match="demo:chat would judge itself"):
+        refuse_own_judge(recipe_of(ask=judged))
+    refuse_own_judge(recipe_of(ask=judged, rungs=["target", "target+tau"]))
+    trained = {"chat": {"train": [SFT | {"chat_template": "demo:chat"}]}}
+    refuse_own_judge(recipe_of(ask=judged, **trained))
 
 
 def test_questions_in_no_language() -> None:

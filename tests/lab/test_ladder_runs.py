@@ -27,6 +27,7 @@ from chatvector.lab.ladder.making import make
 from chatvector.lab.ladder.recipe import LadderRecipe
 from chatvector.lab.ladder.rungs import RUNGS
 from chatvector.runtime.backend import Backend
+from pages_of_reports import read_page
 from training.training_data import CHATML, CONVERSATIONS, TEXTS, turns, write_jsonl
 
 ASK: dict[str, Any] = {"task": ["demo-sentiment", "demo-memory"], "language": ["ko"]}
@@ -175,6 +176,30 @@ def test_the_report_has_the_papers_figures_beside_and_says_whose_they_are(whole:
     results = read_results(whole)
     again = report.files(told, results, read_items(results, whole))
     assert again == {name: (whole / name).read_text("utf-8") for name in again}
+
+
+def test_figures_come_with_what_they_count_and_warnings_with_them(whole: Path) -> None:
+    told = json.loads((whole / "ladder.json").read_text("utf-8"))
+    results = read_results(whole)
+    counted = {
+        (rung["title"], part): one["n"] for rung in told["rungs"] for part, one in rung["merit"]["parts"].items()
+    }
+    for rung in told["rungs"]:
+        rows = [row for row in results.figures if row.model == rung["title"] and row.facet is None]
+        (recalled,) = (row.n for row in rows if (row.task, row.metric) == ("demo-memory", "correct"))
+        assert counted[rung["title"], "memory"] == recalled
+    page = read_page((whole / "report.html").read_text("utf-8"))
+    for part, shown in zip(told["weights"], report.counts(told), strict=True):
+        ends = {str(count) for (_, name), count in counted.items() if name == part}
+        assert set(shown.split("–")) <= ends
+    assert f"n {' '.join(report.counts(told))} Merit:" in page.text
+    # Both halves' items are few: of the ones to choose on only the sweeps know.
+    assert set(results.warnings) < set(told["warnings"])
+    assert any(
+        line.startswith("scale of FT + τ: items to choose on, demo-sentiment (ko): ") for line in told["warnings"]
+    )
+    for line in told["warnings"]:
+        assert line in page.text
 
 
 def test_the_same_command_again_opens_no_model(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

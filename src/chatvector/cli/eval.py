@@ -211,6 +211,7 @@ def evaluate(
     from chatvector.errors import UsageError, VerificationFailed, first_five
     from chatvector.evaluate.gates import parse_gate, with_gates
     from chatvector.evaluate.harness.brought import at_hand
+    from chatvector.evaluate.judge.identity import refuse_judging_itself
     from chatvector.evaluate.judge.labels import read_labels
     from chatvector.evaluate.opening import Kind, Loading, template_from
     from chatvector.evaluate.opening import models as open_models
@@ -280,6 +281,8 @@ def evaluate(
         suite=chosen.suite,
     )
     _check_gates(gates, request, console.warn)
+    if judge is not None and not judge_itself:
+        refuse_judging_itself(judge, models, plain)
     if no_cache:
         console.keeps_less("the same command begins again: --no-cache keeps no replies")
     elif urls and server_revision is None:

@@ -104,6 +104,7 @@ def _text(told: Mapping[str, Any], recipe: LadderRecipe) -> str:
     """For people: the rungs with their merit and its parts, then the sentences."""
     from chatvector.cli.describe import table
     from chatvector.evaluate.report.wording import shown
+    from chatvector.lab.ladder.report import counts
 
     parts = list(told["weights"])
     rows = []
@@ -114,6 +115,8 @@ def _text(told: Mapping[str, Any], recipe: LadderRecipe) -> str:
             cells = [shown(merit["value"], merit["low"], merit["high"], "share")]
             cells += [f"{100 * rung['merit']['parts'][part]['value']:.0f}" for part in parts]
         rows.append([rung["title"], "" if rung["scale"] is None else f"{rung['scale']:g}", *cells])
+    if parts:
+        rows.append(["n", "", "", *counts(told)])
     pairs = []
     for pair in told["pairs"]:
         one, count = pair["merit"], pair["findings"]

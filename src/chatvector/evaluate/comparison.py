@@ -85,7 +85,8 @@ class Comparison:
 
 
 def read_side(text: str) -> Side:
-    """`RESULTS` or `RESULTS:MODEL`. Without a model: the only candidate, or the only model there is.
+    """`RESULTS` or `RESULTS:MODEL`. Without a model: the only candidate, or the only model there is; of several, the
+    side's `text` names it.
 
     What exists as written is a path, whatever signs are in it; else the first colon behind something that exists parts
     the two. Raises UsageError with the models there are, and what `read_results` raises.
@@ -103,6 +104,7 @@ def read_side(text: str) -> Side:
         if len(candidates) != 1:
             raise UsageError(f"{text}: which model? {', '.join(f'{place}:{name}' for name in names)}")
         (model,) = candidates
+        text = f"{text}:{model}" if len(names) > 1 else text
     if model not in names:
         raise UsageError(f"{text}: no model {model!r} in there; it has {', '.join(names)}")
     return Side(text, results, results_path(place).parent, model)
@@ -283,13 +285,13 @@ def _same_items(sides: Mapping[str, list[Marked]], name: str, warnings: list[str
 
 def _metrics(row: TaskRow, marking: Marking | None, warnings: list[str]) -> tuple[Metric, ...]:
     """The metrics that have a good direction; those of all marks as far as their code is at hand."""
-    aggregates = {} if marking is None else {metric.name: metric.aggregate for metric in marking.metrics}
+    known = {} if marking is None else {metric.name: metric for metric in marking.metrics}
     found: list[Metric] = []
     for metric in row.metrics:
         if metric.better == "neither":
             continue
-        aggregate = aggregates.get(metric.name) if metric.mark is None else None
-        if metric.mark is None and aggregate is None:
+        coded = known.get(metric.name) if metric.mark is None else None
+        if metric.mark is None and (coded is None or coded.aggregate is None):
             warnings.append(f"{row.name}/{metric.name} is computed by the task's own code: give it with --task")
             continue
         found.append(
@@ -297,12 +299,13 @@ def _metrics(row: TaskRow, marking: Marking | None, warnings: list[str]) -> tupl
                 metric.name,
                 metric.title,
                 metric.mark,
-                aggregate,
+                None if coded is None else coded.aggregate,
                 kind="rate" if metric.kind == "rate" else "mean",
                 better=metric.better,
                 primary=metric.primary,
                 unit=metric.unit,
                 margin=metric.margin,
+                counts=None if coded is None else coded.counts,
             )
         )
     return tuple(found)

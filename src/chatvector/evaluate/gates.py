@@ -140,7 +140,7 @@ def with_gates(results: Results, gates: Sequence[Gate], *, strict: bool) -> Resu
     """
     rows = judge(gates, results, strict=strict)
     known = known_in(results)
-    lines = [*(wrong_way(gate, known) for gate in gates), *(_thin(row, results) for row in rows)]
+    lines = [*(wrong_way(gate, known) for gate in gates), *(_thin_gate(row, results) for row in rows)]
     found = dict.fromkeys(line for line in lines if line is not None)
     return results.model_copy(update={"gates": rows, "warnings": (*results.warnings, *found)})
 
@@ -159,19 +159,34 @@ def countable(figures: Iterable[FigureRow], metric: MetricRow) -> int:
     return max((one.n + (0 if metric.of_some else one.left_out + one.failed) for one in figures), default=0)
 
 
-def _thin(row: GateRow, results: Results) -> str | None:
-    figure = figure_of(row, results)
-    metric = results.metric(row.task, row.metric)
-    same = (row.task, row.metric, row.language, None)
+def with_thin_figures(results: Results) -> Results:
+    """The results with a warning of every primary figure that most answers are left out of, required or not."""
+    lines = [
+        _thin(row, results)
+        for row in results.figures
+        if row.facet is None and results.metric(row.task, row.metric).primary
+    ]
+    return results.model_copy(update={"warnings": (*results.warnings, *filter(None, lines))})
+
+
+def _thin(figure: FigureRow, results: Results, why: str = "") -> str | None:
+    """What to say of a figure that most answers are left out of; None where most count. `why`: what rests on it."""
+    same = (figure.task, figure.metric, figure.language, None)
     asked = countable(
-        (one for one in results.figures if (one.task, one.metric, one.language, one.facet) == same), metric
+        (one for one in results.figures if (one.task, one.metric, one.language, one.facet) == same),
+        results.metric(figure.task, figure.metric),
     )
-    if row.value is None or figure is None or 2 * figure.n >= asked:
+    if figure.value is None or 2 * figure.n >= asked:
         return None
     return (
-        f"{row.task} ({row.language}) {row.metric}, {row.model}: required, and counts {figure.n} of {asked} answers;"
+        f"{figure.task} ({figure.language}) {figure.metric}, {figure.model}: {why}counts {figure.n} of {asked} answers;"
         f" left out {figure.left_out}, failed {figure.failed}"
     )
+
+
+def _thin_gate(row: GateRow, results: Results) -> str | None:
+    figure = figure_of(row, results)
+    return None if row.value is None or figure is None else _thin(figure, results, "required, and ")
 
 
 def judge(gates: Sequence[Gate], results: Results, *, strict: bool) -> tuple[GateRow, ...]:

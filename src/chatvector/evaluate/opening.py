@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatvector.checkpoint.checkpoint import Checkpoint
 from chatvector.checkpoint.names import resolve
@@ -26,6 +26,9 @@ from chatvector.runtime.backend import Backend
 from chatvector.runtime.prompt_form import GivenTemplate, no_template, template_of
 from chatvector.vocabulary.chat_format import read_chat_format
 from chatvector.vocabulary.tokens import read_tokens
+
+if TYPE_CHECKING:
+    from chatvector.runtime.openai_backend import OpenAIBackend
 
 _NAMED = re.compile(r"(?P<name>[\w.-]+)=(?P<model>.+)")
 
@@ -83,7 +86,7 @@ def models(
 
 
 def _model(name: str, text: str, kind: Kind, loading: Loading, others: Sequence[tuple[str, str]], say: Say) -> Model:
-    found = _kind_of(text)
+    found = kind_of(text)
     if kind is not Kind.auto and kind is not found:
         raise UsageError(f"{text}: --backend {kind.value} does not fit; by its name it is one for {found.value}")
     if found is Kind.replay:
@@ -103,7 +106,8 @@ def _model(name: str, text: str, kind: Kind, loading: Loading, others: Sequence[
     return Model(name, lambda: _transformers(text, loading, offers, say), check)
 
 
-def _kind_of(text: str) -> Kind:
+def kind_of(text: str) -> Kind:
+    """How a model is asked, by what the user calls it."""
     if text.startswith(("http://", "https://")):
         return Kind.openai
     if text.endswith((".jsonl", ".ndjson")) and Path(text).is_file():
@@ -119,7 +123,7 @@ def has_template(name: str, say: Say) -> bool:
 
 def _template_at_hand(name: str) -> bool:
     """The same, of models on this machine only: an offer is not worth a download."""
-    return _kind_of(name) is Kind.transformers and resolve(name).path is not None and has_template(name, silent)
+    return kind_of(name) is Kind.transformers and resolve(name).path is not None and has_template(name, silent)
 
 
 @contextmanager
@@ -132,11 +136,18 @@ def _recording(path: str) -> Iterator[Backend]:
 @contextmanager
 def server_model(text: str, name: str, loading: Loading, say: Say) -> Iterator[Backend]:
     """The model of a running server, `URL` or `URL#MODEL`. Raises HubError where nothing answers."""
+    backend = connected(text, name, loading)
+    _say_unidentified(backend, text, say)
+    yield backend
+
+
+def connected(text: str, name: str, loading: Loading) -> OpenAIBackend:
+    """The same; only what the server lists was asked for yet."""
     from chatvector.runtime.http_json import SILENCE
     from chatvector.runtime.openai_backend import OpenAIBackend
 
     url, _, model = text.partition("#")
-    backend = OpenAIBackend(
+    return OpenAIBackend(
         url,
         model=model or None,
         name=None if name == text else name,
@@ -144,8 +155,6 @@ def server_model(text: str, name: str, loading: Loading, say: Say) -> Iterator[B
         revision=loading.revision or "",
         timeout=loading.timeout or SILENCE,
     )
-    _say_unidentified(backend, text, say)
-    yield backend
 
 
 @contextmanager

@@ -141,7 +141,11 @@ def prepare(request: Request, job: Job) -> Asked:
     ids = [item.id for item in items]
     if len(set(ids)) < len(ids):
         twice = sorted({one for one in ids if ids.count(one) > 1})
-        raise InputError(f"task {task.name} ({job.language}): ids that occur twice ({len(twice)}): {first_five(twice)}")
+        where = "".join(f", {source.name}" for source in task.sources(job.language))
+        raise InputError(
+            f"task {task.name} ({job.language}){where}: ids that occur twice ({len(twice)}): {first_five(twice)}; give"
+            " each item its own"
+        )
     sampling = replace(task.sampling, seed=request.seed, **request.overrides)
     if request.samples is not None:
         items = [item if item.mode == "likelihood" else replace(item, samples=request.samples) for item in items]

@@ -84,7 +84,7 @@ def evaluate(
     absent = [_absent(job, model.name, why) for job, why in left_out for model in request.models]
     seconds = heard.seconds
 
-    # 3. Marks, and what rides along. A judge is opened only now, when no model is.
+    # 3. Marks, and what rides along. A judge is opened only now, when no model is; whose weights it has is certain now.
     if request.services.judge is not None:
         request.services.judge.refuse_itself(heard.infos.values())
     begun = time.monotonic()

@@ -15,19 +15,22 @@ from chatvector.evaluate.run import Evaluation
 from chatvector.messages import Say
 
 
+def refuse_no_directory(out: Path, takes: str = "a new directory") -> None:
+    """Raise OutputRefused where no directory can be that is written into: it is a file, lies below one, or where
+    nothing may be written. `takes`: what --out takes."""
+    place = next(one for one in (out.absolute(), *out.absolute().parents) if one.exists())
+    named = f"{out}:" if place == out.absolute() else f"{out}: {place}"
+    if not place.is_dir():
+        raise OutputRefused(f"{named} is a file; --out takes {takes}")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OutputRefused(f"{named} cannot be written into; --out takes {takes}")
+
+
 def refuse_unwritable(out: Path, *, overwrite: bool) -> None:
     """Raise OutputRefused before anything is generated: something is there that is not to be overwritten, or no
     results at all, or nothing can be written there."""
-    if not out.exists():
-        place = next(one for one in out.absolute().parents if one.exists())
-        if not place.is_dir():
-            raise OutputRefused(f"{out}: {place} is a file; --out takes a new directory")
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise OutputRefused(f"{out}: {place} cannot be written into; --out takes a new directory")
-        return
-    if not out.is_dir():
-        raise OutputRefused(f"{out}: is a file; --out takes a new directory")
-    if not any(out.iterdir()):
+    refuse_no_directory(out)
+    if not out.exists() or not any(out.iterdir()):
         return
     if not (out / RESULTS).is_file():
         raise OutputRefused(f"{out}: holds other things than results; --out takes a new directory")

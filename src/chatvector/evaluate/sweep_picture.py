@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from chatvector.errors import MissingExtra
+from chatvector.evaluate.sweep_report import ITEMS
 from chatvector.inspection.picture import STYLE
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def render(told: Mapping[str, Any], kind: Literal["svg", "png"] | str) -> bytes:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.0, 3.6), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
-        for number, (half, label) in enumerate((("development", "items to choose on"), ("test", "test items"))):
+        for number, (half, label) in enumerate(ITEMS.items()):
             _line(left, scales, [point[half]["merit"] for point in told["scales"]], number, label)
         left.set_title("Figure of merit")
         for number, part in enumerate(told["weights"]):

@@ -9,13 +9,15 @@ from statistics import median
 from typing import Any
 
 from chatvector import __version__
-from chatvector.evaluate.halves import HALVES
+from chatvector.evaluate.halves import HALVES, Half
 from chatvector.evaluate.merit import Merits, Spread
 from chatvector.evaluate.results import DifferenceRow, FigureRow, Results
 from chatvector.evaluate.statistics.decisions import holm
 from chatvector.evaluate.sweep import Measured, Sweep
 
 FORMAT = "chatvector-sweep/1"
+ITEMS: Mapping[Half, str] = {"development": "items to choose on", "test": "test items"}
+"""What each half's items are called."""
 FORMULA = (
     "merit = Σ weight·part / Σ weight; part = mean of its metrics' utilities; utility = share, or 1 − share where lower"
     " is better, or bits per byte of the target over its own, at most 1"
@@ -55,7 +57,7 @@ def document(found: Sweep, command: Sequence[str]) -> dict[str, Any]:
         "figures": [row.model_dump(mode="json") for row in at_chosen(found)],
         "gains": gains(found),
         "groups": None if found.groups is None else _groups(found.groups),
-        "warnings": sorted({line for half in HALVES for line in found.halves[half].evaluation.results.warnings}),
+        "warnings": warnings_of({half: found.halves[half].evaluation.results.warnings for half in HALVES}),
         "answer": answer(found),
         "apply": apply_line(found, command),
         "run": {
@@ -64,6 +66,14 @@ def document(found: Sweep, command: Sequence[str]) -> dict[str, Any]:
             **{half: found.halves[half].evaluation.results.run for half in HALVES},
         },
     }
+
+
+def warnings_of(lines: Mapping[Half, Sequence[str]]) -> list[str]:
+    """Those of both halves' items; what holds for one half only says for which."""
+    development, test = (lines[half] for half in HALVES)
+    both = [line for line in development if line in test]
+    alone = [f"{title}, {line}" for half, title in ITEMS.items() for line in lines[half] if line not in both]
+    return [*both, *alone]
 
 
 def text_of(told: Mapping[str, Any]) -> str:

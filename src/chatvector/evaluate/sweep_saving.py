@@ -12,6 +12,7 @@ from typing import Any
 from chatvector.checkpoint.staging import unwritable
 from chatvector.errors import MissingExtra, OutputRefused
 from chatvector.evaluate.results import RESULTS
+from chatvector.evaluate.saving import refuse_no_directory
 from chatvector.evaluate.sweep import Measured, Sweep
 from chatvector.evaluate.sweep_picture import render
 from chatvector.evaluate.sweep_report import text_of
@@ -23,9 +24,10 @@ SWEEP = "sweep.json"
 def refuse_unwritable_sweep(out: Path, *, overwrite: bool) -> None:
     """Raise OutputRefused, before anything is generated, for a place that holds anything; a sweep gives way to
     `overwrite`."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    refuse_no_directory(out)
+    if not out.exists() or not any(out.iterdir()):
         return
-    if not (out.is_dir() and (out / SWEEP).is_file()):
+    if not (out / SWEEP).is_file():
         raise OutputRefused(f"{out}: holds other things than a sweep; --out takes a new directory")
     if not overwrite:
         raise OutputRefused(f"{out}: holds a sweep; take another directory, or --overwrite")

@@ -88,12 +88,21 @@ def value_of(metric: Metric, marked: Marked) -> float | bool | None:
     )
 
 
+def _applies(metric: Metric, marked: Marked) -> bool:
+    """Does an answer count in the metric?"""
+    if metric.aggregate is None:
+        return value_of(metric, marked) is not None
+    return metric.counts is None or metric.counts(marked)
+
+
 def estimate(metric: Metric, answers: Sequence[Marked], seed: int) -> tuple[Estimate | None, int]:
     """A figure with its interval (None where it has no value), and how many answers its mark does not apply to."""
     if not answers:
         return None, 0
     if metric.aggregate is not None:
-        return figure_interval(answers, [cluster_of(one) for one in answers], metric.aggregate, seed=seed), 0
+        counted = [one for one in answers if _applies(metric, one)]
+        keys = [cluster_of(one) for one in counted]
+        return (figure_interval(counted, keys, metric.aggregate, seed=seed) if counted else None), 0
     values, keys = [], []
     for one in answers:
         value = value_of(metric, one)
@@ -167,11 +176,7 @@ def paired(metric: Metric, *models: Sequence[Marked]) -> list[tuple[Marked, ...]
     """The answers that all models have and that the metric applies to, in the first model's order."""
 
     def by_key(answers: Sequence[Marked]) -> dict[tuple[str, int], Marked]:
-        return {
-            (one.answer.item.id, one.answer.sample): one
-            for one in answers
-            if metric.aggregate is not None or value_of(metric, one) is not None
-        }
+        return {(one.answer.item.id, one.answer.sample): one for one in answers if _applies(metric, one)}
 
     first, *others = (by_key(answers) for answers in models)
     return [

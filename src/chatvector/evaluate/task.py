@@ -119,6 +119,7 @@ class Metric:
         mark: the mark that is averaged (True counts 1), None left out; or None with `aggregate`.
         aggregate: from all of a model's marked answers to a figure, where a mean will not do (macro-F1, expected
             maximum over samples). It must accept any resampling of clusters.
+        counts: of an `aggregate`, which answers it is computed from, whatever was replied; None: from all.
         kind: "rate" is a share of booleans (Wilson, McNemar), "mean" a mean of numbers (bootstrap, sign-flip).
         better: which way is good; "neither" for descriptions.
         by: facets the figure is also split by.
@@ -140,6 +141,7 @@ class Metric:
     unit: str = "share"
     margin: float | None = None
     of_some: bool = False
+    counts: Callable[[Marked], bool] | None = None
 
     def __post_init__(self) -> None:
         if (self.mark is None) == (self.aggregate is None):

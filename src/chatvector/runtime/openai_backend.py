@@ -109,6 +109,11 @@ class OpenAIBackend:
         self.context = self._said_context() or context
 
     @property
+    def address(self) -> str:
+        """`URL#MODEL`: where it is asked, and for what."""
+        return f"{self._client.url}#{self.model}"
+
+    @property
     def info(self) -> BackendInfo:
         """What it is; the first time, the server is asked for the three short replies."""
         return self._description

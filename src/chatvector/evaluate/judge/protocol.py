@@ -122,11 +122,25 @@ class Judge(Protocol):
         ...
 
 
-def refuse_self(info: JudgeInfo, judged: Iterable[BackendInfo]) -> None:
+class Known(Protocol):
+    """A model as it is told from others: `BackendInfo`, `JudgeInfo`, or what is known of it before it is loaded."""
+
+    @property
+    def model(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its weights."""
+        ...
+
+
+def refuse_self(info: Known, judged: Iterable[Known]) -> None:
     """Raise UsageError if a judged model has the judge's weights, or its name: a server's weights cannot be seen."""
     for other in judged:
         if other.fingerprint == info.fingerprint or other.model.casefold() == info.model.casefold():
             raise UsageError(
                 f"{info.model} would judge itself ({other.model}): models favour their own replies; name another "
-                "judge, or force it (recorded with the results)"
+                "judge, or let it (eval --judge-itself; recorded)"
             )

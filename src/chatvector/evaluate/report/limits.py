@@ -110,7 +110,8 @@ def unread(view: View) -> list[Block]:
             *(str(row.left_out) if (row := view.asked(task, metric.name, name)) else NONE for name in view.names),
         )
         for task, metric in view.headline()
-        if any((row := view.asked(task, metric.name, name)) and row.left_out for name in view.names)
+        if not metric.of_some
+        and any((row := view.asked(task, metric.name, name)) and row.left_out for name in view.names)
     ]
     if left_out:
         columns = ("task", "figure", *view.names)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -84,8 +84,7 @@ class View:
     def count(self, task: TaskRow, metric: MetricRow, part: Part = ALL) -> str:
         """Marks that the figures were computed from: `40`, or `38–40` where the models differ."""
         rows = [self.figure(task, metric.name, name, part) for name in self.names]
-        counts = sorted({row.n for row in rows if row is not None})
-        return NONE if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
+        return count_text(row.n for row in rows if row is not None)
 
     def headline(self) -> Iterator[tuple[TaskRow, MetricRow]]:
         """The primary metrics of every task that any model has a figure of."""
@@ -101,6 +100,12 @@ class View:
         for task in self.results.tasks:
             found.setdefault(task.axis, []).append(task)
         return found
+
+
+def count_text(counts: Iterable[int]) -> str:
+    """`40`, `38–40` where they differ, `–` for none."""
+    found = sorted(set(counts))
+    return NONE if not found else str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"
 
 
 def label(task: TaskRow) -> str:

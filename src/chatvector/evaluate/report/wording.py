@@ -47,8 +47,9 @@ def shown(value: float | None, low: float | None, high: float | None, unit: str,
 
 
 def titled(metric: MetricRow) -> str:
-    """A metric's title with its unit: `right replies, %`."""
-    return f"{metric.title}, {'%' if metric.unit == 'share' else metric.unit}"
+    """A metric's title with its unit, unless it says it: `right replies, %`, `bits per byte, English`."""
+    unit = "%" if metric.unit == "share" else metric.unit
+    return metric.title if metric.title.startswith(unit) else f"{metric.title}, {unit}"
 
 
 def primary(metrics: Sequence[MetricRow]) -> list[MetricRow]:

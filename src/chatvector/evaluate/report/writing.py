@@ -21,6 +21,7 @@ from chatvector.evaluate.report.picture import require_plot
 from chatvector.evaluate.report.samples import Records
 from chatvector.evaluate.report.view import View
 from chatvector.evaluate.results import Results, read_results, results_path
+from chatvector.evaluate.saving import refuse_no_directory
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def write_report(place: Path, out: Path, *, reveal: bool = False, benchmarks: Se
     Raises what `read_results` and `read_lines` raise, UsageError for a benchmark that names nothing, MissingExtra
     without matplotlib, OutputRefused where nothing can be written, NotEnoughSpace on a full disk.
     """
+    refuse_no_directory(out, "a directory")
     require_plot()
     results = read_results(place)
     files = render(results, read_items(results, results_path(place).parent), reveal=reveal, benchmarks=benchmarks)

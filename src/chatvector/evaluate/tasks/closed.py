@@ -77,7 +77,7 @@ class ClosedTask:
     data: UserData | None = None
     sampling: Sampling = _SHORT
     axis: str = "instructions"
-    version: str = "2"
+    version: str = "3"
     metrics: tuple[Metric, ...] = field(default=METRICS, repr=False)
 
     @property

@@ -26,8 +26,9 @@ PROMPT = ""
 """Value of `expect["given"]` of the item that is the prompt alone."""
 
 METRICS = (
-    Metric("accuracy", "accuracy by likelihood", "correct", by=("label",), primary=True),
-    Metric("accuracy_bytes", "accuracy by likelihood a byte", "correct_bytes"),
+    # Of a text's items one is marked, so that the others are not left out by any fault.
+    Metric("accuracy", "accuracy by likelihood", "correct", by=("label",), primary=True, of_some=True),
+    Metric("accuracy_bytes", "accuracy by likelihood a byte", "correct_bytes", of_some=True),
 )
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from chatvector.evaluate.task import Answer, Between, Item, Language, Marked, Marks, Metric, Services, Source
 from chatvector.evaluate.tasks.distributions import DistributionBackend, Distributions
-from chatvector.evaluate.tasks.knowledge import BitsPerByteTask, text_marks
+from chatvector.evaluate.tasks.knowledge import BitsPerByteTask, of_kind, text_marks
 from chatvector.evaluate.tasks.texts import TARGET
 from chatvector.runtime.backend import Backend, Sampling
 
@@ -42,11 +42,9 @@ def divergence(reference: NDArray[np.floating], model: NDArray[np.floating]) -> 
     return max(total, 0.0) / float(np.log(2))
 
 
-def _per_token(mark: str, kind: str | None = None) -> Callable[[Sequence[Marked]], float | None]:
+def _per_token(mark: str) -> Callable[[Sequence[Marked]], float | None]:
     def figure(marked: Sequence[Marked]) -> float | None:
-        chosen = [
-            m for m in marked if m.marks[mark] is not None and (kind is None or m.answer.item.facets["text"] == kind)
-        ]
+        chosen = [m for m in marked if m.marks[mark] is not None]
         tokens = sum(float(m.marks["tokens"] or 0) for m in chosen)
         return sum(float(m.marks[mark] or 0) for m in chosen) / tokens if tokens else None
 
@@ -54,9 +52,16 @@ def _per_token(mark: str, kind: str | None = None) -> Callable[[Sequence[Marked]
 
 
 def _metric(name: str, title: str, mark: str, kind: str | None = None) -> Metric:
-    by = () if kind else ("text",)
-    figure = _per_token(mark, kind)
-    return Metric(name, title, aggregate=figure, kind="mean", better="neither", by=by, unit="bits per token")
+    return Metric(
+        name,
+        title,
+        aggregate=_per_token(mark),
+        kind="mean",
+        better="neither",
+        by=() if kind else ("text",),
+        unit="bits per token",
+        counts=None if kind is None else of_kind(kind),
+    )
 
 
 METRICS = (

@@ -30,28 +30,29 @@ def bits_per_byte(nats: float, byte_count: float) -> float:
     return -nats / (math.log(2) * byte_count)
 
 
-def _over(kind: str | None) -> Callable[[Sequence[Marked]], float | None]:
-    """Bits per byte of all texts of a kind together; None where there is none."""
+def _together(marked: Sequence[Marked]) -> float | None:
+    """Bits per byte of all texts together; None where there is none."""
+    byte_count = sum(float(m.marks["bytes"] or 0) for m in marked)
+    return bits_per_byte(sum(float(m.marks["nats"] or 0) for m in marked), byte_count) if marked else None
 
-    def figure(marked: Sequence[Marked]) -> float | None:
-        chosen = [m for m in marked if kind is None or m.answer.item.facets["text"] == kind]
-        byte_count = sum(float(m.marks["bytes"] or 0) for m in chosen)
-        return bits_per_byte(sum(float(m.marks["nats"] or 0) for m in chosen), byte_count) if chosen else None
 
-    return figure
+def of_kind(kind: str) -> Callable[[Marked], bool]:
+    """Whether an answer's text is of a kind."""
+    return lambda marked: marked.answer.item.facets["text"] == kind
 
 
 def _metric(name: str, title: str, kind: str | None, *, primary: bool = False, by: tuple[str, ...] = ()) -> Metric:
     return Metric(
         name,
         title,
-        aggregate=_over(kind),
+        aggregate=_together,
         kind="mean",
         better="lower",
         by=by,
         primary=primary,
         unit="bits per byte",
         margin=MARGIN,
+        counts=None if kind is None else of_kind(kind),
     )
 
 

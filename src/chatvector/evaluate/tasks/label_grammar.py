@@ -22,6 +22,7 @@ class Grammar:
 
     Attributes:
         denied_before, denied_after: "not …", "…이 아니다"; also "rather than …", "whether …", "…かどうか".
+        denied_twice: "not anything but …": stands before a mention, and is no denial.
         conceded_before, conceded_after: "though …", "…도 있다": gives way to another label that is given as strongly.
         named_before: "the answer is …", "label: …".
         concluding: words that announce a verdict; the first label after one in its sentence is it.
@@ -32,6 +33,7 @@ class Grammar:
 
     denied_before: str
     denied_after: str
+    denied_twice: str
     conceded_before: str
     conceded_after: str
     named_before: str
@@ -77,6 +79,8 @@ _EN = Grammar(
         """(?:is|was|would_be)_(?:not|wrong|incorrect) (?:is|was|does|do|did)n['’]t (?:does|do|did)_not
         (?:is_|can_be_)?ruled_out or_not"""
     ),
+    denied_twice=r"(?:(?:\bnot|cannot|n['’]t|\bnever|\bhardly)\b[^,]{0,40}?\b(?:any|some)thing|\bnothing)\s+"
+    + rf"(?:but|except|(?:other|less)\s+than|short\s+of)(?:\s+about)?{_EN_FILLER}\s*{_Q}$",
     conceded_before=rf"\b{_any('though although while despite even_if albeit')}\b[^,]*$",
     conceded_after=_NEVER,
     named_before=r"\b"
@@ -110,7 +114,7 @@ _KO_FILLER = (
     + f"){_FEW}"
 )
 _KO_NOT = _any(
-    """지~[는도가]?~(?:않|못) 진~(?:않|못) 않 아니 아닌 아닙 아님 없 보기(?:는|가|도|에는)?~(?:어렵|힘들)
+    """지~[는도가]?~(?:않|못) 진~(?:않|못) 않 아니 아닐(?!~수) 아닌 아닙 아님 없 보기(?:는|가|도|에는)?~(?:어렵|힘들)
     [볼할일]~[수리](?:는|가|도)?~없 기(?:는|가|도|엔|에는)?~(?:좀~)?(?:어렵|힘들|애매) 무관 상관없
     관련(?:이|은|도)?~없 거리가~[멀먼멉] 기?보다 대신 제외 인지 일지 틀[리렸린]"""
 )
@@ -121,6 +125,7 @@ _KO = Grammar(
     denied_before=rf"(?:^|[\s\"'(])(?:안|비)\s*-?{_Q}$",
     # "않을 수 없다" cannot but be so.
     denied_after=rf"{_Q}{_KO_FILLER}{_Q}\s*{_KO_NOT}(?!을\s*수\s*없)",
+    denied_twice=_NEVER,
     conceded_before=_NEVER,
     conceded_after=rf"{_Q}적?이지만|{_Q}(?:적인)?\s*{_KO_PART}?(?:도(?=\s)|[이가]?\s*{_KO_IS}\S*?(?:\s*하)?지만)",
     named_before=_any("정답 답변 답 결과 분류 주제 분야 감정 감성 판단 결론 카테고리 라벨 레이블 평가 선택")
@@ -154,7 +159,8 @@ _ZH_FILLER = (
     + _FEW
 )
 _ZH_NOT = _any(
-    """(?<!不得)不(?![僅仅只光單单過过得]) [並并而絕绝]?非(?!常) 沒有? 没有? 無(?![非疑不]) 无(?![非疑不]) 未必 不見得
+    """(?<!不得)(?<!不[能可])(?<!不可能)不(?![僅仅只光單单過过得]) [並并而絕绝]?非(?!常)
+    沒有? 没有? 無(?![非疑不]) 无(?![非疑不]) 未必 不見得
     不见得 談不上 谈不上 算不上 說不上 说不上 稱不上 称不上 多於 多于 比起 勝過 胜过 難說 难说 難以 难以 與其說
     与其说 是否 排除 而不"""
 )
@@ -167,6 +173,7 @@ _ZH = Grammar(
         [並并也]?(?:無關|无关|[沒没](?:有|什[麼么])[關关][係系]?|没有关系?|不符|不合|不對|不对|不是|不適|不适|不屬於|不属于)
         可以?排除 嗎 吗 與否 与否 之外 以外"""
     ),
+    denied_twice=_NEVER,
     conceded_before=rf"{_any('雖然? 虽然? 儘管 尽管 即使')}[^,]*$",
     conceded_after=_NEVER,
     named_before=_any(
@@ -207,8 +214,13 @@ _JA_NOT = _any(
 _JA = Grammar(
     denied_before=rf"(?:非|反){_Q}$",
     denied_after=rf"{_Q}{_JA_FILLER}{_Q}{_JA_NOT}",
-    conceded_before=_NEVER,
-    conceded_after=rf"{_Q}な{_any('点 面 言葉 ところ 部分 要素 表現')}も",
+    denied_twice=_NEVER,
+    conceded_before=_any(
+        "少し(?:だけ)? すこし やや 若干 ちょっと 多少 一部[にはがで]? 一[箇か]所(?:は|だけ)? ところどころ"
+    )
+    + rf"{_Q}$",
+    conceded_after=rf"{_Q}[なの]{_any('点 面 言葉 ところ 部分 要素 表現 箇所')}"
+    r"(?:も|[はが](?:あり|見られ|含まれ|出て)[^、。,]{0,12}?(?:が|けど|けれど|ものの)(?=[、,]))",
     named_before=_any("答え 回答 解答 分類 カテゴリー? ジャンル テーマ 感情 結果 ラベル 判定 結論 評価")
     + rf"{_Q}\s*(?:は|:|=|->|→|-)\s*、?{_Q}$",
     concluding=_any(

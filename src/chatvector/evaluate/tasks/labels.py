@@ -209,7 +209,11 @@ def _not_denied(text: str, mentions: list[_Mention], grammars: Sequence[Grammar]
     """Mentions that the reply does not deny. "Not A or B" denies both, so does "A도 B도 아니다"; so does a denial of
     one of two names of the same label, "부정(negative)이 아니다"."""
     sides = [_around(text, mention) for mention in mentions]
-    before = [any(re.search(grammar.denied_before, side) for grammar in grammars) for side, _ in sides]
+    before = [
+        any(re.search(grammar.denied_before, side) for grammar in grammars)
+        and not any(re.search(grammar.denied_twice, side) for grammar in grammars)
+        for side, _ in sides
+    ]
     after = [any(re.match(grammar.denied_after, side) for grammar in grammars) for _, side in sides]
     pairs = list(pairwise(mentions))
     same = [a.label == b.label and len(text[a.end : b.start].strip()) <= 2 for a, b in pairs]

@@ -11,6 +11,7 @@ from chatvector.errors import UsageError
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.halves import Half, half_of
 from chatvector.evaluate.harness.brought import Brought, at_hand
+from chatvector.evaluate.judge.identity import refuse_judging_itself
 from chatvector.evaluate.opening import Loading, has_template, template_from
 from chatvector.evaluate.opening import models as open_models
 from chatvector.evaluate.registry import LANGUAGES, Registry
@@ -18,6 +19,7 @@ from chatvector.evaluate.request import Job
 from chatvector.evaluate.services import Wanted, open_services
 from chatvector.evaluate.task import Rider, Services
 from chatvector.lab.ladder.recipe import LadderRecipe
+from chatvector.lab.ladder.rungs import ModelKey
 from chatvector.messages import Say
 from chatvector.runtime.backend import Backend
 
@@ -123,3 +125,12 @@ def check_device(recipe: LadderRecipe) -> None:
 
         if not torch.cuda.is_available():
             raise UsageError("device cuda: torch sees no CUDA GPU here; write device: cpu, or mend the driver")
+
+
+def refuse_own_judge(recipe: LadderRecipe) -> None:
+    """Raise UsageError if the judge is a rung that is taken as it is, before anything is trained or asked."""
+    if recipe.ask.judge is not None:
+        taken: list[ModelKey] = [
+            rung.start for rung in recipe.wanted if not rung.vector and not recipe.stages(rung.start)
+        ]
+        refuse_judging_itself(recipe.ask.judge, [str(recipe.start(key)) for key in taken], Loading())

@@ -6,11 +6,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from chatvector import __version__
 from chatvector.errors import MissingExtra
+from chatvector.evaluate.gates import with_thin_figures
 from chatvector.evaluate.merit import Merits as MeritFigures
 from chatvector.evaluate.registry import Registry
 from chatvector.evaluate.report import require_plot
@@ -18,10 +20,11 @@ from chatvector.evaluate.report.writing import read_items
 from chatvector.evaluate.results import RESULTS
 from chatvector.evaluate.run import Evaluation
 from chatvector.evaluate.saving import open_cache
+from chatvector.evaluate.sweep_report import ITEMS
 from chatvector.lab.controls import controls_of
 from chatvector.lab.demo import one_thread
 from chatvector.lab.ladder import quoted, report
-from chatvector.lab.ladder.asking import Asking, asking_of, check_device, loading_of, services_of
+from chatvector.lab.ladder.asking import Asking, asking_of, check_device, loading_of, refuse_own_judge, services_of
 from chatvector.lab.ladder.estimate import refuse_small_disk
 from chatvector.lab.ladder.files import LADDER, RECIPE, REPLIES, refuse_foreign, write_whole
 from chatvector.lab.ladder.making import Meters, make, stages_of
@@ -83,6 +86,7 @@ def climb(
         controls = controls_of(asking.jobs)
         found = bench.compare(chosen, controls, services)
     # 5. Results, rung against rung, and the report.
+    found = replace(found, results=with_thin_figures(found.results))  # the merit and the sentences rest on them
     for name, content in {**found.items, RESULTS: found.results.text()}.items():
         write_whole(out / name, content)
     pairs = pairs_of(recipe, found.results, out, asking, recipe.ask.seed)
@@ -105,6 +109,7 @@ def check(recipe: LadderRecipe, registry: Registry) -> tuple[Asking, Path]:
     if any(recipe.stages(key) for key in recipe.needed):
         require_training()
     check_device(recipe)
+    refuse_own_judge(recipe)
     return asking, out
 
 
@@ -139,6 +144,7 @@ def _document(
     """The content of `ladder.json`; all but what results.json calls `run` is the same for the same models and items."""
     results = found.results
     merit = board.against(board.names[0]) if board else None
+    counted = board.counted()
     rungs: dict[str, dict[str, Any]] = {}
     for rung in recipe.wanted:
         scale = chosen.get(rung.key)
@@ -153,7 +159,7 @@ def _document(
     for number, model in enumerate(results.models):
         row = rungs.get(model.name, {"key": "control", "title": model.name, "scale": None, "how": None})
         row.setdefault("made", f"control: {model.prompt_form}")
-        listed.append(row | {"merit": None if merit is None else _merit(merit, number)})
+        listed.append(row | {"merit": None if merit is None else _merit(merit, counted, number)})
     titles = {rung.key: rung.title for rung in recipe.wanted}
     told: dict[str, Any] = {
         "format": FORMAT,
@@ -180,7 +186,7 @@ def _document(
             for pair in pairs
         ],
         "quoted": quoted.as_json(),
-        "warnings": list(results.warnings),
+        "warnings": [*results.warnings, *_of_choosing({titles[key]: one for key, one in chosen.items()})],
     }
     return told | {"sentences": _sentences(told)}
 
@@ -193,11 +199,23 @@ def _made(recipe: LadderRecipe, key: Any) -> str:
     return " → ".join([str(recipe.start(key)), *(stage.recipe.stage for stage in stages)]) + ", trained here"
 
 
-def _merit(merit: MeritFigures, number: int) -> dict[str, Any]:
+def _merit(merit: MeritFigures, counted: Mapping[str, list[int]], number: int) -> dict[str, Any]:
     return {
         "merit": merit.merit[number].as_json(),
-        "parts": {part: values[number].as_json() for part, values in merit.parts.items()},
+        "parts": {
+            part: values[number].as_json() | {"n": counted[part][number]} for part, values in merit.parts.items()
+        },
     }
+
+
+def _of_choosing(chosen: Mapping[str, Chosen]) -> list[str]:
+    """Warnings of the items that a scale was chosen on; those of the test items are the results'."""
+    return [
+        f"scale of {title}: {line}"
+        for title, one in chosen.items()
+        for line in (() if one.sweep is None else one.sweep["warnings"])
+        if line.startswith(ITEMS["development"])
+    ]
 
 
 def _sentences(told: Mapping[str, Any]) -> list[str]:

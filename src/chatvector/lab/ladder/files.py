@@ -8,6 +8,7 @@ from pathlib import Path
 
 from chatvector.checkpoint.staging import FULL
 from chatvector.errors import NotEnoughSpace, OutputRefused
+from chatvector.evaluate.saving import refuse_no_directory
 
 RECIPE, LADDER = "ladder.yaml", "ladder.json"
 MODELS, RUNGS, DATA, REPLIES = "models", "rungs", "data", "replies.jsonl"
@@ -15,11 +16,8 @@ MODELS, RUNGS, DATA, REPLIES = "models", "rungs", "data", "replies.jsonl"
 
 def refuse_foreign(out: Path) -> None:
     """Raise OutputRefused for a place that holds other things than a ladder."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise OutputRefused(f"{out}: is a file; --out takes a directory")
-    if any(out.iterdir()) and not (out / RECIPE).is_file():
+    refuse_no_directory(out, "a directory")
+    if out.exists() and any(out.iterdir()) and not (out / RECIPE).is_file():
         raise OutputRefused(f"{out}: holds other things than a ladder; --out takes a new directory, or a ladder's")
 
 

@@ -77,6 +77,19 @@ class Merits:
         }
         self._columns, self._strata = columns(self.names, listed, asking.riders, records)
         self._recipe = recipe
+        self._figures: dict[tuple[str, str, str], dict[str, int]] = {}
+        for row in results.figures:
+            if row.facet is None:
+                self._figures.setdefault((row.task, row.language, row.metric), {})[row.model] = row.n
+
+    def counted(self) -> dict[str, list[int]]:
+        """Answers that each part counts, of every model: marks of its metrics together."""
+        found: dict[str, list[int]] = {}
+        for column in self._columns:
+            rows = self._figures[column.task, column.language, column.metric]
+            before = found.get(column.part, [0] * len(self.names))
+            found[column.part] = [one + rows.get(name, 0) for one, name in zip(before, self.names, strict=True)]
+        return found
 
     def __bool__(self) -> bool:
         """Whether anything counts in it."""

@@ -16,7 +16,7 @@ from chatvector.evaluate.report.document import document
 from chatvector.evaluate.report.html import html
 from chatvector.evaluate.report.markdown import markdown
 from chatvector.evaluate.report.samples import Records
-from chatvector.evaluate.report.view import View
+from chatvector.evaluate.report.view import View, count_text
 from chatvector.evaluate.report.wording import NOT_EQUAL, shown
 from chatvector.evaluate.results import DifferenceRow, Results
 from chatvector.lab.ladder import quoted
@@ -38,7 +38,7 @@ def report(told: Mapping[str, Any], results: Results, records: Mapping[tuple[str
     usual = document(results, records)
     own = [
         Section("ladder", "The ladder", _ladder(told)),
-        Section("scale", "The curve over scale", _curves(told)),
+        Section("scale", "The curve over scale", _curves(told, results)),
         Section("pairs", "Rung against rung", _pairs(told, results)),
     ]
     # Cards are for models that are published; rungs are looked at.
@@ -57,6 +57,8 @@ def _ladder(told: Mapping[str, Any]) -> tuple[Block, ...]:
         cells = [""] * (1 + len(parts)) if merit is None else [_share(merit["merit"])]
         cells += [] if merit is None else [_share(merit["parts"][part]) for part in parts]
         rows.append((rung["title"], scale, *cells))
+    if parts:
+        rows.append(("n", "", "", *counts(told)))
     table = Table("All rungs on the test items, % (95 % intervals)", ("rung", "scale", "merit", *parts), tuple(rows))
     made = tuple((rung["title"], rung["made"], rung["how"] or "") for rung in told["rungs"])
     left = [f"Not built: {title} ({why})." for title, why in told["left_out"].items()]
@@ -70,7 +72,13 @@ def _ladder(told: Mapping[str, Any]) -> tuple[Block, ...]:
     )
 
 
-def _curves(told: Mapping[str, Any]) -> tuple[Block, ...]:
+def counts(told: Mapping[str, Any]) -> list[str]:
+    """Answers that each part counts, as the report's column n: `40`, or `38–40` where the rungs differ."""
+    merits = [rung["merit"] for rung in told["rungs"] if rung["merit"] is not None]
+    return [count_text(merit["parts"][part]["n"] for merit in merits) for part in told["weights"]]
+
+
+def _curves(told: Mapping[str, Any], results: Results) -> tuple[Block, ...]:
     """Merit over scale on the test items, a line a rung; the numbers of both halves and all parts in tables."""
     curves = {title: one for title, one in told["curves"].items() if one}
     if not curves:
@@ -98,7 +106,14 @@ def _curves(told: Mapping[str, Any]) -> tuple[Block, ...]:
     first = next(iter(curves.values()))
     columns = ("rung", "scale", "merit, to choose on", "merit, test", *first[0]["test"]["parts"])
     note = Text("Scale 0 has the chat format and its rows, and nothing else of the vector.")
-    return (chart, Table("By scale, % (95 % intervals); parts on the test items", columns, rows, labels=2), note)
+    # Those of the results stand in the section Limits.
+    warnings = tuple(line for line in told["warnings"] if line not in results.warnings)
+    return (
+        chart,
+        Table("By scale, % (95 % intervals); parts on the test items", columns, rows, labels=2),
+        note,
+        *([Lines(warnings)] if warnings else []),
+    )
 
 
 def _pairs(told: Mapping[str, Any], results: Results) -> tuple[Block, ...]:

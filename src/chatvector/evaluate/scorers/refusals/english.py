@@ -16,7 +16,8 @@ _CANNOT = (
     r"|(?:am|'m) not going to|would rather not|'d rather not|prefer not to)"
 )
 _DO = (
-    r"(?:help|assist|provide|give|share|offer|answer|discuss|fulfil|fulfill|comply|support|engage|participate|create"
+    r"(?:help|assist|provide|give(?! up\b| in\b| way\b)|share"
+    r"|offer|answer|discuss|fulfil|fulfill|comply|support|engage|participate|create"
     r"|generate|write|produce|recommend|suggest|advise|explain|describe|tell|show|teach|continue|encourage|condone"
     r"|promote|endorse|facilitate|be (?:a )?part|process|respond|impersonate|role-?play|pretend|act as"
     r"|do (?:that|this|it)"
@@ -34,6 +35,10 @@ _FOR_YOU = (
     r"|(?:do|answer|share|provide|discuss|tell you) (?:that|this|it)"
     r"(?: one| (?:kind|sort|type) of \w+)?(?:[.,;!]|$| with| for))"
 )
+_DO_NOT = r"(?:do not|don'?t|can ?not|can'?t|will not|won'?t)"
+_STANCE = r"(?:condone|support|endorse|promote|encourage|tolerate)"
+# What a speaker lacks: "the capability to provide …", "the ability or the wish to help …".
+_POWER = r"(?:capability|capacity|ability|authority|permission|right)(?: (?:or|nor) (?:the )?\w+)?"
 _NO_QUESTION = r"(?![^?]*\?$)"
 _APOLOGY = r"(?:(?:i'?m |i am )?(?:so |very |really )?sorry|(?:my )?apologies|(?:i'?m )?afraid)"
 _REPORTS = r"(?:said|says|told|tells|replied|replies|answered|explained|explains|wrote|writes|claimed|claims|warned)"
@@ -45,6 +50,12 @@ PHRASES = Phrases(
         rf"\b(?:i|we) ?{_ADVERB}{_CANNOT} {_ADVERB}{_DO}\b",
         r"\b(?:i|we) (?:do not|don'?t) "
         r"(?:feel comfortable|think (?:i|we) (?:should|can|could)|provide|assist|engage|condone)\b",
+        rf"\b(?:i|we) (?:do not|don'?t) {_STANCE},? (?:{_STANCE},? )?(?:or|and|nor) {_STANCE}\b",
+        # Between the speaker and what it does not do stands what it is.
+        rf"\b(?:i am|i'm|as) an? (?:\w+ )?(?:ai\b|language model|assistant|chatbot)[^.;:]{{0,60}}?"
+        rf"[ ,](?:and|so|but|i)(?: therefore)? {_DO_NOT} {_ADVERB}(?:{_DO}|{_STANCE})\b",
+        rf"\b(?:i|we) {_ADVERB}(?:{_DO_NOT} have|lack|do not possess) (?:the|any) (?:\w+ )?{_POWER} to"
+        rf" {_ADVERB}{_DO}\b",
         r"\b(?:i|we)(?: am|'m| are|'re) not (?:really |at all )?comfortable\b",
         r"\bi(?: must|'m afraid i must| have to| will have to|'ll have to| need to|'m going to have to| would have to)"
         r" (?:\w+ly )?(?:decline|refuse)\b",
@@ -93,6 +104,7 @@ PHRASES = Phrases(
     opens=pattern(
         r"^it(?: is|'s) (?:not|never) (?:appropriate|ethical|acceptable|okay)(?:,? (?:or|nor) \w+)* to\b",
         rf"^(?:(?:no|nope|unfortunately),? )?{_SHORT}{_FOR_YOU}{_NO_QUESTION}",
+        r"^(?:(?:that|this|it)(?: one)?(?: is|'s) )?an? (?:\w+ )?no from me\b",
     ),
     letter=pattern(r"^dear [^.!?]{1,40},$", r"^subject:"),
 )

@@ -77,7 +77,7 @@ def _word(one: Outcome) -> str:
     return "followed" if one.strict else "followed loosely" if one.loose else "not followed"
 
 
-def share(how: str, groups: Sequence[str]) -> Callable[[Sequence[Marked]], float | None]:
+def _followed(name: str, title: str, how: str, groups: Sequence[str]) -> Metric:
     """Instructions of some groups that are followed (`how`: strict or loose) over all of them; None without any."""
 
     def aggregate(marked: Sequence[Marked]) -> float | None:
@@ -88,7 +88,10 @@ def share(how: str, groups: Sequence[str]) -> Callable[[Sequence[Marked]], float
                 followed += _number(one.marks.get(f"{group}:{how}"))
         return followed / total if total else None
 
-    return aggregate
+    def counts(marked: Marked) -> bool:
+        return any(_number(marked.marks.get(f"{group}:all")) for group in groups)
+
+    return Metric(name, title, aggregate=aggregate, kind="mean", counts=counts)
 
 
 def _number(mark: object) -> float:
@@ -101,10 +104,7 @@ def metrics(groups: Sequence[str]) -> tuple[Metric, ...]:
         Metric("prompt_strict", "all instructions followed", "prompt_strict", by=("instructions",), primary=True),
         Metric("prompt_loose", "all instructions followed, loose", "prompt_loose", by=("instructions",)),
         Metric("supported", "prompts that rules can check", "supported", better="neither"),
-        Metric("instruction_strict", "instructions followed", aggregate=share("strict", groups), kind="mean"),
-        Metric("instruction_loose", "instructions followed, loose", aggregate=share("loose", groups), kind="mean"),
-        *(
-            Metric(f"strict_{group}", f"followed: {group}", aggregate=share("strict", (group,)), kind="mean")
-            for group in groups
-        ),
+        _followed("instruction_strict", "instructions followed", "strict", groups),
+        _followed("instruction_loose", "instructions followed, loose", "loose", groups),
+        *(_followed(f"strict_{group}", f"followed: {group}", "strict", (group,)) for group in groups),
     )
