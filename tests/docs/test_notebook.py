@@ -9,7 +9,6 @@ from typing import Any
 
 import nbformat
 import pytest
-from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
 from docs.pages import ROOT
@@ -39,9 +38,11 @@ def patient_client(notebook: Any, folder: Path) -> NotebookClient:
     them later, when another test may have taken one. A kernel has ten minutes to start, and the outputs of a cell ten
     minutes to arrive (by default 60 and 4 seconds, after which nbclient drops them and goes on).
     """
-    kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=str(folder / "kernel"))
     patience = {"timeout": None, "startup_timeout": 600, "iopub_timeout": 600, "raise_on_iopub_timeout": True}
-    return NotebookClient(notebook, km=kernel, resources={"metadata": {"path": str(folder)}}, **patience)
+    client = NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **patience)
+    kernel = client.create_kernel_manager()
+    kernel.transport, kernel.ip = "ipc", str(folder / "kernel")
+    return client
 
 
 # A minute on an idle machine. The limit that ends a test that hangs is five times that, too little for a busy one.
@@ -50,7 +51,7 @@ def test_it_runs(notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("CHATVECTOR_CACHE", str(tmp_path / "cache.jsonl"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    patient_client(notebook, tmp_path).execute(cleanup_kc=True)  # the kernel is ours to end
+    patient_client(notebook, tmp_path).execute()
     chosen = json.loads((tmp_path / "sweep" / "sweep.json").read_text("utf-8"))["chosen"]
     vectors = json.loads((tmp_path / "merged" / "chat_vector.json").read_text("utf-8"))["recipe"]["vectors"]
     assert [vector["scale"] for vector in vectors] == [chosen]
