@@ -69,13 +69,19 @@ def ui(
     seed: asking.DrawSeed = 0,
     max_new_tokens: Annotated[
         int | None,
-        typer.Option(min=1, help="Limit of a reply; 512, at most an eighth of the context.", show_default=False),
+        typer.Option(
+            min=1,
+            help="Limit of a reply in tokens; by default 512, at most an eighth of the context.",
+            show_default=False,
+        ),
     ] = None,
     language: Annotated[
         str | None,
-        typer.Option("--language", "-l", help="Of sample prompts and tasks: ko, zh-Hant, ja …", show_default=False),
+        typer.Option(
+            "--language", "-l", help="Language of sample prompts and tasks: ko, zh-Hant, ja …", show_default=False
+        ),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 takes any that is free.")] = 7860,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1; 0 takes any that is free.")] = 7860,
     dtype: asking.Dtype = None,
     device: asking.Device = None,
     remote_code: asking.RemoteCode = False,
