@@ -100,6 +100,7 @@ def sweep(
     from chatvector.cli.tasks import known
     from chatvector.errors import UsageError
     from chatvector.evaluate.registry import LANGUAGES
+    from chatvector.evaluate.run import require_evaluation
     from chatvector.evaluate.saving import open_cache
     from chatvector.evaluate.sweep import Wanted, parse_scales
     from chatvector.evaluate.sweep import sweep as run
@@ -135,6 +136,7 @@ def sweep(
     )
     if out is not None:
         refuse_unwritable_sweep(out, overwrite=overwrite)
+    require_evaluation("A sweep")  # before the models are loaded
     with ExitStack() as stack:
         kept = None if no_cache else stack.enter_context(open_cache(cache, console.warn))
         live = stack.enter_context(

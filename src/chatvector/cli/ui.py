@@ -117,9 +117,10 @@ def ui(
             raise UsageError("the page moves one vector: give --base and --chat, or one --vector")
     elif scale is not None:
         raise UsageError("--scale: of which vector? give --base and --chat, or --vector")
-    require_extra("Talking to a model")
+    # First the extra that has all the others in it.
     if find_spec("gradio") is None:
         raise MissingExtra("ui", "The page")
+    require_extra("Talking to a model")
 
     from chatvector.cli.talking import Loading
     from chatvector.cli.tasks import known
