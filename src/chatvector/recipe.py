@@ -144,7 +144,7 @@ class Recipe(Document):
     system_prompt: str = "keep"
     """`keep`, `none`, or the text that replaces what the template injects by itself."""
     force_lineage: bool = False
-    """Go on although the parents look swapped."""
+    """Go on although the lineage is a reason to refuse: see docs/lineage.md."""
     stats: Literal["basic", "full"] = "basic"
     """`full` also measures norms and cosines of all parents on the way."""
     sha256: bool = False

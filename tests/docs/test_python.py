@@ -19,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("page", ["docs/python.md", "docs/coming-from.md", "README.md"])
+@pytest.mark.parametrize("page", ["docs/python.md", "docs/coming-from.md", "docs/backends.md", "README.md"])
 def test_pages(page: str) -> None:
     found = blocks(page, "python")
     assert found

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from chatvector.cli.main import app
 from chatvector.cli.tasks import known
-from chatvector.errors import ChatVectorError, MissingInput, OutputRefused, UsageError
+from chatvector.errors import ChatVectorError, MissingExtra, MissingInput, OutputRefused, UsageError
+from chatvector.evaluate import run as evaluation
 from chatvector.evaluate.cache import Cache
 from chatvector.evaluate.merit import Merits, Spread
 from chatvector.evaluate.results import read_results
@@ -225,6 +226,15 @@ def test_the_answer_says_what_the_numbers_support(found: Sweep) -> None:
     assert none.startswith("Take no vector")
     assert "On test items" not in none
     assert apply_line(found, ("T --base B", "-o OUT")).startswith("chatvector apply T --base B --scale ")
+
+
+def test_what_is_not_installed_is_named_before_a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "find_spec", lambda name: None if name == "scipy" else object())
+    trio = ("demo:target", "--base", "demo:base", "--chat", "demo:chat")
+    monkeypatch.setattr("chatvector.live_merge.open_live", lambda *_, **__: pytest.fail("a model was loaded"))
+    error = refused("sweep", *trio)
+    assert isinstance(error, MissingExtra)
+    assert str(error).startswith("A sweep needs an optional part: pip install 'chatvector[eval]'")
 
 
 def test_the_same_document_is_drawn_to_the_same_bytes(found: Sweep) -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from chatvector.cli.main import app
 from chatvector.cli.tasks import known
 from chatvector.errors import InputError, MissingExtra, OutputRefused, UsageError
+from chatvector.evaluate import run as evaluation
 from chatvector.evaluate.halves import HALVES, half_of
 from chatvector.evaluate.report.writing import read_items
 from chatvector.evaluate.results import read_results
@@ -282,6 +283,13 @@ def test_training_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(climbing, "can_train", lambda: False)
     with pytest.raises(MissingExtra, match=r"pip install 'chatvector\[train\]'"):
         climb(recipe_of(tmp_path), known(), meters=Meter())
+
+
+def test_evaluation_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "find_spec", lambda name: None if name == "scipy" else object())
+    with pytest.raises(MissingExtra, match=r"A ladder needs an optional part: pip install 'chatvector\[eval\]'"):
+        climb(recipe_of(tmp_path), known(), meters=Meter())
+    assert not (tmp_path / "ladder").exists()
 
 
 def test_another_directory_is_not_written_into(tmp_path: Path) -> None:

@@ -139,7 +139,9 @@ def test_a_model_without_a_template_is_refused_by_name() -> None:
 
 
 def test_without_gradio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "gradio", None)
+    # torch is missing too: the extra to install is the one that has all that the page needs.
+    for name in ("gradio", "torch"):
+        monkeypatch.setitem(sys.modules, name, None)
     result = CliRunner().invoke(program, ["ui"])
     assert isinstance(result.exception, MissingExtra)
     assert "chatvector[ui]" in str(result.exception)

@@ -10,26 +10,51 @@ import typer
 
 Languages = Annotated[
     list[str] | None,
-    typer.Option("--language", "-l", help="en, ko, zh-Hant, zh-Hans, ja; repeatable.", show_default=False),
+    typer.Option(
+        "--language",
+        "-l",
+        help="Language of the items: en, ko, zh-Hant, zh-Hans or ja; repeatable.",
+        show_default=False,
+    ),
 ]
 Axes = Annotated[list[str] | None, typer.Option("--axis", help="All tasks of an axis; repeatable.")]
 Tasks = Annotated[
     list[str] | None,
-    typer.Option("--task", metavar="NAME|FILE.py", help="One task, or one's own (docs/own-task.md); repeatable."),
+    typer.Option(
+        "--task", metavar="NAME|FILE.py", help="One task, or a file with your own (docs/own-task.md); repeatable."
+    ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Of items, samples and resampling.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of items, samples and resampling.")]
 MaxNewTokens = Annotated[
     int | None,
-    typer.Option("--max-new-tokens", min=1, help="Limit of a reply, instead of each task's.", show_default=False),
+    typer.Option(
+        "--max-new-tokens", min=1, help="Limit of a reply in tokens, instead of each task's.", show_default=False
+    ),
 ]
-Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, fp32, bf16, fp16.", show_default=False)]
-Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1 …", show_default=False)]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype",
+        help="How weights are held: fp32, bf16, fp16 or auto, which is fp32 on a CPU and the file's on a GPU.",
+        show_default=False,
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="Where models run: cpu, cuda, cuda:1 …; by default a GPU where there is one.",
+        show_default=False,
+    ),
+]
 RemoteCode = Annotated[
     bool, typer.Option("--remote-code", help="Run Python code that comes with a model. Read it first.")
 ]
 CacheFile = Annotated[
     Path | None,
-    typer.Option("--cache", help="File that keeps replies; by default in the user's cache.", show_default=False),
+    typer.Option(
+        "--cache", help="File that keeps replies; by default ~/.cache/chatvector/replies.jsonl.", show_default=False
+    ),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no replies and use none.")]
 
@@ -46,7 +71,11 @@ TemplateArguments = Annotated[
     list[str] | None,
     typer.Option(metavar="KEY=JSON", help="For the chat template: enable_thinking=false; repeatable."),
 ]
-System = Annotated[str | None, typer.Option(help="System prompt.", show_default=False)]
-Temperature = Annotated[float, typer.Option(min=0, help="0 takes the most likely token.")]
-TopP = Annotated[float, typer.Option(min=0, max=1, help="Draw from the likeliest tokens of this share together.")]
-DrawSeed = Annotated[int, typer.Option("--seed", help="Of the draws: the same conversation gives the same replies.")]
+System = Annotated[str | None, typer.Option(help="System prompt of the conversation.", show_default=False)]
+Temperature = Annotated[float, typer.Option(min=0, help="Of the sampling; 0 takes the most likely token.")]
+TopP = Annotated[
+    float, typer.Option(min=0, max=1, help="Sample only from the likeliest tokens that together have this probability.")
+]
+DrawSeed = Annotated[
+    int, typer.Option("--seed", help="Seed of the sampling: the same conversation gives the same replies.")
+]

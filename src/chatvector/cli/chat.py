@@ -55,7 +55,7 @@ def chat(
     temperature: asking.Temperature = 0.7,
     top_p: asking.TopP = 0.95,
     seed: asking.DrawSeed = 0,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Limit of a reply.")] = 1024,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Limit of a reply in tokens.")] = 1024,
     template_argument: asking.TemplateArguments = None,
     thinking: Annotated[Thinking, typer.Option(help="How thoughts are shown on a terminal.")] = Thinking.dimmed,
     dtype: asking.Dtype = None,

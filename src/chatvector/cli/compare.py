@@ -30,7 +30,9 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     first: Annotated[str, typer.Argument(metavar="A", help="Results, or RESULTS:MODEL.", show_default=False)],
-    second: Annotated[str, typer.Argument(metavar="B", help="What is compared with A.", show_default=False)],
+    second: Annotated[
+        str, typer.Argument(metavar="B", help="Results, or RESULTS:MODEL, to compare with A.", show_default=False)
+    ],
     max_drop: Annotated[
         list[str] | None,
         typer.Option(
@@ -42,9 +44,9 @@ def compare(
         bool, typer.Option("--strict-gates", help="--max-drop counts the far end of the interval.")
     ] = False,
     task: Annotated[
-        list[str] | None, typer.Option(metavar="FILE.py", help="Code of one's own tasks in the results; repeatable.")
+        list[str] | None, typer.Option(metavar="FILE.py", help="Code of your own tasks in the results; repeatable.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the resampling.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document, see docs/evaluation.md.")] = False,
     quiet: options.Quiet = False,
     log_format: options.Log = options.LogFormat.text,

@@ -66,7 +66,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     *,
-    language: Annotated[str, typer.Option(help="Of target and prompts: ko or zh-Hant.")] = "ko",
+    language: Annotated[str, typer.Option(help="Language of target and prompts: ko or zh-Hant.")] = "ko",
     scale: Annotated[float, typer.Option(help="Factor on the chat vector.")] = options.DEMO_SCALE,
     items: Annotated[int, typer.Option(help="Prompts for each task and skill, 1 to 200.")] = 15,
     keep: Annotated[Path | None, typer.Option(help="Keep the merged model in this new directory.")] = None,

@@ -66,15 +66,20 @@ def evaluate(
     ],
     language: asking.Languages = None,
     suite: Annotated[
-        str | None, typer.Option(help="quick (default), standard, full, korea, taiwan.", show_default=False)
+        str | None,
+        typer.Option(
+            help="quick (default), standard, full, korea, taiwan, sweep, demo, demo-skills.", show_default=False
+        ),
     ] = None,
     axis: asking.Axes = None,
     task: asking.Tasks = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many items a task.", show_default=False)] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Items of each task, at most.", show_default=False)] = None,
     seed: asking.Seed = 0,
     samples: Annotated[
         int | None,
-        typer.Option(min=1, help="Replies an item, at temperature 0.7 where a task is greedy.", show_default=False),
+        typer.Option(
+            min=1, help="Replies to each item, at temperature 0.7 where a task is greedy.", show_default=False
+        ),
     ] = None,
     reference: Annotated[
         str | None, typer.Option(metavar="NAME", help="Compare with this model, not the first.", show_default=False)
@@ -83,12 +88,12 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A model that was really trained to chat in the language: how much of its gain do the others have?",
+            help="A model that was really trained to chat in the language: says how much of its gain the others have.",
             show_default=False,
         ),
     ] = None,
     chat_format_from: asking.ChatFormatFrom = None,
-    backend: Annotated[Backend, typer.Option(help="How models are asked; auto tells by what they are.")] = Backend.auto,
+    backend: Annotated[Backend, typer.Option(help="How models are asked; auto decides by their names.")] = Backend.auto,
     max_new_tokens: asking.MaxNewTokens = None,
     template_argument: asking.TemplateArguments = None,
     dtype: asking.Dtype = None,
@@ -134,7 +139,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="People's labels of replies: does the judge agree (docs/tasks/open.md)?",
+            help="Labels that people gave to replies: measures how far the judge agrees (docs/tasks/open.md).",
             show_default=False,
         ),
     ] = None,
@@ -170,14 +175,16 @@ def evaluate(
     guard_format: Annotated[
         str | None,
         typer.Option(
-            metavar="FORMAT", help="qwen3guard, llama-guard or judge, where its name does not say.", show_default=False
+            metavar="FORMAT",
+            help="How its verdicts are read, where its name does not say: qwen3guard, llama-guard or judge.",
+            show_default=False,
         ),
     ] = None,
     guard_labels: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Replies that people labelled: does the guard agree (docs/tasks/safety.md)?",
+            help="Labels that people gave to replies: measures how far the guard agrees (docs/tasks/safety.md).",
             show_default=False,
         ),
     ] = None,
@@ -186,7 +193,8 @@ def evaluate(
         typer.Option("--force-language", help="Let scorer and guard mark languages they were not made for; recorded."),
     ] = False,
     require: Annotated[
-        list[str] | None, typer.Option(metavar="NAME>=VALUE", help="Exit code 4 unless so: language>=0.95; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NAME>=VALUE", help="End with exit code 4 unless this holds: language>=0.95; repeatable."),
     ] = None,
     strict_gates: Annotated[
         bool, typer.Option("--strict-gates", help="--require counts the near end of the interval, not the figure.")

@@ -72,37 +72,60 @@ Output = Annotated[
 RequiredOutput = Annotated[
     str, typer.Option("-o", "--output", help="Directory to write; must be new or empty.", show_default=False)
 ]
-Scale = Annotated[float, typer.Option("--scale", help="Factor on the vector; 1.0 is the paper's, no recommendation.")]
+Scale = Annotated[float, typer.Option("--scale", help="Factor on the vector; 1.0 is the paper's, not advice.")]
 ScaleRole = Annotated[
     list[str] | None,
-    typer.Option("--scale-role", metavar="ROLE=S", help="Absolute factor for a role (norm=0); repeatable."),
+    typer.Option("--scale-role", metavar="ROLE=S", help="Factor for a role instead of --scale (norm=0); repeatable."),
 ]
 ScaleLayers = Annotated[
     list[str] | None,
-    typer.Option("--scale-layers", metavar="A-B=S", help="Absolute factor for layers, from 0, inclusive; repeatable."),
+    typer.Option(
+        "--scale-layers",
+        metavar="A-B=S",
+        help="Factor for layers A to B, counted from 0, both included, instead of --scale; repeatable.",
+    ),
 ]
 ScaleTensors = Annotated[
     list[str] | None,
-    typer.Option("--scale-tensors", metavar="GLOB=S", help="Absolute factor for tensor names; the strongest rule."),
+    typer.Option(
+        "--scale-tensors",
+        metavar="GLOB=S",
+        help="Factor for tensors whose names match; stronger than the other rules; repeatable.",
+    ),
 ]
 Vocabulary = Annotated[
     Policy,
-    typer.Option("--vocabulary", help="shared: rows that base and chat both have; skip: none; strict: equal ids."),
+    typer.Option(
+        "--vocabulary",
+        help="Which rows get the difference: shared, those of tokens that base and chat both have; skip, none; strict,"
+        " all, and unequal ids are refused.",
+    ),
 ]
 ChatFormat = Annotated[
-    str, typer.Option("--chat-format", help="auto, target, vector, vector:N, or a template FILE.", metavar="WHOSE|FILE")
+    str,
+    typer.Option(
+        "--chat-format",
+        help="Whose chat format the output gets: auto, target, vector, vector:N, or a template FILE.",
+        metavar="WHOSE|FILE",
+    ),
 ]
 SystemPrompt = Annotated[
-    str, typer.Option("--system-prompt", help="keep, none, or the TEXT that replaces what the template injects.")
+    str,
+    typer.Option(
+        "--system-prompt",
+        help="What becomes of a system prompt that the template writes by itself: keep, none, or a TEXT in its place.",
+    ),
 ]
-ForceLineage = Annotated[bool, typer.Option("--force-lineage", help="Go on although base and chat look swapped.")]
-Memory = Annotated[str, typer.Option("--memory", help="Budget for all buffers.")]
+ForceLineage = Annotated[
+    bool, typer.Option("--force-lineage", help="Go on although the lineage is a reason to refuse, see docs/lineage.md.")
+]
+Memory = Annotated[str, typer.Option("--memory", help="Limit for all buffers together.")]
 Threads = Annotated[
     int | None,
     typer.Option(
         "--threads",
         min=1,
-        help="At most so many; by default as many as cores, eight for parents that are read by range.",
+        help="Threads at most; by default as many as cores, eight for parents that are read by range.",
         show_default=False,
     ),
 ]

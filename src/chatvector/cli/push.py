@@ -36,13 +36,17 @@ def push(
     update: Annotated[bool, typer.Option("--update", help="Replace the files of a repository that exists.")] = False,
     licence: Annotated[
         str | None,
-        typer.Option("--licence", metavar="ID", help="The licence, where the parents' cards and files do not tell."),
+        typer.Option(
+            "--licence", metavar="ID", help="Licence of the output, where the parents' cards and files do not tell it."
+        ),
     ] = None,
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="Go on although a licence rule is broken; recorded.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and send nothing.")] = False,
-    as_json: options.Json = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on stdout, see docs/model-cards.md.")
+    ] = False,
     quiet: options.Quiet = False,
     log_format: options.Log = options.LogFormat.text,
 ) -> None:

@@ -44,7 +44,7 @@ def sweep(
     chat: options.Chat = None,
     vector: asking.Vector = None,
     scales: Annotated[
-        str, typer.Option(metavar="FIRST:LAST:STEP|LIST", help="What to try; 0 is added.")
+        str, typer.Option(metavar="FIRST:LAST:STEP|LIST", help="Scales to try; 0 is added.")
     ] = "0:1.5:0.25",
     by: Annotated[
         By | None,
@@ -53,17 +53,22 @@ def sweep(
     language: asking.Languages = None,
     suite: Annotated[
         str | None,
-        typer.Option(help="sweep (default), demo (default for demo: models), quick …", show_default=False),
+        typer.Option(
+            help="sweep (default), demo (default for demo: models), or another one that needs no judge.",
+            show_default=False,
+        ),
     ] = None,
     axis: asking.Axes = None,
     task: asking.Tasks = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="At most so many items a task and half.", show_default=False)
+        int | None, typer.Option(min=1, help="Items of each task in each half, at most.", show_default=False)
     ] = None,
     seed: asking.Seed = 0,
     weight: Annotated[
         list[str] | None,
-        typer.Option(metavar="PART=W", help="Of a part of the figure of merit (safety=2); 1 by default; repeatable."),
+        typer.Option(
+            metavar="PART=W", help="Weight of a part of the figure of merit (safety=2); 1 by default; repeatable."
+        ),
     ] = None,
     vocabulary: options.Vocabulary = options.Policy.shared,
     chat_format: options.ChatFormat = "auto",
@@ -124,6 +129,7 @@ def sweep(
     )
     if out is not None:
         refuse_unwritable_sweep(out, overwrite=overwrite)
+    require_evaluation("A sweep")  # before the models are loaded
     with ExitStack() as stack:
         kept = None if no_cache else stack.enter_context(open_cache(cache, console.warn))
         live = stack.enter_context(

@@ -64,17 +64,24 @@ def train(
     output: options.Output = None,
     lora: Annotated[
         int | None,
-        typer.Option("--lora", metavar="RANK", min=1, help="Train a low-rank difference, merged.", show_default=False),
+        typer.Option(
+            "--lora",
+            metavar="RANK",
+            min=1,
+            help="Train a low-rank difference of this rank, merged at the end.",
+            show_default=False,
+        ),
     ] = None,
     device: Annotated[
-        Device | None, typer.Option("--device", help="auto: a GPU where there is one.", show_default=False)
+        Device | None,
+        typer.Option("--device", help="Where to train; auto takes a GPU where there is one.", show_default=False),
     ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any other key (steps=500, lora.alpha=32); repeatable."),
     ] = None,
     restart: options.Restart = False,
-    as_json: options.Json = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, see docs/training.md.")] = False,
     quiet: options.Quiet = False,
     log_format: options.Log = options.LogFormat.text,
 ) -> None:

@@ -69,13 +69,19 @@ def ui(
     seed: asking.DrawSeed = 0,
     max_new_tokens: Annotated[
         int | None,
-        typer.Option(min=1, help="Limit of a reply; 512, at most an eighth of the context.", show_default=False),
+        typer.Option(
+            min=1,
+            help="Limit of a reply in tokens; by default 512, at most an eighth of the context.",
+            show_default=False,
+        ),
     ] = None,
     language: Annotated[
         str | None,
-        typer.Option("--language", "-l", help="Of sample prompts and tasks: ko, zh-Hant, ja …", show_default=False),
+        typer.Option(
+            "--language", "-l", help="Language of sample prompts and tasks: ko, zh-Hant, ja …", show_default=False
+        ),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 takes any that is free.")] = 7860,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1; 0 takes any that is free.")] = 7860,
     dtype: asking.Dtype = None,
     device: asking.Device = None,
     remote_code: asking.RemoteCode = False,
@@ -111,9 +117,10 @@ def ui(
             raise UsageError("the page moves one vector: give --base and --chat, or one --vector")
     elif scale is not None:
         raise UsageError("--scale: of which vector? give --base and --chat, or --vector")
-    require_extra("Talking to a model")
+    # First the extra that has all the others in it.
     if find_spec("gradio") is None:
         raise MissingExtra("ui", "The page")
+    require_extra("Talking to a model")
 
     from chatvector.cli.talking import Loading
     from chatvector.cli.tasks import known

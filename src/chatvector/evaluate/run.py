@@ -51,6 +51,12 @@ class Progress(Protocol):
         ...
 
 
+def require_evaluation(what: str) -> None:
+    """Raise MissingExtra without scipy or Lingua, before `what` has begun."""
+    if any(find_spec(name) is None for name in ("scipy", "lingua")):
+        raise MissingExtra("eval", what)
+
+
 def evaluate(
     request: Request, *, cache: Cache | None = None, progress: Progress | None = None, say: Say = silent
 ) -> Evaluation:
@@ -62,8 +68,7 @@ def evaluate(
     miss.
     """
     started = time.time()
-    if any(find_spec(name) is None for name in ("scipy", "lingua")):
-        raise MissingExtra("eval", "An evaluation")
+    require_evaluation("An evaluation")
     # 1. Items, before any model is loaded: what cannot be asked or marked stops the run now.
     lacking = [(job, why) for job in request.jobs if not job.asked_for and (why := lacks(request, job))]
     left_out = [*lacking, *request.left_out]

@@ -221,7 +221,7 @@ class OpenAIBackend:
     def _no_template(self) -> MissingInput:
         return MissingInput(
             f"{self.name} has no chat template and none is made up: start its server with the chat parent's "
-            f"(vLLM, SGLang: --chat-template FILE; llama.cpp: --chat-template-file FILE), or ask it in raw text"
+            f"(vLLM, SGLang: --chat-template FILE; llama.cpp: --chat-template-file FILE)"
         )
 
     def _count_tokens(self, text: str) -> int:

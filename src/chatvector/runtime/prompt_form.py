@@ -99,5 +99,5 @@ def no_template(name: str, offers: Sequence[str]) -> InputError:
     instead = f", such as that of {' or '.join(offers)}" if offers else ", such as that of its chat parent"
     return MissingInput(
         f"{name} has no chat template and none is made up: take another model's{instead}, or a file "
-        f"(--chat-format-from), or ask it in raw text"
+        f"(--chat-format-from)"
     )

@@ -18,7 +18,7 @@ from chatvector.evaluate.registry import Registry
 from chatvector.evaluate.report import require_plot
 from chatvector.evaluate.report.writing import read_items
 from chatvector.evaluate.results import RESULTS
-from chatvector.evaluate.run import Evaluation
+from chatvector.evaluate.run import Evaluation, require_evaluation
 from chatvector.evaluate.saving import open_cache
 from chatvector.evaluate.sweep_report import ITEMS
 from chatvector.lab.controls import controls_of
@@ -104,6 +104,7 @@ def check(recipe: LadderRecipe, registry: Registry) -> tuple[Asking, Path]:
     out = Path(recipe.place()).expanduser()
     asking = asking_of(recipe, registry)
     refuse_foreign(out)
+    require_evaluation("A ladder")
     require_extra("A ladder")
     require_plot()
     if any(recipe.stages(key) for key in recipe.needed):

@@ -134,7 +134,7 @@ class LadderRecipe(Document):
     system_prompt: str = "keep"
     """`keep`, `none`, or the text that replaces what the template injects by itself."""
     force_lineage: bool = False
-    """Go on although the parents look swapped."""
+    """Go on although the lineage is a reason to refuse: see docs/lineage.md."""
     ask: Questions = Questions()
     """What the rungs are asked."""
     weights: dict[str, Factor] = Field(default_factory=dict)
