@@ -86,8 +86,8 @@ def test_no_damage_passes_the_check_and_breaks_what_reads_it(made: tuple[Path, d
             if told:
                 continue
             refused(lambda damaged=damaged: changed_parents(damaged, job))
-            refused(lambda damaged=damaged: recipe_of(damaged, output / MANIFEST))
-            refused(lambda damaged=damaged: recipe_of(publishable(damaged), output / MANIFEST))
+            refused(lambda damaged=damaged: recipe_of(damaged, str(output / MANIFEST)))
+            refused(lambda damaged=damaged: recipe_of(publishable(damaged), str(output / MANIFEST)))
             refused(lambda damaged=damaged: model_card(damaged, "org/name"))
             refused(lambda: prepare_publication(output, "org/name"))
     (output / MANIFEST).write_bytes(to_bytes(whole))

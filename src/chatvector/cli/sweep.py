@@ -96,6 +96,7 @@ def sweep(
     """
     from chatvector.cli.tasks import choose, known
     from chatvector.errors import UsageError
+    from chatvector.evaluate.run import require_evaluation
     from chatvector.evaluate.saving import open_cache
     from chatvector.evaluate.sweep import Wanted, parse_scales
     from chatvector.evaluate.sweep import sweep as run
