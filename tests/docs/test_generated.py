@@ -26,7 +26,9 @@ def generate() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["cli.md", "recipe.md", "licences.md", "doctor.md", "evaluation.md", "training.md"])
+@pytest.mark.parametrize(
+    "page", ["cli.md", "recipe.md", "licences.md", "doctor.md", "evaluation.md", "training.md", "ladder.md"]
+)
 def test_generated_parts_are_fresh(generate: ModuleType, page: str) -> None:
     assert generate.render(page) == read(f"docs/{page}"), "run: make docs"
 
@@ -46,6 +48,25 @@ def test_every_help_has_examples(verb: str) -> None:
     (shown,) = [block.text for block in blocks("docs/cli.md", "text") if f"$ chatvector {verb} --help" in block.text]
     assert "Examples:" in shown
     assert f"chatvector {verb}" in shown.partition("Examples:")[2]
+
+
+def option(verb: str, name: str) -> str:
+    """The help of an option; empty where the verb has none of that name."""
+    command = get_command(app).commands[verb]  # type: ignore[attr-defined]
+    return next((parameter.help or "" for parameter in command.params if name in parameter.opts), "")
+
+
+@pytest.mark.parametrize("verb", verbs())
+def test_the_page_that_is_named_for_json_has_the_document(verb: str) -> None:
+    named = re.search(r"docs/([\w-]+)\.md", option(verb, "--json"))
+    if named and named[1] not in (verb, "evaluation", "lineage"):  # those pages are about the verb as a whole
+        assert re.search(rf"`{verb} --json|With `--json`|\b{verb}\.json\b", read(f"docs/{named[1]}.md"))
+
+
+def test_the_help_of_eval_names_every_suite() -> None:
+    from chatvector.cli.tasks import known
+
+    assert set(known().suites) <= set(re.findall(r"[\w-]+", option("eval", "--suite")))
 
 
 def test_every_flag_of_the_command_line_is_a_key_of_a_recipe_or_of_the_run() -> None:
