@@ -58,11 +58,11 @@ class Console:
 
     def say(self, line: str) -> None:
         """A message for people."""
-        self._event("message", line, {"text": line})
+        self.event("message", line, {"text": line})
 
     def warn(self, line: str) -> None:
         """Something that the user should know and that does not stop the run."""
-        self._event("warning", f"warning: {line}", {"text": line})
+        self.event("warning", f"warning: {line}", {"text": line})
 
     def result(self, document: Mapping[str, Any], text: str) -> None:
         """The result: `document` under --json, else `text`; the only thing that goes to stdout."""
@@ -92,7 +92,8 @@ class Console:
         finally:
             meter.close()
 
-    def _event(self, kind: str, line: str, data: Mapping[str, Any]) -> None:
+    def event(self, kind: str, line: str, data: Mapping[str, Any]) -> None:
+        """A line on stderr, or with --log-format json an event of that kind; nothing under --quiet."""
         if self.quiet:
             return
         sys.stderr.write(_json_event(kind, data) if self._json_log else f"{line}\n")
@@ -163,10 +164,10 @@ class Meter:
             unit = self._unit
             data = {f"done_{unit}": self._done, f"total_{unit}": self._total, f"{unit}_per_second": round(rate, 3)}
             line = f"{self._what}: {self._done} of {self._total} {unit}, {rate:.1f}/s, {left:.0f} s left"
-            self._console._event("progress", line, data)
+            self._console.event("progress", line, data)
             return
         data = {"done_bytes": self._done, "total_bytes": self._total, "bytes_per_second": round(rate)}
         line = (
             f"{self._what}: {disk_size(self._done)} of {disk_size(self._total)}, {disk_size(rate)}/s, {left:.0f} s left"
         )
-        self._console._event("progress", line, data)
+        self._console.event("progress", line, data)
