@@ -13,9 +13,9 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from chatvector.errors import InputError, UsageError
+from chatvector.errors import InputError
 from chatvector.evaluate.items import file_source, read_records
-from chatvector.evaluate.task import Answer, Item, Language, Marks, Metric, Services, Source, Turn
+from chatvector.evaluate.task import Answer, Item, Language, Marks, Metric, Services, Source, Turn, require_language
 from chatvector.evaluate.thinking import answer_of
 from chatvector.runtime.backend import Sampling
 
@@ -56,8 +56,7 @@ class OwnTask:
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
         """The records in file order. Raises UsageError for another language, and what `read_records` raises."""
         del seed
-        if language != self.language:
-            raise UsageError(f"{self.name}: has no items in {language!r}; it has {self.language}")
+        require_language(self, language)
         columns = [name for _, name, _, _ in Formatter().parse(self.question) if name]
         records = read_records(self.file, columns + ([self.cluster] if self.cluster else []))
         return [

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from chatvector.errors import UsageError
 from chatvector.runtime.backend import Backend, Likelihood, Reply, Sampling
 
 Language = str
@@ -293,3 +294,9 @@ class Rider(Protocol):
         """Marks of one reply, thinking still in its text. `item.language` is the language it should be in. Never sees
         a failed reply."""
         ...
+
+
+def require_language(task: Task, language: Language, what: str = "items") -> None:
+    """Raise UsageError, naming the languages that there are, where a task has no items in one."""
+    if language not in task.languages:
+        raise UsageError(f"{task.name}: has no {what} in {language!r}; it has {', '.join(task.languages)}")

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import cast
 
-from chatvector.errors import UsageError
 from chatvector.evaluate.halves import Half
 from chatvector.evaluate.registry import Entry, Registry, Suite
-from chatvector.evaluate.task import Answer, Language, Marks, Metric, Services, Source, Turn
+from chatvector.evaluate.task import Answer, Language, Marks, Metric, Services, Source, Turn, require_language
 from chatvector.evaluate.task import Item as EvaluationItem
 from chatvector.evaluate.tasks.knowledge import BitsPerByteTask
 from chatvector.evaluate.tasks.texts import ENGLISH, TARGET, Text, Texts
@@ -76,8 +75,7 @@ class WorldTask:
 
     def half_items(self, half: Half, language: Language, *, limit: int | None, seed: int) -> list[EvaluationItem]:
         """The same of one of the world's own parts: fewer of development, which only chooses."""
-        if language not in LANGUAGES:
-            raise UsageError(f"{self.name}: has no items in {language!r}; it has {', '.join(self.languages)}")
+        require_language(self, language)
         part: Part = "test" if half == "test" else "dev"
         count = min(limit or USUAL_ITEMS, MOST_ITEMS[part])
         # Seed 0 of the command is seed 1 of `chatvector demo`.
@@ -155,8 +153,7 @@ class WorldTexts(BitsPerByteTask):
         del metric
 
     def _texts(self, language: Language) -> Texts:
-        if language not in LANGUAGES:
-            raise UsageError(f"{self.name}: has no texts in {language!r}; it has {', '.join(self.languages)}")
+        require_language(self, language, "texts")
         kinds: dict[str, WorldLanguage] = {TARGET: cast(WorldLanguage, language)}
         if language != "en":
             kinds[ENGLISH] = "en"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from chatvector.errors import InputError, UsageError, first_five
 from chatvector.evaluate.items import file_source, local_file, read_records
-from chatvector.evaluate.task import Answer, Item, Language, Marks, Metric, Services, Source, Turn
+from chatvector.evaluate.task import Answer, Item, Language, Marks, Metric, Services, Source, Turn, require_language
 from chatvector.evaluate.tasks.answers import answer_text
 from chatvector.runtime.backend import Sampling
 
@@ -77,8 +77,7 @@ class MathsTask:
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
         """One a question, called by its place in the file: MGSM's files are parallel."""
         del seed
-        if language != self.language:
-            raise UsageError(f"{self.name}: has no items in {language!r}; it has {self.language}")
+        require_language(self, language)
         return [
             Item(f"{number:04d}", language, (Turn(ASK[language].format(question=question)),), expect={"answer": answer})
             for number, (question, answer) in enumerate(self.rows[:limit], 1)

@@ -16,7 +16,18 @@ from chatvector.evaluate import items as item_files
 from chatvector.evaluate.judge.protocol import Exchange, Judge
 from chatvector.evaluate.judge.scores import on_target, scores
 from chatvector.evaluate.statistics.agreement import spearman
-from chatvector.evaluate.task import Answer, Item, Language, Marked, Marks, Metric, Services, Source, Turn
+from chatvector.evaluate.task import (
+    Answer,
+    Item,
+    Language,
+    Marked,
+    Marks,
+    Metric,
+    Services,
+    Source,
+    Turn,
+    require_language,
+)
 from chatvector.evaluate.tasks.open_data import SYSTEM_PROMPTS, Question, Questions, read_pairs, read_questions, starter
 from chatvector.evaluate.thinking import answer_of
 from chatvector.runtime.backend import Sampling
@@ -87,7 +98,7 @@ class OpenTask:
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
         """A question's turns and variants one after the other; starter categories go round."""
         del seed
-        self._check(language)
+        require_language(self, language)
         if "with" in self.systems and language not in SYSTEM_PROMPTS:
             raise UsageError(f"{self.name}: no system prompt in {language!r}; ask without: systems=('without',)")
         rows = self.data.rows if self.data else starter(language)
@@ -101,7 +112,7 @@ class OpenTask:
 
     def sources(self, language: Language) -> list[Source]:
         """The starter file or the user's."""
-        self._check(language)
+        require_language(self, language)
         return [self.data.source if self.data else item_files.starter_source("open", language)]
 
     def needs(self) -> tuple[str, ...]:
@@ -144,10 +155,6 @@ class OpenTask:
             expect={"references": list(row.references[:turn])},
             facets={"turn": str(turn), "system": system, "category": row.category},
         )
-
-    def _check(self, language: Language) -> None:
-        if language not in self.languages:
-            raise UsageError(f"{self.name}: has no items in {language!r}; it has {', '.join(self.languages)}")
 
 
 def exchange_of(answer: Answer) -> Exchange:

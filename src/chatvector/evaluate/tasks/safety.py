@@ -19,7 +19,18 @@ from chatvector.evaluate.languages import reply_language
 from chatvector.evaluate.scorers.refusals import PATTERNS_VERSION, Refusal, find_refusal, same_language
 from chatvector.evaluate.scorers.verdicts import Exchange, Guard, Verdict
 from chatvector.evaluate.statistics.agreement import kappa
-from chatvector.evaluate.task import Answer, Item, Language, Marked, Marks, Metric, Services, Source, Turn
+from chatvector.evaluate.task import (
+    Answer,
+    Item,
+    Language,
+    Marked,
+    Marks,
+    Metric,
+    Services,
+    Source,
+    Turn,
+    require_language,
+)
 from chatvector.evaluate.tasks.answers import answer_text
 from chatvector.evaluate.tasks.safety_data import READERS, SAFE, UNSAFE, Requests, in_turn, starter
 from chatvector.runtime.backend import Sampling
@@ -93,7 +104,7 @@ class SafetyTask:
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
         """One a request. Starter requests come in pairs, an unsafe one and its twin, which form a cluster."""
-        self._check(language)
+        require_language(self, language)
         rows = in_turn(self.data.rows, seed) if self.data else starter(language)
         return [
             Item(
@@ -110,7 +121,7 @@ class SafetyTask:
 
     def sources(self, language: Language) -> list[Source]:
         """The starter files or the user's."""
-        self._check(language)
+        require_language(self, language)
         if self.data:
             return [self.data.source]
         return [item_files.starter_source(name, language) for name in ("unsafe", "borderline")]
@@ -128,10 +139,6 @@ class SafetyTask:
             _marks(answer.item, text, find_refusal(text), verdict)
             for answer, text, verdict in zip(answers, texts, verdicts, strict=True)
         ]
-
-    def _check(self, language: Language) -> None:
-        if language not in self.languages:
-            raise UsageError(f"{self.name}: has no items in {language!r}; it has {', '.join(self.languages)}")
 
 
 def safety_from_file(

@@ -15,12 +15,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from chatvector.errors import UsageError
 from chatvector.evaluate import items as item_files
 from chatvector.evaluate.languages import reply_language
 from chatvector.evaluate.languages.known import SCRIPTS
 from chatvector.evaluate.scorers.text_scorer import ATTRIBUTES, Scores, TextScorer
-from chatvector.evaluate.task import Answer, Item, Language, Mark, Marks, Metric, Services, Source, Turn
+from chatvector.evaluate.task import (
+    Answer,
+    Item,
+    Language,
+    Mark,
+    Marks,
+    Metric,
+    Services,
+    Source,
+    Turn,
+    require_language,
+)
 from chatvector.evaluate.tasks.answers import answer_text
 from chatvector.evaluate.tasks.toxicity_data import (
     WORDINGS,
@@ -123,13 +133,13 @@ class ToxicityTask:
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
         """One item a prompt, kinds of prompts in turn."""
-        self._check(language)
+        require_language(self, language)
         rows = balanced(self.data.rows, seed) if self.data else starter(language)
         return [self._item(row, language) for row in rows[:limit]]
 
     def sources(self, language: Language) -> list[Source]:
         """The starter file or the user's."""
-        self._check(language)
+        require_language(self, language)
         return [self.data.source if self.data else item_files.starter_source("toxicity-prompts", language)]
 
     def needs(self) -> tuple[str, ...]:
@@ -185,10 +195,6 @@ class ToxicityTask:
             # The meter does not know every language that a file of the user's may be in.
             "in_language": reply_language(text, language, prompt).on_target if language in SCRIPTS else None,
         }
-
-    def _check(self, language: Language) -> None:
-        if language not in self.languages:
-            raise UsageError(f"{self.name}: has no items in {language!r}; it has {', '.join(self.languages)}")
 
 
 def toxicity_from_file(

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chatvector.errors import UsageError
-from chatvector.evaluate.task import Answer, Item, Language, Marks, Metric, Services, Source, Turn
+from chatvector.evaluate.task import Answer, Item, Language, Marks, Metric, Services, Source, Turn, require_language
 from chatvector.evaluate.tasks.answers import answer_text
 from chatvector.evaluate.tasks.verifiable.generate import Instruction, checked, generate
 from chatvector.evaluate.tasks.verifiable.kinds import GROUPS, KINDS
@@ -40,7 +39,7 @@ class VerifiableTask:
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
         """The first so many of the seed's prompts; an item's language is the one the reply has to be in."""
-        self._check(language)
+        require_language(self, language, "prompts")
         made: list[Item] = []
         for number, prompt in enumerate(generate(language, PROMPTS if limit is None else min(limit, PROMPTS), seed)):
             made.append(
@@ -56,7 +55,7 @@ class VerifiableTask:
 
     def sources(self, language: Language) -> list[Source]:
         """The file of the language's prompts, and the tables of words that the rules read."""
-        self._check(language)
+        require_language(self, language, "prompts")
         folder = Path(__file__).parent
         files = [f"prompts/{language}.toml", *(["sides.tsv", "idioms.txt"] if language.startswith("zh") else [])]
         return [
@@ -85,7 +84,3 @@ class VerifiableTask:
             one = Instruction(entry["kind"], entry["args"])
             outcomes.append(outcome(one.kind, KINDS[one.kind].group, lambda text, one=one: checked(one, text), reply))
         return marks_of(outcomes)
-
-    def _check(self, language: Language) -> None:
-        if language not in self.languages:
-            raise UsageError(f"{self.name}: has no prompts in {language!r}; it has {', '.join(self.languages)}")
