@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -175,16 +175,8 @@ def _train(
         f"{tally.rows} rows, {tally.tokens} tokens, {tally.counted} of them in the loss;"
         f" {tally.cut} rows cut at {recipe.max_length} tokens, {tally.left_out} left out"
     )
-    longest = start.config.get("max_position_embeddings")
-    if isinstance(longest, int) and recipe.max_length > longest:
-        say(f"warning: max_length {recipe.max_length} is more than the {longest} positions the model was made for")
-    if recipe.lora is not None and (rows := _untrained(model, tally.special)):
-        tokens = first_five(f"{tokenizer.convert_ids_to_tokens(row)} {norm:.3f}" for row, norm in rows.items())
-        say(
-            f"warning: {len(rows)} special tokens of the conversations have embedding rows that were never trained"
-            f" (norm under a quarter of the usual: {tokens}), and lora trains no rows: the model may not stop. Train"
-            " without lora first, or start from a model that knows them"
-        )
+    for line in _warnings(recipe, start, tokenizer, model, tally.special):
+        say(f"warning: {line}")
     watcher = Watcher(meter, say)
     with quiet(), ClearFailures(recipe, staging):
         trainer = build(
@@ -203,11 +195,6 @@ def _train(
             say(f"continuing from step {before.name.removeprefix('checkpoint-')}")
         trainer.train(resume_from_checkpoint=None if before is None else str(before))
         write_weights(merged(trainer.model), start, staging)
-    history = [
-        {"step": entry["step"], **{key: entry[key] for key in ("loss", "rewards/margins") if key in entry}}
-        for entry in trainer.state.log_history
-        if "loss" in entry
-    ]
     own = {"model", "data", "output", "chat_template"}
     return {
         "schema": 1,
@@ -216,7 +203,7 @@ def _train(
         "rows": tally.as_dict(),
         "steps": trainer.state.global_step,
         "precision": precision,
-        "history": history,
+        "history": _history(trainer.state.log_history),
         "libraries": {name: version(name) for name in LIBRARIES},
         "run": {
             "model": recipe.model,
@@ -246,6 +233,31 @@ def _load(recipe: TrainingRecipe, directory: str, dtype: Any) -> tuple[Any, Any]
             names = first_five(sorted(map(str, loading[problem])))
             raise DamagedFile(f"{recipe.model}: {len(loading[problem])} {problem.replace('_', ' ')}: {names}")
     return tokenizer, model
+
+
+def _warnings(
+    recipe: TrainingRecipe, start: Checkpoint, tokenizer: Any, model: Any, special: Iterable[int]
+) -> Iterator[str]:
+    """What may go wrong in a training that can be done. `special`: ids of the conversations' special tokens."""
+    longest = start.config.get("max_position_embeddings")
+    if isinstance(longest, int) and recipe.max_length > longest:
+        yield f"max_length {recipe.max_length} is more than the {longest} positions the model was made for"
+    if recipe.lora is not None and (rows := _untrained(model, special)):
+        tokens = first_five(f"{tokenizer.convert_ids_to_tokens(row)} {norm:.3f}" for row, norm in rows.items())
+        yield (
+            f"{len(rows)} special tokens of the conversations have embedding rows that were never trained"
+            f" (norm under a quarter of the usual: {tokens}), and lora trains no rows: the model may not stop. Train"
+            " without lora first, or start from a model that knows them"
+        )
+
+
+def _history(log: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The steps of a trainer's log that have a loss: it, and the margin of preferences."""
+    return [
+        {"step": entry["step"], **{key: entry[key] for key in ("loss", "rewards/margins") if key in entry}}
+        for entry in log
+        if "loss" in entry
+    ]
 
 
 def _untrained(model: Any, special: Iterable[int]) -> dict[int, float]:
