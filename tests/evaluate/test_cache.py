@@ -42,6 +42,18 @@ def _write(path: Path, batches: list[dict[str, object]]) -> None:
             cache.put(batch)
 
 
+def test_a_file_cut_behind_its_first_line_has_lost_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "replies.jsonl"
+    _write(path, [{"a": 1}])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"\n") + 1])
+    notes: list[str] = []
+    with Cache(path, notes.append) as cache:
+        assert (len(cache), notes) == (0, [])
+        cache.put({"a": 1})
+    assert path.read_bytes() == whole
+
+
 def _content(path: Path, keys: list[str]) -> dict[str, object]:
     with Cache(path) as cache:
         return {key: cache.get(key) for key in keys}

@@ -99,6 +99,7 @@ def test_rows_without_a_token_are_unused_pieces(tmp_path: Path) -> None:
     tokenizer = built(WHOLE)
     document = json.loads(tokenizer.to_str())
     end = len(document["model"]["vocab"])
+    document["model"]["vocab"]["<x>"] = end + 2  # alone in added_tokens loaders would give it the id `end`
     document["added_tokens"].append(
         {
             "id": end + 2,

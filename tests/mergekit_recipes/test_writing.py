@@ -93,7 +93,7 @@ def test_export_does_nothing_else(trio: Trio, tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("name", ["s3://models/out/chat_vector.json", "https://example.org/recipe.yaml"])
+@pytest.mark.parametrize("name", ["s3://models/recipe.yaml", "https://example.org/recipe.yaml"])
 def test_a_recipe_is_no_url(name: str) -> None:
     with pytest.raises(UsageError, match=f"^{name}: is a URL, a path on this machine is taken here; download it first"):
         CliRunner().invoke(app, ["run", name], catch_exceptions=False)

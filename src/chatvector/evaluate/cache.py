@@ -169,6 +169,7 @@ class Cache:
             if start == 0:
                 if line != _HEADER:
                     raise DamagedFile(f"{self.path}: is no cache of this version; choose another file")
+                self._end = at
                 continue
             row = _parsed(line)
             if row is not None and "key" in row:
