@@ -225,7 +225,8 @@ def _starter_path(name: str, language: Language) -> Path:
 
 
 def _starter(name: str, language: Language) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The head (empty if there is none) and the records. The files are our own, so faults in them fail an assertion."""
+    """The head (empty if there is none) and the records. The files are our own, so a missing or repeated id is a bug
+    (AssertionError)."""
     path = _starter_path(name, language)
     records = [record for _, record in _json_lines(path)]
     head = records.pop(0) if records and "id" not in records[0] else {}

@@ -209,7 +209,7 @@ def merits(
     Args:
         found, strata: from `columns`.
         weights: weight of each part; 1 for parts not named.
-        target: index of the setting whose bits per byte the others are divided into.
+        target: index of the setting whose bits per byte are divided by those of each setting.
         against: index of the setting to compare the others with; None: the best one, chosen from the same data.
 
     Raises InputError if no metric counts, UsageError for weights of unknown parts, negative weights or weights that are

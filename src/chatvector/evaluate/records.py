@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The items files: prompts, replies and marks as JSON lines, one line per item with the answers of all models.
 
-    {"item": {…}, "answers": [{"model": …, "sample": 0, "replies": […], "nats": null, "tokens": null,
-                               "marks": {…}, "failed": null, "riders": {"reply-language": [{…}, …]}}, …]}
+    {"item": {…}, "answers": [{"model": …, "sample": 0, "replies": […], "nats": null, "tokens": null, "likelihoods": [],
+                               "marks": {…}, "failed": null, "riders": {"language": [{…}, …]}}, …]}
 
 An item that may hold harm has `"sensitive": true` and is written in full: reports redact it, these files do not.
 Equal evaluations write equal bytes.
