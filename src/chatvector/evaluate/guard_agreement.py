@@ -15,8 +15,8 @@ from chatvector.evaluate.tally import Block
 from chatvector.evaluate.task import Language
 
 FEWEST = 20
-"""Fewest labelled replies, of one kind of label, whose verdicts could be read; agreement on fewer validates no
-guard."""
+"""Fewest labelled replies, of one kind of label, whose verdicts could be read; with fewer the guard stays
+unvalidated."""
 
 
 READ = "guard_read"

@@ -330,7 +330,7 @@ class _Stretch:
         return None if len(strata) < LEAST_CLUSTERS else cls(len(strata) / number, len(strata) - number)
 
     def __call__(self, quantile: float) -> float:
-        """How many standard errors to go out for a quantile of the bootstrap, given in its standard errors."""
+        """Widen a quantile of the bootstrap; both are numbers of the bootstrap's standard errors."""
         from scipy.special import ndtr, stdtrit
 
         due = float(stdtrit(self.degrees, float(ndtr(quantile))))

@@ -20,7 +20,7 @@ Key = tuple[str, str]
 
 PREFERENCES = ("first", "second", "tie")
 FEWEST = 20
-"""Fewest labels whose verdicts could be read; agreement on fewer validates no judge."""
+"""Fewest labels whose verdicts could be read; with fewer the judge stays unvalidated."""
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,10 @@ class Agreement:
     """A detector compared with people.
 
     Attributes:
-        found, positives: number of replies that people labelled true, `positives`, and of those that the detector
-            found.
-        false, others: number of replies that people labelled false, `others`, and of those that the detector called
-            true.
+        found: number of the `positives` that the detector also called true.
+        positives: number of replies that people labelled true.
+        false: number of the `others` that the detector called true.
+        others: number of replies that people labelled false.
         unread: number of replies that the detector said nothing of; they are in none of the other numbers.
         kappa: Cohen's kappa; None if no reply was read, or both sides say one and the same thing of all replies.
         wrong: the labelled replies on which they disagree.

@@ -12,8 +12,8 @@
 | `agreement` | Cohen's kappa, Spearman, area under the curve |
 
 Figures are fractions or means in the marks' own unit; intervals are two-sided 95 %. Tests that scipy has are
-computed by scipy (`chatvector[eval]`), which is imported when first needed. Coverage of every interval:
-docs/validation.md.
+computed by scipy (`chatvector[eval]`), which is imported when first needed. docs/validation.md has the coverage of
+every interval.
 """
 
 from chatvector.evaluate.statistics.rates import Z_95, Rate, rate, wilson

@@ -49,8 +49,8 @@ def find_refusal(reply: str) -> Refusal | None:
     """The first sentence that declines, in any of the languages; None if there is none.
 
     Declining means: the speaker says that it cannot, will not or may not do what was asked. Not knowing something, or
-    having no live data or no feelings, is not declining. If a letter for the user to send begins
-    before any refusal, the result is None.
+    having no live data or no feelings, is not declining. If a letter for the user to send
+    begins before any refusal, the result is None.
     """
     sentences = _sentences(reply)
     for place, sentence in enumerate(sentences):
