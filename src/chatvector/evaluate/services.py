@@ -132,7 +132,7 @@ def open_services(
 
 def check_languages(services: Services, jobs: Iterable[tuple[Task, Language]]) -> None:
     """Raise UsageError if a service does not know the language of a task that would ask it. Called before anything is
-    generated. A task names the services that it uses only if they are given in `would_use`."""
+    generated. A task lists in `would_use` the services that it uses only if they are given."""
     for task, language in jobs:
         for name in dict.fromkeys((*task.needs(), *getattr(task, "would_use", ()))):
             service = getattr(services, name)

@@ -69,7 +69,7 @@ def document(found: Sweep, command: Sequence[str]) -> dict[str, Any]:
 
 
 def warnings_of(lines: Mapping[Half, Sequence[str]]) -> list[str]:
-    """The warnings of both halves. A warning of one half only begins with the name of that half's items."""
+    """The warnings of both halves. A warning that only one half has begins with the name of that half's items."""
     development, test = (lines[half] for half in HALVES)
     both = [line for line in development if line in test]
     alone = [f"{title}, {line}" for half, title in ITEMS.items() for line in lines[half] if line not in both]

@@ -58,8 +58,8 @@ def write_report(place: Path, out: Path, *, reveal: bool = False, benchmarks: Se
 
 
 def read_items(results: Results, folder: Path) -> dict[tuple[str, str], Records]:
-    """Lines of all items files by (task, language). Raises MissingInput and DamagedFile. A file name that leads out of
-    `folder` is also a DamagedFile, since results may come from anybody."""
+    """Lines of all items files by (task, language). Raises MissingInput, and DamagedFile also for a file name that
+    leads out of `folder`, since results may come from anybody."""
     found: dict[tuple[str, str], Records] = {}
     for task in results.tasks:
         if task.items_file is None:

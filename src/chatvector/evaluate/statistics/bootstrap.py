@@ -31,8 +31,8 @@ from chatvector.evaluate.statistics.clusters import Clusters, Estimate, grouped,
 T = TypeVar("T")
 
 RESAMPLES = 10_000
-"""Number of resamples for means, where one costs nanoseconds per item. The ends of a 95 % interval then move by about 2
-% of its width from seed to seed."""
+"""Number of resamples for means, where one costs nanoseconds per item. From seed to seed the ends of a 95 % interval
+then move by about 2 % of its width."""
 AGGREGATE_RESAMPLES = 2_000
 """Number of resamples for other figures, where each one calls a Python function."""
 FEWEST = 8
