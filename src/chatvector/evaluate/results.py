@@ -49,7 +49,7 @@ class ModelRow(Row):
     template: str | None
     """Hash of the chat template's source; null without one."""
     prompt_form: str
-    """`own template`, `template of NAME`, `raw`."""
+    """How prompts are formed: `own template`, `template of NAME`, `raw`."""
     context: int | None
     """Most tokens of prompt and reply together; null if not known."""
     settings: dict[str, Any]
@@ -60,7 +60,7 @@ class MetricRow(Row):
     """One metric of a task."""
 
     name: str
-    """Unique within the task."""
+    """Name of the metric, unique within the task."""
     title: str
     """Title in tables."""
     mark: str | None
@@ -72,7 +72,7 @@ class MetricRow(Row):
     primary: bool
     """Whether it is in the headline table and in the family of corrected tests."""
     unit: str
-    """`share` (0 to 1), `points`, `bits per byte` …"""
+    """Unit of the figure: `share` (0 to 1), `points`, `bits per byte` …"""
     margin: float | None
     """A model counts as not worse if it is worse by less than this, in `unit`; null if it has no margin."""
     of_some: bool = False
@@ -112,7 +112,7 @@ class TaskRow(Row):
     samples: int
     """Replies drawn per item; the largest number among the items."""
     sampling: dict[str, Any]
-    """How replies were drawn; empty for a rider."""
+    """Sampling settings of the replies; empty for a rider."""
     sources: tuple[SourceRow, ...]
     """Where the items come from."""
     metrics: tuple[MetricRow, ...]
@@ -206,7 +206,7 @@ class RecoveryRow(Row):
     model: str
     """Name of the model whose share it is."""
     gain: Figure6
-    """True chat − reference."""
+    """The gain: true chat − reference."""
     value: Figure6 | None
     """The share; null if the gain has no interval or its interval contains 0."""
     low: Figure6 | None
@@ -233,7 +233,7 @@ class SpreadRow(Row):
     within_item: Figure6
     """Variance between samples of an item."""
     of_sample_means: Figure6 | None
-    """Standard deviation of the figure from one sample number to the next."""
+    """Standard deviation of the figure between sample numbers; null if items have unequal numbers of samples."""
 
 
 class AbsentRow(Row):
@@ -259,7 +259,7 @@ class FailureRow(Row):
     model: str
     """Name of the model."""
     why: str
-    """`context`: prompt and reply do not fit into the model."""
+    """The reason. `context` means that prompt and reply do not fit into the model."""
     count: int
     """Number of such answers."""
 
@@ -284,7 +284,7 @@ class GateRow(Row):
 
 
 class Results(Row):
-    """The document."""
+    """The whole document."""
 
     format: Literal["chatvector-results/1"] = FORMAT
     """Format of the document; changes when programs that read it have to change."""

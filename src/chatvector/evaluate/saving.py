@@ -60,7 +60,8 @@ def save(evaluation: Evaluation, out: Path, *, overwrite: bool = False) -> None:
 
 
 def cache_path() -> Path:
-    """`$CHATVECTOR_CACHE`, else `chatvector/replies.jsonl` in the user's cache directory (`$XDG_CACHE_HOME`)."""
+    """Path of the cache: `$CHATVECTOR_CACHE`, else `chatvector/replies.jsonl` in `$XDG_CACHE_HOME` (default
+    `~/.cache`)."""
     own = os.environ.get("CHATVECTOR_CACHE")
     if own:
         return Path(own).expanduser()

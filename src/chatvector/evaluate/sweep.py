@@ -118,7 +118,7 @@ class Meters(Protocol):
     """Makes a progress meter for each stage."""
 
     def __call__(self, what: str, /) -> Any:
-        """A context manager that gives a `Progress`."""
+        """A context manager that gives a `run.Progress` for the stage `what`."""
         ...
 
 

@@ -37,7 +37,7 @@ class RuleJudge:
 
     @property
     def info(self) -> JudgeInfo:
-        """Its name and version."""
+        """The description of the rule judge, with its name and version."""
         name = f"rule judge {VERSION}"
         return JudgeInfo("rules", "rules, no judgement: for tests", name, name)
 

@@ -32,7 +32,7 @@ RULE = (
 
 Records = Sequence[Mapping[str, Any]]
 Key = tuple[str, int]
-"""Item id and sample number."""
+"""(item id, sample number)."""
 
 
 def samples(view: View, task: TaskRow, records: Records, *, reveal: bool) -> Samples | None:

@@ -89,7 +89,7 @@ class JudgeGuard:
         )
 
     def check_language(self, language: Language) -> None:
-        """A judge is asked in any language."""
+        """Does nothing: a judge may be asked in any language."""
         del language
 
     def judge(self, exchanges: Sequence[Exchange], language: Language) -> list[Verdict]:
