@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was generated, kept by what was asked: a run that was killed goes on, and marking again asks no model.
+"""A cache of replies and likelihoods, keyed by the request: a run that was killed goes on where it stopped, and marking
+again asks no model.
 
 One append-only file of JSON lines, so that it can be read, searched and copied with ordinary tools, and so that a run
 that was killed and went on leaves the same bytes as one that was not (a database file would not):
@@ -8,13 +9,14 @@ that was killed and went on leaves the same bytes as one that was not (a databas
     {"key": "…", "value": {…}}                   entries of a batch
     {"commit": 64, "sha256": "…"}                their number, and the hash of their lines
 
-A batch counts once its commit line is there, whole. Lines behind the last commit are what a killed run was writing:
-they are dropped, with a message, and a batch is lost at most. A commit that does not fit the lines before it means that
-the file was damaged later, which is an error. Several processes may use one file: each appends under a lock
-(`FILE.lock`) after it has read what the others added, and the first value of a key is everybody's.
+A batch counts once its commit line is complete. Lines after the last commit were being written when a run was killed:
+they are dropped, with a message, so at most one batch is lost. A commit that does not fit the lines before it means
+that the file was damaged later, which is an error. Several processes may use one file: each appends under a lock
+(`FILE.lock`) after it has read what the others added. The first value written for a key is the one that all of them
+use.
 
-A key is the SHA-256 of all that decides a reply. A server's weights cannot be seen, so what one says is kept only where
-it is `identified` (`runtime.backend.BackendInfo`).
+A key is the SHA-256 of everything that decides a reply. A server's weights cannot be seen, so its replies are kept only
+if it is `identified` (`runtime.backend.BackendInfo`).
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ _READ_BYTES = 1 << 20
 
 
 def generation_key(info: BackendInfo, prompt: Prompt, sampling: Sampling) -> str:
-    """The key of one reply. Greedy replies do not depend on seed, sample number or `top_p`."""
+    """Cache key of one reply. Greedy replies do not depend on seed, sample number or `top_p`, so their keys do not
+    either."""
     drawn = sampling.temperature > 0
     return _key(
         "generate",
@@ -52,23 +55,24 @@ def generation_key(info: BackendInfo, prompt: Prompt, sampling: Sampling) -> str
 
 
 def likelihood_key(info: BackendInfo, context: str, continuation: str) -> str:
-    """The key of one likelihood."""
+    """Cache key of the likelihood of `continuation` after `context`."""
     return _key("likelihood", info.digest, context, continuation)
 
 
 def _key(*parts: Any) -> str:
     text = json.dumps([FORMAT, *parts], ensure_ascii=False, sort_keys=True)
-    # Half a surrogate pair is no character, but a text may hold one.
+    # A text may hold a lone surrogate, which strict UTF-8 refuses.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Cache:
-    """JSON values by key, on disk. Values are read when asked for; memory holds keys and places."""
+    """JSON values by key, on disk. Memory holds only each key's place in the file; values are read when asked for."""
 
     def __init__(self, path: str | os.PathLike[str], note: Say | None = None) -> None:
-        """Open the file, or make it. `note` takes messages for people: what was dropped.
+        """Open the file, or create it. `note` is called with messages for the user, such as how many bytes were
+        dropped.
 
-        Raises DamagedFile for a file that is no cache or is damaged, OutputRefused where it cannot be written.
+        Raises DamagedFile if the file is not a cache or is damaged, OutputRefused if it cannot be opened for writing.
         """
         from filelock import FileLock
 
@@ -109,14 +113,15 @@ class Cache:
             self._file = -1
 
     def get(self, key: str) -> Any | None:
-        """The value of a key, None if it has none. Raises DamagedFile where other processes' entries are."""
+        """The value of a key; None if it has none. Raises DamagedFile if entries that other processes added are
+        damaged."""
         if key not in self._places:
             self._read_on()
         place = self._places.get(key)
         return None if place is None else json.loads(self._read(*place))["value"]
 
     def put(self, entries: Mapping[str, Any]) -> None:
-        """Append a batch: on the disk, all or nothing, when this returns. Keys that have a value keep it.
+        """Append a batch. When this returns, all of it is on the disk. Keys that already have a value keep it.
 
         Raises NotEnoughSpace when the disk is full.
         """
@@ -132,7 +137,8 @@ class Cache:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """The lock held, everything that others wrote known, nothing unfinished at the end of the file."""
+        """Hold the lock, with the other processes' entries read in and any unfinished batch cut off the end of the
+        file."""
         with self._lock:
             self._read_on()
             left = os.fstat(self._file).st_size - self._end
@@ -158,7 +164,8 @@ class Cache:
             raise
 
     def _read_on(self) -> None:
-        """Take in the batches behind the last one known; an unfinished end is left for the writer."""
+        """Read in the batches after the last known one. An unfinished batch at the end is left for `_writing` to cut
+        off."""
         size = os.fstat(self._file).st_size
         if size < self._end:
             raise DamagedFile(f"{self.path}: the cache became shorter while it was in use; start the command again")
@@ -188,7 +195,7 @@ class Cache:
             batch, digest = [], hashlib.sha256()
 
     def _lines(self, start: int, stop: int) -> Iterator[bytes]:
-        """Whole lines of a range; what stands behind the last line end is left out."""
+        """The complete lines of the byte range [start, stop). An incomplete last line is left out."""
         rest = b""
         while start < stop:
             part = self._read(start, min(_READ_BYTES, stop - start))
@@ -203,7 +210,7 @@ class Cache:
 
 
 def _line(row: Mapping[str, Any]) -> bytes:
-    # ASCII: a text may hold half a surrogate pair, which UTF-8 does not take.
+    # ASCII, because a text may hold a lone surrogate, which UTF-8 cannot encode.
     return json.dumps(row, sort_keys=True).encode("ascii") + b"\n"
 
 

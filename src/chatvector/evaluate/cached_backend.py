@@ -14,8 +14,8 @@ from chatvector.runtime.replay_backend import reply_as_json, reply_from_json
 
 @dataclass(frozen=True)
 class CachedBackend:
-    """Asks `backend` only what `cache` does not hold, and keeps what it says. Failures are not kept, and nothing of a
-    model that is not identified (`BackendInfo`)."""
+    """Asks `backend` only for what `cache` does not hold, and keeps its replies. Failed replies are not kept, nor are
+    any replies of a model that is not identified (`BackendInfo`)."""
 
     backend: Backend
     cache: Cache
@@ -23,12 +23,12 @@ class CachedBackend:
 
     @property
     def info(self) -> BackendInfo:
-        """The backend's."""
+        """The description of the wrapped backend."""
         return self.backend.info
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
-        """One reply a prompt, in order; equal prompts are asked once. Raises what the backend raises: what it answered
-        before is kept."""
+        """One reply a prompt, in order; equal prompts are asked once. Raises what the backend raises; replies that
+        came before the error are kept."""
         info = self.backend.info
         return ask_missing(
             self.cache if info.identified else None,

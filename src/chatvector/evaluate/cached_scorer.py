@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A scorer of texts behind the cache: endpoints are slow (Perspective takes one text a second), and what they said is
-kept when a run is killed or its marks are computed anew."""
+"""A text scorer behind the cache. Endpoints are slow (Perspective takes one text a second), so their scores are kept
+for when a run was killed or its marks are computed anew."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ FORMAT = 1
 
 
 def score_key(info: ScorerInfo, text: str, language: Language) -> str:
-    """SHA-256 of all that decides a score. Forcing a language does not."""
+    """SHA-256 of everything that decides a score, in hex. Whether the language was forced does not, so it is not
+    included."""
     decides = [info.name, info.version, info.weights, info.attributes, dict(info.parameters), language, text]
     line = json.dumps(["score", FORMAT, *decides], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(line.encode("utf-8", "surrogatepass")).hexdigest()
@@ -26,7 +27,7 @@ def score_key(info: ScorerInfo, text: str, language: Language) -> str:
 
 @dataclass(frozen=True)
 class CachedScorer:
-    """Asks `scorer` only for texts whose scores `cache` does not hold; equal texts once."""
+    """Asks `scorer` only about texts whose scores `cache` does not hold, and about equal texts once."""
 
     scorer: TextScorer
     cache: Cache
@@ -34,15 +35,16 @@ class CachedScorer:
 
     @property
     def info(self) -> ScorerInfo:
-        """The scorer's."""
+        """The description of the wrapped scorer."""
         return self.scorer.info
 
     def check_language(self, language: Language) -> None:
-        """As the scorer does."""
+        """Raise UsageError if the wrapped scorer was not made for the language, unless it is forced."""
         self.scorer.check_language(language)
 
     def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
-        """One score a text, in order. Raises what the scorer raises: what it gave before is kept."""
+        """The scores of each text, in order. Raises what the scorer raises; scores that came before the error are
+        kept."""
         self.check_language(language)
         info = self.scorer.info
         return ask_missing(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tasks, riders and suites that come with the package, as data. The order is that of the report."""
+"""The tasks, riders and suites that come with the package, as data, in the order in which the report shows them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ _STANDARD: dict[str, int | None] = {
 
 _KOREA = {f"lm-eval:{name}": 1000 for name in HARNESS_SETS["korea"].tasks}
 _TAIWAN = {f"lm-eval:{name}": 1000 for name in HARNESS_SETS["taiwan"].tasks}
-"""Documents, balanced over a group's tasks: 4 points show (docs/evaluation.md). All of them: `--task lm-eval:kmmlu`."""
+"""Number of documents, balanced over a group's tasks: enough to show a difference of 4 points (docs/evaluation.md).
+`--task lm-eval:kmmlu` asks all of them."""
 
 SUITES = {
     "quick": Suite(

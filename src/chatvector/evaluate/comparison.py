@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two results, or two models of one, item by item: what is better, what is worse, and is any drop too large.
+"""Compares two results, or two models of one, item by item: what is better, what is worse, and is any drop too large.
 
 Works from the items files, so that differences are paired even if the two models were evaluated on different days. Only
 tasks of the same version are compared, and only items that are the same on both sides.
@@ -24,12 +24,12 @@ from chatvector.evaluate.task import Marked, Metric, Rider, Task
 FORMAT = "chatvector-comparison/1"
 
 Marking = Task | Rider
-"""What knows how figures of all marks are computed."""
+"""Object whose metrics hold the functions that compute figures from all marks at once (`Metric.aggregate`)."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """A model in a results file."""
+    """One side of a comparison: a model in a results file. `text` is how messages name it."""
 
     text: str
     results: Results
@@ -39,7 +39,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Drop:
-    """The largest drop that is allowed, in the metric's unit. `text` is as the user wrote it."""
+    """The largest drop that is allowed, `most`, in the metric's unit. `text` is what the user wrote."""
 
     text: str
     name: str
@@ -48,8 +48,11 @@ class Drop:
 
 @dataclass(frozen=True)
 class DropRow:
-    """A drop that was looked at: `drop` is what counted, null where nothing can be counted, which does not pass; `why`
-    says then what is missing. `pairs` are the answers that both sides have and the figure counts."""
+    """One drop that was checked against its limit.
+
+    `drop` is the size that counted. It is null if there is none, which does not pass; `why` then says what is missing.
+    `pairs` is the number of answers that both sides have and that the figure counts.
+    """
 
     text: str
     task: str
@@ -64,7 +67,7 @@ class DropRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Differences second − first, and what was found of the gates."""
+    """Differences second − first, and the drops that were checked."""
 
     first: Side
     second: Side
@@ -73,7 +76,7 @@ class Comparison:
     warnings: tuple[str, ...] = field(default=())
 
     def as_dict(self) -> dict[str, Any]:
-        """The documented schema of `compare --json`."""
+        """The document that `compare --json` prints."""
         return {
             "format": FORMAT,
             "first": {"results": str(self.first.folder), "model": self.first.model},
@@ -85,11 +88,12 @@ class Comparison:
 
 
 def read_side(text: str) -> Side:
-    """`RESULTS` or `RESULTS:MODEL`. Without a model: the only candidate, or the only model there is; of several, the
-    side's `text` names it.
+    """Read a side written as `RESULTS` or `RESULTS:MODEL`. Without MODEL it is the only candidate; if the results hold
+    several models, its name is added to the side's `text`.
 
-    What exists as written is a path, whatever signs are in it; else the first colon behind something that exists parts
-    the two. Raises UsageError with the models there are, and what `read_results` raises.
+    If a file or directory with the whole text as its name exists, the text is a path, colons included. Otherwise it is
+    split at the first colon that follows an existing path. Raises UsageError, which lists the models, if the model is
+    unknown or the choice is not clear; and what `read_results` raises.
     """
     place, model = Path(text), ""
     if not place.exists():
@@ -111,7 +115,7 @@ def read_side(text: str) -> Side:
 
 
 def parse_drop(text: str) -> Drop:
-    """`METRIC=0.02` or `METRIC=2%`; METRIC as `--require` takes it. Raises UsageError."""
+    """Parse `METRIC=0.02` or `METRIC=2%`, where METRIC is a name as `--require` takes it. Raises UsageError."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise UsageError(f"--max-drop {text}: write METRIC=VALUE, such as 'memory=0.02' or 'all=2%'")
@@ -130,13 +134,14 @@ def compare_sides(
     strict: bool = False,
     seed: int = 0,
 ) -> Comparison:
-    """Differences second − first of all metrics with a good direction.
+    """Differences second − first of all metrics of which one direction is better.
 
     Args:
-        marking: tasks and riders by name, for figures of all marks; what is not in it is left out with a warning.
-        strict: for `drops`, the end of the interval counts and not the difference itself.
+        marking: tasks and riders by name, to compute figures of all marks. A figure of all marks whose task is not in
+            it is left out, with a warning.
+        strict: drops are judged by the worse end of the interval instead of the difference itself.
 
-    Raises InputError where nothing can be compared, UsageError for a drop that names nothing.
+    Raises InputError if nothing can be compared, UsageError for a drop that no figure can have.
     """
     warnings: list[str] = []
     if (first.folder.resolve(), first.model) == (second.folder.resolve(), second.model):
@@ -174,7 +179,7 @@ def compare_sides(
 
 
 def _thin(row: DropRow, sides: Sequence[Side]) -> str | None:
-    """What to say of a drop that most answers of a side are left out of; None where most count."""
+    """A warning if a drop was computed from fewer than half of the answers; else None."""
     figures = [
         one
         for side in sides
@@ -192,7 +197,7 @@ def _thin(row: DropRow, sides: Sequence[Side]) -> str | None:
 
 
 def _lost(first: Side, second: Side, rows: Sequence[DifferenceRow]) -> list[tuple[tuple[str, str, str], str]]:
-    """Figures of the first side that no difference was made of: (task, language, metric), and why."""
+    """Figures of the first side that have no difference, as ((task, language, metric), reason)."""
     measured = [
         {
             (one.task, one.language, one.metric)
@@ -244,7 +249,8 @@ def _drops(
 def _block(
     row: TaskRow, first: Side, second: Side, marking: Mapping[str, Marking], warnings: list[str]
 ) -> Block | None:
-    """A task of the second side with both models' marks; None with a warning where the first side has no such task."""
+    """A task of the second side with both models' marks; None, with a warning, if the first side lacks it or has
+    another version of it."""
     name = f"{row.name} ({row.language})"
     twin = next((one for one in first.results.tasks if (one.name, one.language) == (row.name, row.language)), None)
     if twin is None:
@@ -272,7 +278,8 @@ def _marks(side: Side, row: TaskRow) -> list[Marked]:
 
 
 def _same_items(sides: Mapping[str, list[Marked]], name: str, warnings: list[str]) -> dict[str, list[Marked]]:
-    """Leave out items of the same name that are not the same."""
+    """Leave out items whose id is equal on both sides but whose content differs. Warn of these and of unshared
+    items."""
     asked = [{one.answer.item.id: one.answer.item for one in listed} for listed in sides.values()]
     differ = {key for key in asked[0].keys() & asked[1].keys() if asked[0][key] != asked[1][key]}
     if differ:
@@ -284,7 +291,8 @@ def _same_items(sides: Mapping[str, list[Marked]], name: str, warnings: list[str
 
 
 def _metrics(row: TaskRow, marking: Marking | None, warnings: list[str]) -> tuple[Metric, ...]:
-    """The metrics that have a good direction; those of all marks as far as their code is at hand."""
+    """The metrics of which one direction is better. Those computed from all marks are left out, with a warning, unless
+    `marking` has their code."""
     known = {} if marking is None else {metric.name: metric for metric in marking.metrics}
     found: list[Metric] = []
     for metric in row.metrics:

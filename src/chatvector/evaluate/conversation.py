@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asks one model all items of a task, turn by turn, in batches, through the cache.
 
-What the model itself said is put into the history as its template would put it: the answer without the thinking. Canned
-turns go in as they are. Batches are cut from the whole list of items, the longest first, before the cache is asked, so
-that a run that goes on makes the same batches as one that was never interrupted.
+A model's own replies go into the history without their thinking, as chat templates put them; canned replies go in as
+they are. Batches are cut from the whole list of requests, the longest first, before the cache is looked up. A resumed
+run therefore makes the same batches as one that was never interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from chatvector.runtime.backend import Backend, Likelihood, LikelihoodBackend, P
 from chatvector.runtime.replay_backend import reply_as_json, reply_from_json
 
 BATCH = 64
-"""Requests between two writes of the cache: what a killed run loses at most. Ctrl-C loses no reply of a server."""
+"""Requests between two writes of the cache: at most so many are lost when a run is killed. Ctrl-C loses no reply of a
+server."""
 
 Asked = TypeVar("Asked")
 Got = TypeVar("Got")
@@ -30,8 +31,8 @@ Got = TypeVar("Got")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far it is. `done` and `total` count requests (turns and likelihoods), `cached` those found in the cache;
-    `seconds_left` is None until one batch was asked."""
+    """How far asking has come. `done` and `total` count requests (turns and likelihoods); `cached` counts those of
+    `done` that were in the cache. `seconds_left` is None until the model was asked a first batch."""
 
     done: int
     total: int
@@ -51,11 +52,11 @@ def ask(
     batch: int = BATCH,
     progress: Report | None = None,
 ) -> list[Answer]:
-    """Answers to all items and samples, in order: the samples of an item side by side.
+    """Answers to all items and samples, in the order of the items; the samples of an item are adjacent.
 
-    A dialogue ends at a reply that failed (`Answer.failed`). Raises UsageError for items of mode "likelihood" where the
-    backend tells no probabilities, ValueError for two items of one name or a dialogue that ends with a canned turn,
-    and what the backend raises.
+    A dialogue ends at a reply that failed (`Answer.failed`). Raises UsageError for items of mode "likelihood" if the
+    backend gives no probabilities, ValueError for two items of one language with one id or for a dialogue that ends
+    with a canned turn, and what the backend raises.
     """
     _require_sound(items)
     dialogues = [_Dialogue(item, sample) for item in items for sample in range(item.samples)]
@@ -89,7 +90,8 @@ def measure(
 
 
 def prompt_at(item: Item, turn: int, replies: Sequence[Reply], sample: int = 0) -> Prompt:
-    """What is asked at a turn, given the replies to the turns asked before it. Also for raw text (turn 0)."""
+    """The prompt at a turn, given the replies to the earlier turns that were asked. An item of raw text has only turn
+    0."""
     if item.text is not None:
         return Prompt(text=item.text, sample=sample)
     messages: list[tuple[Role, str]] = [] if item.system is None else [("system", item.system)]
@@ -109,7 +111,7 @@ class _Dialogue:
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """(context, continuation) of a likelihood item."""
+        """The (context, continuation) pairs of a likelihood item."""
         text = self.item.text or ""
         return [(text, each) for each in self.item.continuations] or [("", text)]
 
@@ -136,12 +138,12 @@ class _Dialogue:
 
 
 class _Asker:
-    """One backend behind the cache, and the account of how far it is."""
+    """Asks one backend through the cache and reports the progress."""
 
     def __init__(self, backend: Backend, cache: Cache | None, batch: int, progress: Report | None, total: int) -> None:
         self.backend, self.batch, self.progress = backend, batch, progress
         self.info = backend.info
-        # Replies of weights that nobody names are for this run only.
+        # The replies of a model whose weights are not identified are not kept for other runs.
         self.cache = cache if self.info.identified else None
         self.total, self.done, self.cached, self.asked, self.seconds = total, 0, 0, 0, 0.0
 
@@ -169,7 +171,7 @@ class _Asker:
         )
 
     def leave_out(self, requests: int) -> None:
-        """Requests that will not be made after all."""
+        """Subtract requests that will not be made after all from the total."""
         self.total -= requests
 
     def _through(
@@ -182,8 +184,8 @@ class _Asker:
         write: Callable[[Got], Mapping[str, Any] | None],
         read: Callable[[Mapping[str, Any]], Got],
     ) -> list[Got]:
-        """Results in order. What failed (`write` gives None) is not kept: it costs little, or may go away. What came
-        before an error or an interruption is."""
+        """Results in order. Failures (`write` gives None) are not kept: asking again costs little, or may succeed.
+        Results that came before an error or an interruption are kept."""
         keys = [key(request) for request in requests]
         results: dict[str, Got] = {}
         for rows in self._batches([length(request) for request in requests]):

@@ -3,12 +3,13 @@
 
     NAME[@MODEL] OP VALUE      OP: >= > <= <        VALUE: 0.95 or 95%
 
-NAME is an axis or a task (its primary metrics), TASK/METRIC, or `all` (every primary metric). But for TASK/METRIC only
-metrics count whose good side the operator asks for: >= is nothing to ask of what should be low. Without a model every
-candidate has to pass: every model but the reference and the true chat model, or the only one there is.
+NAME is an axis or a task (its primary metrics), TASK/METRIC, or `all` (every primary metric). Except with TASK/METRIC,
+metrics that should be on the other side of VALUE are skipped: `>=` is not asked of a metric that should be low. Without
+MODEL every candidate has to pass: every model but the reference and the true chat model; every model if there is no
+candidate.
 
-What counts is the figure itself. With `strict` it is the end of the 95 % interval that is nearer to failing, so that a
-figure measured on few items has to be better by its uncertainty.
+The figure itself is compared with VALUE. With `strict` it is the end of its 95 % interval that is nearer to failing, so
+a figure measured on few items has to be better by its uncertainty.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True)
 class Address:
-    """A metric of a task, and the axis it is found by."""
+    """A metric of a task and the task's axis: what a gate can name."""
 
     axis: str
     task: str
@@ -44,7 +45,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Gate:
-    """One requirement; `model` None: all candidates."""
+    """One requirement. `model` is None if it holds for all candidates; `text` is what the user wrote."""
 
     text: str
     name: str
@@ -62,7 +63,7 @@ def parse_gate(text: str) -> Gate:
 
 
 def number(text: str, where: str) -> float:
-    """`0.95` or `95%`. Raises UsageError for what is no finite number."""
+    """The number written as `0.95` or `95%`. Raises UsageError for anything but a finite number."""
     try:
         found = float(text[:-1]) / 100 if text.endswith("%") else float(text)
     except ValueError:
@@ -73,19 +74,19 @@ def number(text: str, where: str) -> float:
 
 
 def addresses(axis: str, task: str, metrics: Iterable[MetricRow]) -> list[Address]:
-    """A task's metrics as what gates name."""
+    """The addresses of a task's metrics."""
     return [Address(axis, task, metric.name, metric.primary, metric.better) for metric in metrics]
 
 
 def known_in(results: Results) -> list[Address]:
-    """Every metric of the results."""
+    """The addresses of all metrics of the results."""
     return [one for task in results.tasks for one in addresses(task.axis, task.name, task.metrics)]
 
 
 def select(name: str, known: Sequence[Address], flag: str) -> list[Address]:
     """The metrics that a name means. A task or axis without a primary metric means all of its metrics.
 
-    Raises UsageError with what there is.
+    Raises UsageError, which lists the choices, if it means none.
     """
     task, slash, metric = name.partition("/")
     if slash:
@@ -106,8 +107,8 @@ def select(name: str, known: Sequence[Address], flag: str) -> list[Address]:
 
 
 def required(gate: Gate, known: Sequence[Address]) -> list[Address]:
-    """The metrics that a gate asks for, as `select` finds them: those whose good side its operator does not contradict,
-    unless one metric is named. Raises UsageError where none is left."""
+    """The metrics that a gate asks for: what `select` finds, without the metrics whose better direction the operator
+    contradicts. A metric named as TASK/METRIC is kept in any case. Raises UsageError if none is left."""
     found = select(gate.name, known, "--require")
     if "/" in gate.name:
         return found
@@ -120,12 +121,12 @@ def required(gate: Gate, known: Sequence[Address]) -> list[Address]:
 
 
 def _against(gate: Gate) -> tuple[str, str]:
-    """The good side that the operator contradicts, and the operator that asks for it."""
+    """The better direction that the gate's operator contradicts, and the operator that asks for that direction."""
     return ("lower", "<=") if gate.operator.startswith(">") else ("higher", ">=")
 
 
 def wrong_way(gate: Gate, known: Sequence[Address]) -> str | None:
-    """What to warn of where a gate that names one metric asks it for its bad side; None where it does not."""
+    """A warning if a gate that names one metric asks for its worse direction; else None."""
     bad, instead = _against(gate)
     if all(one.better != bad for one in required(gate, known)):
         return None
@@ -133,10 +134,10 @@ def wrong_way(gate: Gate, known: Sequence[Address]) -> str | None:
 
 
 def with_gates(results: Results, gates: Sequence[Gate], *, strict: bool) -> Results:
-    """The results with what `judge` finds, and warnings: of gates that ask for the bad side, and of required figures
-    that most answers are left out of, which may say the contrary of what they would say of all.
+    """The results with the rows of `judge` and two kinds of warnings: of gates that ask for a metric's worse direction,
+    and of required figures that leave out most answers, which may differ much from figures of all answers.
 
-    Raises UsageError for names that are not there.
+    Raises UsageError for names that the results do not have.
     """
     rows = judge(gates, results, strict=strict)
     known = known_in(results)
@@ -146,7 +147,7 @@ def with_gates(results: Results, gates: Sequence[Gate], *, strict: bool) -> Resu
 
 
 def figure_of(row: GateRow, results: Results) -> FigureRow | None:
-    """The figure that a gate looked at; None where there is none."""
+    """The figure over all items that a gate's row is about; None if there is none."""
     wanted = (row.task, row.metric, row.language, row.model, None)
     return next(
         (one for one in results.figures if (one.task, one.metric, one.language, one.model, one.facet) == wanted), None
@@ -154,13 +155,14 @@ def figure_of(row: GateRow, results: Results) -> FigureRow | None:
 
 
 def countable(figures: Iterable[FigureRow], metric: MetricRow) -> int:
-    """How many answers each of these figures of one metric could have counted: all; where it is asked of some only, as
-    many as any model's figure counts."""
+    """How many answers these figures of one metric could have counted: all that were given. For a metric that is by its
+    nature about some answers only (`of_some`): the largest number that one of the figures counts."""
     return max((one.n + (0 if metric.of_some else one.left_out + one.failed) for one in figures), default=0)
 
 
 def with_thin_figures(results: Results) -> Results:
-    """The results with a warning of every primary figure that most answers are left out of, required or not."""
+    """The results with a warning for every primary figure, required or not, that counts fewer than half of the
+    answers."""
     lines = [
         _thin(row, results)
         for row in results.figures
@@ -170,7 +172,7 @@ def with_thin_figures(results: Results) -> Results:
 
 
 def _thin(figure: FigureRow, results: Results, why: str = "") -> str | None:
-    """What to say of a figure that most answers are left out of; None where most count. `why`: what rests on it."""
+    """A warning if a figure counts fewer than half of the answers; else None. `why` is put before the numbers."""
     same = (figure.task, figure.metric, figure.language, None)
     asked = countable(
         (one for one in results.figures if (one.task, one.metric, one.language, one.facet) == same),
@@ -190,7 +192,7 @@ def _thin_gate(row: GateRow, results: Results) -> str | None:
 
 
 def judge(gates: Sequence[Gate], results: Results, *, strict: bool) -> tuple[GateRow, ...]:
-    """Every gate against every figure that it names, over all items. Raises UsageError for names that are not there."""
+    """Compare every gate with every figure over all items that it names. Raises UsageError for unknown names."""
     known = known_in(results)
     candidates = [model.name for model in results.models if model.part == "candidate"]
     everyone = [model.name for model in results.models]

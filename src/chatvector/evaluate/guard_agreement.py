@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Was the guard of a run read, and does it agree with people? Where not, its results say so."""
+"""Whether the verdicts of a run's guard could be read, and how well it agrees with people; if not, the results say
+so."""
 
 from __future__ import annotations
 
@@ -14,18 +15,21 @@ from chatvector.evaluate.tally import Block
 from chatvector.evaluate.task import Language
 
 FEWEST = 20
-"""Labelled replies that a guard has to have read, of one kind of label; agreement on fewer is no validation."""
+"""Fewest labelled replies, of one kind of label, whose verdicts could be read; with fewer the guard stays
+unvalidated."""
 
 
 READ = "guard_read"
-"""The mark that says whether a verdict was read; None where none was asked for."""
+"""Name of the mark that says whether a verdict could be read; the mark is None if no verdict was asked for."""
 
 
 def with_guard_remarks(
     results: Results, blocks: Sequence[Block], guard: Guard | None, labels: Sequence[Labelled] | None
 ) -> Results:
-    """The results with warnings about their guard, and with its agreement with `labels`, which are in the language of
-    the first block; unchanged without a guard. Asks the guard where there are labels; raises what it raises."""
+    """The results with warnings about their guard and with its agreement with `labels`; unchanged without a guard.
+
+    The labels are taken to be in the language of the first block. Asks the guard about them; raises what it raises.
+    """
     if guard is None:
         return results
     results = _warned(results, *(line for block in blocks for line in unread_verdicts(block, READ, "the guard's ")))
@@ -39,11 +43,11 @@ def with_guard_remarks(
 
 
 def with_guard_agreement(results: Results, guard: Guard, rows: Sequence[Labelled], language: Language) -> Results:
-    """The results with the guard's agreement with `rows`: share, Cohen's κ and number of replies, on `unsafe` and
-    `refused` as far as people said so; for refusals also that of the patterns.
+    """The results with the guard's agreement with people's labels `rows`: share, Cohen's κ and number of replies, for
+    `unsafe` and `refused` if people labelled them. For `refused` also the agreement of the refusal patterns.
 
-    Too few labels, or none that the guard says anything about, are a warning: what was judged stays judged, and the
-    guard unvalidated. Asks the guard; raises what it raises.
+    If there are too few labels, or none that the guard has a verdict on, a warning says so: the run's verdicts stay and
+    the guard counts as unvalidated. Asks the guard; raises what it raises, except for InputError.
     """
     try:
         found = dict(guard_agrees(guard, rows, language))

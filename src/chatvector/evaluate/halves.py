@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A task's items in two halves, so that what is chosen on one half is measured on the other.
 
-Whatever is not independent (a cluster: wordings of a question, a request and its twin) stays in one half. Clusters with
-the same facets are dealt out in turn, so that both halves have every kind. A task may have two parts of its own.
+Items that are not independent (a cluster: wordings of a question, a request and its twin) stay in one half. Clusters
+with the same facets are dealt out in turn, so that both halves have every kind. A task may bring its own two parts
+(`Parted`).
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ HALVES: tuple[Half, Half] = ("development", "test")
 
 @runtime_checkable
 class Parted(Protocol):
-    """A task whose items come in two parts of their own, as those of a data set with a development split do."""
+    """A task that divides its items itself, such as one of a data set with a development split."""
 
     def half_items(self, half: Half, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """The items of one part, at most `limit`."""
+        """The items of one half, at most `limit`."""
         ...
 
 
 @dataclass(frozen=True)
 class HalfTask:
-    """One half of a task, under the task's own name; everything else is the task's."""
+    """One half of a task, under the task's own name. All other attributes are those of the whole task."""
 
     task: Task
     half: Half
@@ -48,37 +49,38 @@ class HalfTask:
         return getattr(self.task, name)
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """Of this half; `limit` counts the items of one half. Raises what the task raises."""
+        """The items of this half, at most `limit`. Raises what the task raises."""
         if isinstance(self.task, Parted):
             return self.task.half_items(self.half, language, limit=limit, seed=seed)
         return _halves_of(self.task, language, limit, seed)[HALVES.index(self.half)][:limit]
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """The task's."""
+        """Marks by the whole task."""
         return self.task.mark(answers, services)
 
 
 @dataclass(frozen=True)
 class ComparingHalf(HalfTask):
-    """Half of a task that also marks between models, and may look at them while they are open."""
+    """Half of a task that also marks between models (`Comparing`) and may observe them while they are open
+    (`Observing`)."""
 
     def compare(self, between: Between) -> Mapping[str, Sequence[Marks]]:
-        """The task's."""
+        """Marks between models by the whole task."""
         return cast(Comparing, self.task).compare(between)
 
     def observe(self, backend: Backend, items: Sequence[Item]) -> Any:
-        """The task's; None where it looks at nothing."""
+        """What the whole task observes; None if it is not `Observing`."""
         return self.task.observe(backend, items) if isinstance(self.task, Observing) else None
 
 
 def half_of(task: Task, half: Half) -> HalfTask:
-    """One half of a task, with all that the task can do."""
+    """One half of a task. It is `Comparing` if the task is."""
     return ComparingHalf(task, half) if isinstance(task, Comparing) else HalfTask(task, half)
 
 
 def _halves_of(task: Task, language: Language, limit: int | None, seed: int) -> tuple[list[Item], list[Item]]:
-    """Halves with `limit` items each where there are so many. Both are cut from one list: a longer one need not begin
-    with a shorter."""
+    """Both halves, each with at least `limit` items if the task has so many. Both are dealt from one list of items,
+    because a task's longer list need not begin with its shorter one."""
     if limit is None:
         return halve(task.items(language, limit=None, seed=seed))
     asked, before = 2 * limit, 0
@@ -92,7 +94,8 @@ def _halves_of(task: Task, language: Language, limit: int | None, seed: int) -> 
 
 
 def halve(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
-    """Development and test items, each in the order given. Of an odd number of clusters development has one more."""
+    """Development and test items, each in the order given. An odd number of clusters of one kind gives development one
+    more."""
     half_of: dict[str, int] = {}
     dealt: dict[tuple[tuple[str, str], ...], int] = {}
     for item in items:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Item files: the starter sets that come with the package, and data of the user's own by path.
+"""Reads item files: the starter sets that come with the package, and the user's own data by path.
 
 A starter set is `items/NAME.LANGUAGE.jsonl`: one JSON object a line, each with a unique `id`. Its first line may be a
 head without an `id`, `{"version": "2", "licence": "Apache-2.0"}`; a file without one is version 1 under the project's
-licence. What its records hold is the affair of the task that reads it.
+licence. What else the records hold is up to the task that reads them.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from chatvector.evaluate.task import Language, Source
 
 STARTERS = Path(__file__).with_name("items")
 LICENCE = "Apache-2.0"
-"""Of starter files that do not say otherwise: all are our own."""
+"""Licence of starter files that do not name one; the project wrote all of them."""
 
 Column = str | tuple[str, ...]
-"""A column's name; or several names that it goes by, the first being what the records call it."""
+"""A column's name, or several names that it may have in a file; records always use the first."""
 
 Numbered = Iterator[tuple[int, dict[str, Any]]]
-"""Records with the line (Parquet: the row) they begin on, counted from 1."""
+"""(line, record) pairs: the line a record begins on (in Parquet and JSON lists its number), counted from 1."""
 
 
 def starter_languages(name: str) -> tuple[Language, ...]:
-    """The languages that the starter set `name` is there in, sorted; empty if there is no such set."""
+    """The languages of the starter set `name`, sorted; empty if there is no such set."""
     return tuple(sorted(path.name.split(".")[1] for path in STARTERS.glob(f"{name}.*.jsonl")))
 
 
@@ -41,7 +41,7 @@ def load_starter(name: str, language: Language) -> list[dict[str, Any]]:
 
 
 def starter_source(name: str, language: Language) -> Source:
-    """Where a starter set's items come from. `sha256` is of the whole file, its head included."""
+    """Where a starter set's items come from. `sha256` is the hash of the whole file, head included."""
     path = _starter_path(name, language)
     head, _ = _starter(name, language)
     return Source(
@@ -53,7 +53,7 @@ def starter_source(name: str, language: Language) -> Source:
 
 
 def file_source(path: Path | str, licence: str = "not stated") -> Source:
-    """Where a user's items come from: the file's name (not its path) and hash; for a hub address its commit too."""
+    """Where a user's items come from: the file's name (not its path) and hash; for a hub address also the commit."""
     if isinstance(path, str) and hub_data.is_address(path):
         found = hub_data.fetch(path)
         return Source(name=found.name, licence=licence, version=found.commit, sha256=sha256(found.path))
@@ -62,12 +62,12 @@ def file_source(path: Path | str, licence: str = "not stated") -> Source:
 
 
 def local_file(path: Path | str) -> Path:
-    """The path itself; for a hub address (`hub_data`) that of the fetched file."""
+    """The path itself; for a hub address (`hub_data`) the path of the fetched file."""
     return hub_data.fetch(path).path if isinstance(path, str) and hub_data.is_address(path) else Path(path)
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file. Raises MissingInput if it cannot be read."""
+    """SHA-256 of a file, in hex. Raises MissingInput if it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
@@ -77,17 +77,17 @@ def sha256(path: Path) -> str:
 def read_records(
     path: Path | str, required: Sequence[Column], *, header: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
-    """The records of a user's data file, each with every required column, whatever else it has.
+    """The records of a user's data file. Each has a value in every required column; other columns are kept.
 
     Args:
         path: `.jsonl` or `.ndjson` (an object a line), `.json` (a list of objects), `.csv` (RFC 4180), `.tsv` or
             `.txt` (tabs, quotation marks are text), `.parquet`; or a hub address (`hub_data`) of such a file. Text is
             UTF-8, with or without byte order mark.
-        required: columns that each record must hold a value in (an empty string is none).
+        required: columns in which each record must have a value (an empty string is no value).
         header: names of the columns of a CSV or TSV file whose first line is data.
 
     Returns:
-        Records in file order. Values of CSV and TSV are strings, the others what the file says.
+        Records in file order. Values from CSV and TSV are strings; other formats keep their types.
 
     Raises:
         MissingInput: no such file. DamagedFile: not what its name says. InputError: no records, or a column is
@@ -113,7 +113,7 @@ def read_records(
 
 
 def _named(record: Mapping[str, Any], required: Sequence[Column]) -> dict[str, Any]:
-    """The record with the columns of several names under their first one."""
+    """The record with each column that has several names stored under the first of them."""
     renamed = dict(record)
     for column in required:
         if isinstance(column, str) or column[0] in renamed:
@@ -156,7 +156,7 @@ def _object(path: Path, where: str, value: object) -> dict[str, Any]:
 
 
 def _json_lines(path: Path) -> Numbered:
-    # Not splitlines(): a JSON string may hold U+2028 and its like as they are.
+    # Not splitlines(): a JSON string may hold U+2028 and similar separators unescaped.
     for number, line in enumerate(_text(path).split("\n"), 1):
         if line.strip():
             try:
@@ -178,7 +178,7 @@ def _json_list(path: Path) -> Numbered:
 
 
 def _separated(path: Path, header: Sequence[str] | None, *, tabs: bool) -> Numbered:
-    # Published TSV files (XNLI, NSMC) have bare quotation marks in them: there a mark is a character as any other.
+    # Published TSV files (XNLI, NSMC) contain bare quotation marks, so in TSV they are ordinary characters.
     lines = _text(path).replace("\r\n", "\n").split("\n")
     options: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if tabs else {"strict": True}
     reader = csv.reader((f"{line}\n" for line in lines), **options)
@@ -225,7 +225,8 @@ def _starter_path(name: str, language: Language) -> Path:
 
 
 def _starter(name: str, language: Language) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Head (empty if there is none) and records. The files are ours: what is wrong with one is a bug."""
+    """The head (empty if there is none) and the records. The files are our own, so a missing or repeated id is a bug
+    (AssertionError)."""
     path = _starter_path(name, language)
     records = [record for _, record in _json_lines(path)]
     head = records.pop(0) if records and "id" not in records[0] else {}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What judges, guards and scorers say, through the cache: it costs as much as the replies, and must not be asked for
-again when a run was killed or its marks are computed anew."""
+"""Asks models, judges, guards and scorers through the cache. Verdicts and scores cost as much as replies and must not
+be asked for again when a run was killed or its marks are computed anew."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from chatvector.evaluate.cache import Cache
 from chatvector.runtime.backend import Backend, Prompt, Reply, Sampling, SeparateBackend
 
 BATCH = 64
-"""Requests between two writes: what a killed run loses at most. Ctrl-C loses no reply of a server."""
+"""Requests between two writes of the cache: at most so many are lost when a run is killed. Ctrl-C loses no reply of a
+server."""
 
 Asked = TypeVar("Asked")
 Got = TypeVar("Got")
@@ -27,11 +28,13 @@ def ask_missing(
     read: Callable[[Any], Got],
     batch: int = BATCH,
 ) -> list[Got]:
-    """One result a request, in order; requests of one key are asked once, and only where `cache` does not hold it.
+    """One result per request, in order. Requests with the same key are asked once, and only if `cache` does not hold
+    it.
 
     Args:
-        get: asks; (place, result) of every request. What it raises goes on, and what it gave before is kept.
-        write, read: a result to a JSON value and back; `write` gives None for one that is not to be kept.
+        get: asks, and yields (place, result) for every request. What it raises is passed on; results that it gave
+            before are kept.
+        write, read: turn a result into a JSON value and back; `write` gives None for a result that is not to be kept.
     """
     found: dict[str, Got] = {}
     missing: dict[str, Asked] = {}
@@ -55,8 +58,11 @@ def get_and_keep(
     get: Callable[[Sequence[Asked]], Iterable[tuple[int, Got]]],
     write: Callable[[Got], Any | None],
 ) -> dict[str, Got]:
-    """Results by key of requests by key, written into `cache` at once; see `ask_missing`. Raises what `get` raises, and
-    ValueError where it gives fewer results than requests: what came before is kept, also at an interruption."""
+    """Ask for `asked` (requests by key), write the results into `cache`, and return them by key; see `ask_missing`.
+
+    Raises what `get` raises, and ValueError if it gives fewer results than requests. Results that came before an error
+    or an interruption are kept.
+    """
     keys = list(asked)
     fresh: dict[str, Got] = {}
     try:
@@ -72,7 +78,7 @@ def get_and_keep(
 
 
 def as_they_come(backend: Backend, prompts: Sequence[Prompt], sampling: Sampling) -> Iterable[tuple[int, Reply]]:
-    """(place, reply) of every prompt, each as soon as it is there where the backend gives it then."""
+    """(place, reply) of every prompt; each as soon as it has come if the backend gives replies one by one."""
     if isinstance(backend, SeparateBackend):
         return backend.replies(prompts, sampling)
     return enumerate(backend.generate(prompts, sampling))

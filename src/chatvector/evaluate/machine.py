@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of a record that is this machine's and this run's: date, versions, hardware, time."""
+"""The part of the results that depends on the machine and the run: date, versions, hardware, time."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ PACKAGES = (
 def run_record(
     started: float, seconds: Mapping[str, float], infos: Mapping[str, BackendInfo], replies: Mapping[str, int]
 ) -> dict[str, Any]:
-    """`started` is in seconds since the epoch, `seconds` the wall time of each stage.
+    """The record of a run.
 
-    `replies` says how many were generated and how many came from the cache. Models are described in full here, with
-    their places on this machine.
+    `started` is in seconds since the epoch; `seconds` has the wall time of each stage in seconds; `replies` says how
+    many replies were generated and how many came from the cache. Models are described in full, including their paths on
+    this machine.
     """
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
@@ -56,7 +57,7 @@ def _version(name: str) -> str | None:
 
 
 def _accelerators() -> list[str]:
-    """Names of GPUs, if torch is loaded anyway: it is not imported to find out."""
+    """Names of the GPUs; empty if torch is not loaded, since it is not imported just to find out."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return []

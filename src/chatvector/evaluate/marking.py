@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Marks of what models said: each task's own, those made between models, and those of the riders on every reply."""
+"""Marks what models said: by each task, between models, and by the riders on every reply."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from chatvector.evaluate.task import Answer, Between, Comparing, Marked, Marks, 
 
 
 def mark(request: Request, asked: Asked, answers: Mapping[str, list[Answer]], observed: Mapping[str, Any]) -> Block:
-    """The block of a job.
+    """Mark the answers of one job and return them as a block.
 
     Args:
-        answers: model → what it said; a model that could not be asked is not among them.
-        observed: model → what the task saw of it while it was open.
+        answers: model → its answers; a model that could not be asked is missing.
+        observed: model → what the task observed of it while it was open (`Observing`).
     """
     task = asked.job.task
     marked: dict[str, list[Marked]] = {}
@@ -40,7 +40,7 @@ def mark(request: Request, asked: Asked, answers: Mapping[str, list[Answer]], ob
 def _compare(
     task: Comparing, request: Request, marked: Mapping[str, list[Marked]], observed: Mapping[str, Any]
 ) -> dict[str, list[Marked]]:
-    """The marks with those that are made between models."""
+    """The marks, with those made between models added."""
     answers = {name: [one.answer for one in listed] for name, listed in marked.items()}
     between = Between(answers, request.compared_with, request.true_chat, request.services, observed)
     further = task.compare(between)
@@ -51,7 +51,7 @@ def _compare(
 
 
 def ride(request: Request, block: Block) -> Riders:
-    """Every rider's marks of every reply of a chat task."""
+    """Every rider's marks of every reply to a chat item."""
     found: dict[tuple[str, str, int], dict[str, list[Marks | None]]] = {}
     for model, listed in block.marked.items():
         for answer in [*(one.answer for one in listed), *block.failed[model]]:
@@ -64,8 +64,8 @@ def ride(request: Request, block: Block) -> Riders:
 
 
 def rider_blocks(request: Request, blocks: Sequence[Block], ridden: Mapping[tuple[str, str], Riders]) -> list[Block]:
-    """A block a rider and language, over the replies of all chat tasks of that language. `ridden`: (task, language) →
-    what `ride` gave."""
+    """One block for each rider and language, over the replies to all chat tasks in that language. `ridden`: (task,
+    language) → what `ride` gave."""
     found: list[Block] = []
     for rider in request.riders:
         for language in dict.fromkeys(block.language for block in blocks):
@@ -83,7 +83,7 @@ def rider_blocks(request: Request, blocks: Sequence[Block], ridden: Mapping[tupl
 
 
 def _ridden_by(rider: Rider, block: Block, riders: Riders) -> Iterator[tuple[str, list[Marked]]]:
-    """(model, the replies of one answer with a rider's marks), for every chat answer of a block."""
+    """(model, marked replies) for every answer of a block that the rider marked."""
     for model, listed in block.marked.items():
         for answer in [*(one.answer for one in listed), *block.failed[model]]:
             marks = riders.get((model, answer.item.id, answer.sample))

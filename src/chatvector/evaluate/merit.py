@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One figure for a setting, and which settings can be told apart by it.
+"""The figure of merit: one number for each setting, and which settings it can tell apart.
 
     utility of a share        v, or 1 − v where lower is better
-    utility of bits per byte  v(target)/v, at most 1: what is kept of the target's prediction of text
+    utility of bits per byte  v(target)/v, at most 1: how much of the target's prediction of text is kept
     part                      mean of the utilities of its metrics
     merit                     Σ weight·part / Σ weight, every weight 1 unless given
 
 Parts are instructions, memory, safety, harmless-answered (requests that only look harmful), language, soundness (no
-loops, an end …), knowledge. A figure of merit is a
-choice, not a measurement: the parts are reported beside it, and the weights are the user's.
+loops, an end …), knowledge. A figure of merit is a choice, not a measurement: the parts are reported beside it, and the
+user sets the weights.
 
-Intervals resample clusters of items (Efron's percentile bootstrap), within each task, the same clusters for every
-setting, so that differences are paired. Differences between settings have simultaneous intervals: the width is the
+Intervals resample clusters of items (Efron's percentile bootstrap) within each task. Every setting gets the same
+clusters, so differences are paired. Differences between settings have simultaneous intervals: the width is the
 95 % quantile of the largest studentised difference among all pairs (max-T; Westfall and Young, "Resampling-Based
-Multiple Testing", 1993), so that picking the best of many settings and then comparing with it errs in about 5 %: by
-simulation with nine equal settings, 6 ± 1 % (docs/sweep.md). Both widths are stretched for small samples, as in
-`statistics.bootstrap.levels`: a bootstrap within strata of n clusters has (n − 1)/n of the variance, and its quantiles
-are a normal's where a t's are due.
+Multiple Testing", 1993). Picking the best of many settings and then comparing with it therefore errs in about
+5 % of cases: 6 ± 1 % in a simulation with nine equal settings (docs/sweep.md). Both widths are stretched for small
+samples, as in `statistics.bootstrap.levels`: a bootstrap within strata of n clusters has only (n − 1)/n of the
+variance, and its quantiles are those of a normal distribution where those of a t distribution are due.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from chatvector.evaluate.tasks.texts import ENGLISH, TARGET
 
 RESAMPLES = 2000
 LEAST_CLUSTERS = 10
-"""Fewer, and there are no intervals: nothing is told apart then."""
+"""With fewer clusters there are no intervals, so no settings are told apart."""
 LEAST_OF_A_TASK = 5
-"""Tasks with fewer clusters are resampled together: one alone would seem to vary little, or not at all."""
+"""Tasks with fewer clusters are resampled together; a small task by itself would seem to vary little or not at all."""
 _TEXTS = {"target": TARGET, "english": ENGLISH}
-"""Metrics of bits per byte that count, and the texts that they are of."""
+"""Metric of bits per byte → value of the facet `text` of its items. Other metrics of that unit do not count."""
 _PATTERNS = {"refusal": "safety", "over_refusal": "harmless-answered"}
-"""Of a task of the axis `safety`: what patterns find, which needs no guard."""
+"""Metric of a task of axis `safety` → part. These metrics come from patterns, which need no guard."""
 _SAID = {"degeneration": "soundness"}
-"""Parts that are called otherwise than their axis: high is good."""
+"""Axis → part, where their names differ: the part is named so that high is good."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Column:
     """One metric at every setting: S settings, C clusters of all tasks.
 
     Attributes:
-        part: of the figure of merit.
-        sums, counts: [S, C] numerators and denominators; the figure is Σ sums / Σ counts.
+        part: part of the figure of merit that the metric belongs to.
+        sums, counts: [S, C] float64 numerators and denominators; the figure of a setting is Σ sums / Σ counts.
         kind: `share` or `bits per byte`.
         higher: whether higher is better.
     """
@@ -74,14 +74,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure with its 95 % interval; no ends where there are too few clusters."""
+    """A figure with its 95 % interval; the ends are None if there are too few clusters."""
 
     value: float
     low: float | None
     high: float | None
 
     def as_json(self) -> dict[str, float | None]:
-        """Rounded to six places."""
+        """The figure and its ends as a dict, rounded to six places."""
         return {key: None if one is None else round(one, 6) + 0.0 for key, one in vars(self).items()}
 
 
@@ -90,10 +90,11 @@ class Merits:
     """The figure of merit of every setting, in order.
 
     Attributes:
-        parts: part to the figure of every setting.
-        differences: setting minus `best`, with simultaneous intervals.
-        shows: half the usual (median) width of those intervals: smaller differences do not show.
-        best: index of the highest figure, the first of equal ones.
+        parts: part → its figure at every setting.
+        differences: each setting minus `best`, with simultaneous intervals.
+        shows: median half-width of those intervals; smaller differences do not show. None without intervals.
+        best: index of the setting that the others are compared with: the one with the highest figure (the first of
+            equal ones), or the one given as `against`.
     """
 
     merit: tuple[Spread, ...]
@@ -104,7 +105,7 @@ class Merits:
 
     @property
     def not_worse(self) -> tuple[int, ...]:
-        """Settings that cannot be told from the best; it is one of them."""
+        """Indices of the settings that cannot be told from `best` or are better, and of `best` itself."""
         return tuple(
             number
             for number, one in enumerate(self.differences)
@@ -113,7 +114,8 @@ class Merits:
 
     @property
     def front(self) -> tuple[int, ...]:
-        """Settings that no other beats in one part without losing in another (Pareto's front), by the figures alone."""
+        """Indices of the settings on Pareto's front, by the figures alone: no other setting is better in one part and
+        at least equal in all."""
         rows = np.array([[one.value for one in found] for found in self.parts.values()]).T
         return tuple(
             number
@@ -128,12 +130,14 @@ def columns(
     riders: Sequence[Rider],
     records: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]],
 ) -> tuple[list[Column], list[str]]:
-    """What counts, as columns; and the task of each cluster (empty for small tasks), by which it is resampled.
+    """The metrics that count, as columns; and the stratum of each cluster, within which it is resampled.
+
+    A stratum is a task in one language. All small tasks share the stratum "".
 
     Args:
-        names: of the settings, in order.
-        tasks: with the language asked.
-        records: lines of the items files, by task and language.
+        names: names of the settings, in order.
+        tasks: (task, language asked) pairs.
+        records: lines of the items files by (task, language).
     """
     found: list[tuple[str, str, str, Metric, list[list[tuple[str, float, float]]]]] = []
     for task, language in tasks:
@@ -158,7 +162,7 @@ def columns(
                 if metric.primary and _counts(metric):
                     cells = [_cells(metric, one, None) for one in ridden]
                     found.append((_SAID.get(rider.axis, rider.axis), rider.name, language, metric, cells))
-    # A cluster is a task's in a language: a rider's replies are in the clusters of the items they answer.
+    # A cluster belongs to a task and a language. A rider's replies are in the clusters of the items they answer.
     keys = sorted({(language, key) for _, _, language, _, rows in found for row in rows for key, _, _ in row})
     place = {key: number for number, key in enumerate(keys)}
     made = []
@@ -180,7 +184,7 @@ def columns(
 
 
 def check_weights(tasks: Sequence[Task], riders: Sequence[Rider], weights: Mapping[str, float]) -> None:
-    """Raise UsageError for weights of parts that these tasks cannot have: before anything is asked."""
+    """Raise UsageError for weights of parts that these tasks cannot have. Called before any model is asked."""
     possible = [_part_of(task, metric) for task in tasks for metric in task.metrics]
     possible += [
         _SAID.get(rider.axis, rider.axis)
@@ -200,16 +204,16 @@ def merits(
     target: int = 0,
     against: int | None = None,
 ) -> Merits:
-    """The figures of all settings.
+    """The figures of merit of all settings.
 
     Args:
         found, strata: from `columns`.
-        weights: by part; 1 where not named.
-        target: the setting that bits per byte are held against.
-        against: compare with this setting only; None: with the best, chosen from the same data.
+        weights: weight of each part; 1 for parts not named.
+        target: index of the setting whose bits per byte are divided by those of each setting.
+        against: index of the setting to compare the others with; None: the best one, chosen from the same data.
 
-    Raises InputError where nothing counts, UsageError for weights of parts that are not there or that leave nothing,
-    MissingExtra without scipy.
+    Raises InputError if no metric counts, UsageError for weights of unknown parts, negative weights or weights that are
+    all 0, MissingExtra without scipy.
     """
     need_scipy("Choosing a scale")
     parts = list(dict.fromkeys(column.part for column in found))
@@ -245,14 +249,15 @@ def _part_of(task: Task, metric: Metric) -> str | None:
 
 
 def _counts(metric: Metric) -> bool:
-    """Shares of marks with a good direction, and bits per byte."""
+    """Whether a metric counts: a share averaged from marks of which one direction is better, or bits per byte."""
     if metric.unit == "bits per byte":
         return metric.name in _TEXTS
     return metric.unit == "share" and metric.mark is not None and metric.better != "neither"
 
 
 def _cells(metric: Metric, marked: Sequence[Marked], task: str | None) -> list[tuple[str, float, float]]:
-    """(cluster, numerator, denominator) of each answer. A rider's clusters name their task already."""
+    """(cluster, numerator, denominator) of each answer. `task` is None for a rider, whose clusters name the task
+    already."""
     found = []
     for one in marked:
         key = cluster_of(one) if task is None else f"{task}/{cluster_of(one)}"
@@ -279,7 +284,7 @@ def _weights(parts: Sequence[str], given: Mapping[str, float]) -> dict[str, floa
 
 
 def _draws(strata: Sequence[str], seed: int) -> NDArray[np.float64]:
-    """[1 + RESAMPLES, C] how often each cluster is drawn; the first row is all ones."""
+    """[1 + RESAMPLES, C] float64: how often each cluster is drawn. The first row, all ones, is the data itself."""
     rng = np.random.default_rng(seed)
     drawn = np.ones((1 + RESAMPLES, len(strata)))
     for stratum in sorted(set(strata)):
@@ -290,8 +295,8 @@ def _draws(strata: Sequence[str], seed: int) -> NDArray[np.float64]:
 
 
 def _utility(column: Column, drawn: NDArray[np.float64], target: int) -> NDArray[np.float64]:
-    """[draws, settings]. A draw without any answer that counts has the figure of the data; a setting none of whose
-    answers counts (all are empty, say) has utility 0."""
+    """[draws, settings] utilities of one metric. A draw in which no answer counts gets the figure of the whole data; a
+    setting that has no counted answer at all (all are empty, say) has utility 0."""
     counts = drawn @ column.counts.T
     with np.errstate(invalid="ignore", divide="ignore"):
         values = np.where(counts > 0, (drawn @ column.sums.T) / counts, np.nan)
@@ -312,26 +317,27 @@ def _spreads(values: NDArray[np.float64], ends: tuple[float, float] | None) -> t
 
 @dataclass(frozen=True)
 class _Stretch:
-    """What small samples need: clusters in a stratum, on average, and degrees of freedom."""
+    """Widens intervals for small samples. `size` is the mean number of clusters in a stratum; `degrees` the degrees of
+    freedom."""
 
     size: float
     degrees: int
 
     @classmethod
     def of(cls, strata: Sequence[str]) -> _Stretch | None:
-        """None for fewer than LEAST_CLUSTERS: nothing can be said of their spread."""
+        """The stretch for these strata; None for fewer than LEAST_CLUSTERS clusters, whose spread says nothing."""
         number = len(set(strata))
         return None if len(strata) < LEAST_CLUSTERS else cls(len(strata) / number, len(strata) - number)
 
     def __call__(self, quantile: float) -> float:
-        """From a quantile of the bootstrap, in its standard errors, to how many of them are due."""
+        """Widen a quantile of the bootstrap; both are numbers of the bootstrap's standard errors."""
         from scipy.special import ndtr, stdtrit
 
         due = float(stdtrit(self.degrees, float(ndtr(quantile))))
         return due * (self.size / (self.size - 1)) ** 0.5
 
     def levels(self) -> tuple[float, float]:
-        """The two quantiles of resampled figures that bound a 95 % interval."""
+        """The two quantile levels of the resampled figures that bound a 95 % interval."""
         low = NormalDist().cdf(-self(Z_95))
         return low, 1 - low
 
@@ -339,7 +345,8 @@ class _Stretch:
 def _differences(
     whole: NDArray[np.float64], best: int, stretch: _Stretch | None, *, every_pair: bool
 ) -> tuple[tuple[Spread, ...], float | None]:
-    """Each setting minus `best`, with max-T intervals over every pair, or over the pairs with `best`."""
+    """Each setting minus `best`, with max-T intervals over all pairs or only over the pairs with `best`; and the median
+    half-width of the intervals (None without intervals)."""
     gaps = whole[0] - whole[0, best]
     if stretch is None:
         return tuple(Spread(float(gap), None, None) for gap in gaps), None
@@ -348,7 +355,7 @@ def _differences(
     for first in range(len(gaps)) if every_pair else (best,):
         drawn = whole - whole[:, [first]]
         error = drawn[1:].std(axis=0)
-        # What never differs is no comparison.
+        # A setting that never differs gives no ratio.
         ratios = np.abs(drawn[1:] - drawn[0]) / np.where(error > 0, error, np.inf)
         largest = np.maximum(largest, ratios.max(axis=1))
         if first == best:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what the user calls a model to a model that can be asked: `[NAME=]MODEL`.
+"""Turns what the user calls a model, `[NAME=]MODEL`, into a model that can be asked.
 
 MODEL is a directory, a hub name or `demo:…` (transformers, or a server that is started for it), a running server's
-`URL` or `URL#MODEL`, or a recording (`*.jsonl`). A model is loaded when its turn comes and let go before the next.
+`URL` or `URL#MODEL`, or a recording (`*.jsonl`). A model is loaded when its turn comes and released before the next one
+is loaded.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _NAMED = re.compile(r"(?P<name>[\w.-]+)=(?P<model>.+)")
 
 
 class Kind(StrEnum):
-    """How a model is asked; `auto` tells by what MODEL is."""
+    """How a model is asked; `auto` decides by the form of MODEL."""
 
     auto = "auto"
     transformers = "transformers"
@@ -44,15 +45,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Loading:
-    """What loading through transformers is told; None is its own choice.
+    """How models are loaded or reached. None leaves the choice to the backend.
 
     Attributes:
-        template: for models that have no chat template of their own.
+        template: chat template for models that have none of their own.
         remote_code: run the Python code that comes with a model.
-        server: a command that serves a model, with `{model}` and `{port}` in it, instead of transformers here.
+        batch: most prompts in one batch; None: `batches.MOST_ROWS`.
+        server: command that serves a model and contains `{model}` and `{port}`; used instead of transformers.
         key_variable: environment variable with the key of a running server.
-        revision: what the user calls the weights behind servers; without it their replies are kept for no other run.
-        timeout: longest silence of a server in seconds; None is `http_json.SILENCE`.
+        revision: the user's name for the weights behind servers; without it their replies are kept for no other run.
+        timeout: longest silence of a server in seconds; None: `http_json.SILENCE`.
     """
 
     template: GivenTemplate | None = None
@@ -68,8 +70,8 @@ class Loading:
 
 
 def split_name(text: str) -> tuple[str, str]:
-    """(name, model) of `NAME=MODEL`; a path that exists as written is a path, whatever signs are in it. The name is by
-    default the model's, of a local path the last part."""
+    """(name, model) of `NAME=MODEL`. A text that exists as a path is a path, even with `=` in it. Without NAME the name
+    is MODEL itself, or the last part of a local path."""
     match = None if Path(text).exists() else _NAMED.fullmatch(text)
     if match is not None:
         return match["name"], match["model"]
@@ -107,7 +109,7 @@ def _model(name: str, text: str, kind: Kind, loading: Loading, others: Sequence[
 
 
 def kind_of(text: str) -> Kind:
-    """How a model is asked, by what the user calls it."""
+    """How a model is asked, decided by the form of its name; never `auto`."""
     if text.startswith(("http://", "https://")):
         return Kind.openai
     if text.endswith((".jsonl", ".ndjson")) and Path(text).is_file():
@@ -116,13 +118,13 @@ def kind_of(text: str) -> Kind:
 
 
 def has_template(name: str, say: Say) -> bool:
-    """Does a model bring a chat template? From its side files; of a hub model only those are fetched."""
+    """Does a model have a chat template of its own? Reads its side files; of a hub model only those are fetched."""
     with Checkpoint.open(name, say, stream=True) as checkpoint:
         return read_chat_format(checkpoint, read_tokens(checkpoint)) is not None
 
 
 def _template_at_hand(name: str) -> bool:
-    """The same, of models on this machine only: an offer is not worth a download."""
+    """Is the model on this machine, with a chat template? Nothing is downloaded just to offer its template."""
     return kind_of(name) is Kind.transformers and resolve(name).path is not None and has_template(name, silent)
 
 
@@ -135,14 +137,15 @@ def _recording(path: str) -> Iterator[Backend]:
 
 @contextmanager
 def server_model(text: str, name: str, loading: Loading, say: Say) -> Iterator[Backend]:
-    """The model of a running server, `URL` or `URL#MODEL`. Raises HubError where nothing answers."""
+    """The model of a running server, `URL` or `URL#MODEL`. Raises HubError if nothing answers."""
     backend = connected(text, name, loading)
     _say_unidentified(backend, text, say)
     yield backend
 
 
 def connected(text: str, name: str, loading: Loading) -> OpenAIBackend:
-    """The same; only what the server lists was asked for yet."""
+    """The backend of a running server, `URL` or `URL#MODEL`. Only the server's list of models has been asked for so
+    far."""
     from chatvector.runtime.http_json import SILENCE
     from chatvector.runtime.openai_backend import OpenAIBackend
 
@@ -207,5 +210,5 @@ def _transformers(name: str, loading: Loading, offers: Callable[[], list[str]], 
 
 
 def template_from(name: str, say: Say) -> GivenTemplate:
-    """The template of `--chat-format-from`: a model's, or a file's. Raises MissingInput."""
+    """The chat template that `--chat-format-from` names: that of a model, or a file. Raises MissingInput."""
     return template_of(name, say)

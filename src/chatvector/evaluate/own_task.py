@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A task of one's own in a few lines: a data file, a question made of its columns, and a function that says yes or no.
+"""The user's own task in a few lines: a data file, a question made of its columns, and a function that says yes or no.
 
-What does not fit (dialogues, several metrics, a judge) is a class of its own that keeps to
+Whatever does not fit (dialogues, several metrics, a judge) needs a class that implements
 `chatvector.evaluate.task.Task`. docs/own-task.md has both.
 """
 
@@ -25,15 +25,15 @@ _SAMPLING = Sampling(max_new_tokens=256)
 
 @dataclass(frozen=True)
 class OwnTask:
-    """One question a record, right or wrong.
+    """A task that asks one question per record and marks the reply right or wrong.
 
     Attributes:
-        name: what results call it.
+        name: name of the task in the results.
         file: JSONL, CSV, TSV or Parquet with a column for every name in `question`; see `items.read_records`.
-        language: of questions and replies.
-        question: the prompt, `{column}` standing for a column's value.
-        right: is this reply right, given the record? The reply comes without thinking.
-        cluster: a column whose equal values are not independent; None: each record on its own.
+        language: language of questions and replies.
+        question: the prompt; `{column}` stands for the value of a column.
+        right: whether a reply, given without its thinking, is right for a record.
+        cluster: a column; records with equal values in it are not independent. None: all records are independent.
     """
 
     name: str
@@ -50,11 +50,12 @@ class OwnTask:
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """The one."""
+        """The one language of the task."""
         return (self.language,)
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """The records in file order. Raises UsageError for another language, and what `read_records` raises."""
+        """One item per record, in file order. Raises UsageError for another language, and what `read_records`
+        raises."""
         del seed
         require_language(self, language)
         columns = [name for _, name, _, _ in Formatter().parse(self.question) if name]
@@ -71,16 +72,16 @@ class OwnTask:
         ]
 
     def sources(self, language: Language) -> list[Source]:
-        """The file."""
+        """The data file."""
         del language
         return [file_source(self.file, self.licence)]
 
     def needs(self) -> tuple[str, ...]:
-        """Nothing."""
+        """Needs no services."""
         return ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """`right` of each. Raises InputError with the item where `right` itself fails."""
+        """The mark `right` of each answer. Raises InputError, which names the item, if the function `right` fails."""
         del services
         return [{"right": self._right(one)} for one in answers]
 

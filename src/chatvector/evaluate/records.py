@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prompts, replies and marks as JSON lines: one line an item, with what every model said to it.
+"""The items files: prompts, replies and marks as JSON lines, one line per item with the answers of all models.
 
-    {"item": {…}, "answers": [{"model": …, "sample": 0, "replies": […], "nats": null, "tokens": null,
-                               "marks": {…}, "failed": null, "riders": {"reply-language": [{…}, …]}}, …]}
+    {"item": {…}, "answers": [{"model": …, "sample": 0, "replies": […], "nats": null, "tokens": null, "likelihoods": [],
+                               "marks": {…}, "failed": null, "riders": {"language": [{…}, …]}}, …]}
 
-An item that may hold harm has `"sensitive": true` and is all there: reports redact it, the record does not. Equal
-evaluations write equal bytes.
+An item that may hold harm has `"sensitive": true` and is written in full: reports redact it, these files do not.
+Equal evaluations write equal bytes.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _KINDS: Mapping[str, Any] = {
     "riders": Mapping,
 }
 Riders = Mapping[tuple[str, str, int], Mapping[str, Sequence[Marks | None]]]
-"""(model, item id, sample) to each rider's marks, one a reply; None for a failed reply."""
+"""(model, item id, sample) → rider → its marks of each reply; None for a failed reply."""
 
 
 def lines(block: Block, models: Sequence[str], riders: Riders) -> Iterable[str]:
-    """The lines of a block, items in order, models in order, samples in order."""
+    """The lines of a block, ordered by item; within a line by model, then by sample."""
     said: dict[str, list[tuple[str, Answer, Marks | None]]] = {}
     for model in models:
         answers: list[tuple[Answer, Marks | None]] = [(one.answer, one.marks) for one in block.marked.get(model, ())]
@@ -52,7 +52,7 @@ def lines(block: Block, models: Sequence[str], riders: Riders) -> Iterable[str]:
 def _line(record: Mapping[str, Any]) -> str:
     text = json.dumps(record, ensure_ascii=False, allow_nan=False)
     if any("\ud800" <= character <= "\udfff" for character in text):
-        text = json.dumps(record)  # half a surrogate pair is no character that UTF-8 could hold
+        text = json.dumps(record)  # UTF-8 cannot encode a lone surrogate
     return text + "\n"
 
 
@@ -73,8 +73,8 @@ def _answer(
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of an items file, each with an item and answers as they are written here. Raises MissingInput, or
-    DamagedFile with the number of the first bad line."""
+    """The records of an items file, checked: each has an item and answers as `lines` writes them. Raises MissingInput,
+    or DamagedFile with the number of the first bad line."""
     try:
         text = path.read_text("utf-8")
     except OSError as error:
@@ -98,7 +98,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def marked_of(records: Sequence[Mapping[str, Any]], model: str) -> list[Marked]:
-    """A model's marked answers, as they were when they were written."""
+    """The marked answers of a model."""
     found: list[Marked] = []
     for record in records:
         item = item_of(record["item"])
@@ -109,7 +109,7 @@ def marked_of(records: Sequence[Mapping[str, Any]], model: str) -> list[Marked]:
 
 
 def rider_marked_of(records: Sequence[Mapping[str, Any]], model: str, rider: str, task: str) -> list[Marked]:
-    """A rider's marked replies to a task."""
+    """The replies of a model to a task as the rider marked them."""
     found: list[Marked] = []
     for record in records:
         item = item_of(record["item"])
@@ -121,7 +121,8 @@ def rider_marked_of(records: Sequence[Mapping[str, Any]], model: str, rider: str
 
 
 def rider_answers(task: str, answer: Answer, marks: Sequence[Marks | None]) -> list[Marked]:
-    """One `Marked` a reply: an item of its own that names task and turn, in the cluster of the item it belongs to."""
+    """One `Marked` for each reply that has marks. Its item names the task and the turn; its cluster is that of the
+    answered item."""
     found = []
     for turn, (reply, one) in enumerate(zip(answer.replies, marks, strict=True)):
         if one is not None:
@@ -136,13 +137,13 @@ def rider_answers(task: str, answer: Answer, marks: Sequence[Marks | None]) -> l
 
 
 def item_of(record: Mapping[str, Any]) -> Item:
-    """An item as it was written."""
+    """The item that a record holds."""
     turns, continuations = tuple(Turn(**turn) for turn in record["turns"]), tuple(record.get("continuations", ()))
     return Item(**{**record, "turns": turns, "continuations": continuations})
 
 
 def _require(record: Mapping[str, Any]) -> None:
-    """What an answer has beside what `_read_answer` takes. Raises KeyError, TypeError."""
+    """Check the parts of an answer's record that `_read_answer` does not. Raises KeyError, TypeError."""
     for key, kinds in _KINDS.items():
         if not isinstance(record[key], kinds):
             raise TypeError(f"{key} is {brief(record[key])}")

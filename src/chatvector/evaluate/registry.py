@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All tasks and riders by name, the suites made of them, and tasks of the user's own.
+"""All tasks and riders by name, the suites made of them, and the user's own tasks.
 
-The lists name modules; a module is imported when its task is asked for. A task of one's own is a Python file with
+The lists name modules; a module is imported when its task is asked for. A user's own task is a Python file with
 `TASK = …` (or `TASKS = [ … ]`), given by path, or an entry point of the group `chatvector.tasks`: docs/own-task.md.
 """
 
@@ -20,20 +20,21 @@ from chatvector.evaluate.request import Job
 from chatvector.evaluate.task import Language, Rider, Task
 
 GROUP = "chatvector.tasks"
-"""Entry points that other packages offer tasks by."""
+"""Group of the entry points by which other packages offer tasks."""
 
 HARNESS = "lm-eval:"
-"""Begins the names of lm-evaluation-harness's tasks."""
+"""Prefix of the names of lm-evaluation-harness's tasks."""
 
 LANGUAGES: tuple[Language, ...] = ("en", "ko", "zh-Hant", "zh-Hans", "ja")
-"""What the tasks together speak; each says for itself which of them."""
+"""All languages that tasks have items in; each task says which of them it has."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a task is made: `module:class`, and with what; an entry among the arguments stands for what it makes.
+    """How to make a task or rider: its `place`, as `module:class`, and the arguments of the class. An entry among the
+    arguments stands for what it makes.
 
-    `name` and `axis` are the task's own, here so that a choice needs no import.
+    `name` and `axis` are those of the task, repeated here so that choosing tasks imports nothing.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Entry:
     arguments: tuple[Any, ...] = ()
 
     def make(self) -> Any:
-        """The task or rider."""
+        """Make the task or rider."""
         module, _, attribute = self.place.partition(":")
         arguments = (one.make() if isinstance(one, Entry) else one for one in self.arguments)
         return getattr(importlib.import_module(module), attribute)(*arguments)
@@ -50,9 +51,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Suite:
-    """Tasks with the number of items of each; None is all there are. `languages`: where the command names none.
+    """Tasks with the number of items of each; None means all. `languages` is used if the command names none.
 
-    `lm-eval:NAME` is a task of lm-evaluation-harness: left out and listed where it cannot be had (`harness.brought`).
+    `lm-eval:NAME` is a task of lm-evaluation-harness. If it is not available it is left out and listed as absent
+    (`harness.brought`).
     """
 
     about: str
@@ -62,7 +64,7 @@ class Suite:
 
 @dataclass(frozen=True)
 class Registry:
-    """What can be asked for by name. Two of them add up."""
+    """What can be asked for by name. `+` joins two registries."""
 
     tasks: tuple[Entry, ...] = ()
     riders: tuple[Entry, ...] = ()
@@ -73,15 +75,15 @@ class Registry:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """The axes that tasks have, in the order of the list."""
+        """The axes of the tasks, in the order of the task list."""
         return tuple(dict.fromkeys(entry.axis for entry in self.tasks))
 
     def languages_of(self, suite: str | None) -> tuple[Language, ...]:
-        """The languages that a suite is made for; none for most. Raises UsageError for an unknown suite."""
+        """The languages that a suite is made for; empty for most suites. Raises UsageError for an unknown suite."""
         return () if suite is None else self.suites[_known("suite", suite, self.suites)].languages
 
     def make_riders(self) -> tuple[Rider, ...]:
-        """Every rider."""
+        """Make all riders."""
         return tuple(entry.make() for entry in self.riders)
 
     def choose(
@@ -93,11 +95,11 @@ class Registry:
         task: Sequence[str] = (),
         limit: int | None = None,
     ) -> list[Job]:
-        """The jobs that a command line means: a suite, and the tasks of axes, and tasks by name, path or entry point.
+        """The jobs that a command line asks for: a suite, the tasks of axes, and tasks by name, path or entry point.
 
-        `limit` overrides a suite's numbers; a job is `asked_for` if its task was named. A task of a suite or an axis
-        that lacks a language is left out there; one that was named must have it. Raises UsageError with the choices
-        for what is not known, and when nothing is left.
+        `limit` overrides a suite's numbers of items. A job is `asked_for` if its task was named. A task that comes from
+        a suite or an axis is left out for languages that it lacks; a named task gets a job all the same. Raises
+        UsageError, which lists the choices, for unknown names, and if no job is left.
         """
         for language in languages:
             _known("language", language, LANGUAGES)
@@ -125,10 +127,11 @@ class Registry:
         return jobs
 
     def by_name(self, name: str) -> list[Task]:
-        """The task of that name, or those of a Python file (a path that ends with `.py`), of lm-evaluation-harness
-        (`lm-eval:NAME`), or of another package.
+        """The task of that name, or the tasks of a Python file (a path that ends with `.py`), of lm-evaluation-harness
+        (`lm-eval:NAME`), or of another package (an entry point).
 
-        Raises UsageError with the choices, MissingInput and DamagedFile for a file that is not there or has no task.
+        Raises UsageError, which lists the choices, for an unknown name; MissingInput if the file does not exist,
+        DamagedFile if it fails or has no task.
         """
         if name.endswith(".py"):
             return from_file(Path(name))
@@ -143,7 +146,8 @@ class Registry:
         return [self._entry(name).make()]
 
     def marking(self, names: Iterable[str], files: Iterable[Path] = ()) -> dict[str, Task | Rider]:
-        """Tasks and riders by name, as far as they are known here, and those of files."""
+        """The tasks and riders among `names` that the registry or other packages have, and all tasks of `files`; by
+        name."""
         wanted = set(names)
         found: dict[str, Task | Rider] = {
             one.name: one.make() for one in (*self.tasks, *self.riders) if one.name in wanted
@@ -164,8 +168,9 @@ def _brought(name: str) -> Task:
 
 
 def from_harness(name: str) -> list[Task]:
-    """The tasks of lm-evaluation-harness that a name stands for: a named set (`korea`, `taiwan`), a group (one task of
-    ours), a task, or the path of a task's YAML file. Raises MissingExtra without it, UsageError for an unknown name."""
+    """The tasks of lm-evaluation-harness that a name stands for: a named set (`korea`, `taiwan`), a group (made one
+    task here), a task, or the path of a task's YAML file. Raises MissingExtra without lm-evaluation-harness, UsageError
+    for an unknown name."""
     from chatvector.evaluate.harness.group import HarnessGroup
     from chatvector.evaluate.harness.library import task_names
     from chatvector.evaluate.harness.sets import SETS
@@ -180,7 +185,8 @@ def from_harness(name: str) -> list[Task]:
 
 
 def from_file(path: Path) -> list[Task]:
-    """The tasks of a Python file: its `TASK`, or the list `TASKS`. The file is run."""
+    """The tasks of a Python file: its `TASK`, or the list `TASKS`. The file is run. Raises MissingInput,
+    DamagedFile."""
     if not path.is_file():
         raise MissingInput(f"--task {path}: there is no such file")
     spec = importlib.util.spec_from_file_location(f"chatvector_own_task_{path.stem}", path)

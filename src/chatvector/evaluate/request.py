@@ -15,7 +15,8 @@ from chatvector.evaluate.task import Item, Language, Rider, Services, Task
 from chatvector.runtime.backend import Backend, Sampling
 
 SAMPLING_TEMPERATURE = 0.7
-"""Of several samples of a task whose own sampling is greedy: equal replies would only look like more evidence."""
+"""Temperature for several samples per item of a task that samples greedily. Equal replies would only look like more
+evidence."""
 
 _SERVICES = {
     "judge": "a judge: give --judge",
@@ -26,11 +27,11 @@ _SERVICES = {
 
 @dataclass(frozen=True)
 class Model:
-    """A model to be evaluated: opened when its turn comes, closed before the next is opened.
+    """A model to be evaluated. It is opened when its turn comes and closed before the next one is opened.
 
     Attributes:
-        check: raises at once what would make it useless later, without loading it; told whether it will be asked
-            conversations.
+        check: raises, without loading the model, if it could not be used later. Its argument says whether the model
+            will be asked conversations.
     """
 
     name: str
@@ -43,9 +44,9 @@ class Job:
     """One task in one language.
 
     Attributes:
-        limit: keeps the first so many items.
-        asked_for: the task was named. Without a service or a second model that it needs such a task stops the run; one
-            that came with a suite or an axis is left out, and listed as absent.
+        limit: number of items to keep, from the first; None: all.
+        asked_for: the task was named. If a service or a second model that it needs is missing, a named task stops the
+            run; a task that came with a suite or an axis is left out and listed as absent.
     """
 
     task: Task
@@ -59,15 +60,15 @@ class Request:
     """What to evaluate.
 
     Attributes:
-        models: names are unique.
+        models: the models, with unique names.
         reference: name of the model that the others are compared with; None: the first, if there are several.
         true_chat: name of a model really trained to chat in the language, whose gain is to be recovered.
-        samples: replies an item for every chat and continuation task; None: as each task says.
-        judge_labels: people's, of replies that the judge marks.
-        guard_labels: people's, of any replies in the jobs' one language.
-        overrides: fields of `Sampling` that replace every task's own.
-        left_out: jobs of the suite that cannot be asked here, with the reason: listed as absent.
-        limit, suite: for the record.
+        samples: replies per item of every chat and continuation task; None: each task decides.
+        judge_labels: people's labels of replies that the judge marks.
+        guard_labels: people's labels of any replies, in the only language of the jobs.
+        overrides: fields of `Sampling` that replace those of every task.
+        left_out: jobs of the suite that cannot be asked here, with the reason; they are listed as absent.
+        limit, suite: recorded in the results only.
     """
 
     models: tuple[Model, ...]
@@ -100,11 +101,11 @@ class Request:
 
     @property
     def compared_with(self) -> str | None:
-        """The reference that counts."""
+        """Name of the model that the others are compared with; None for a single model."""
         return self.reference or (self.models[0].name if len(self.models) > 1 else None)
 
     def part(self, name: str) -> Literal["reference", "true chat", "candidate"]:
-        """What a model is compared as."""
+        """The role of a model in comparisons."""
         return "reference" if name == self.compared_with else "true chat" if name == self.true_chat else "candidate"
 
 
@@ -118,7 +119,7 @@ class Asked:
 
     @property
     def replies(self) -> int:
-        """How many a model has to give."""
+        """Number of replies (or likelihoods) that one model has to give."""
         return sum(item.samples * item.requests for item in self.items)
 
     @property
@@ -128,8 +129,8 @@ class Asked:
 
 
 def prepare(request: Request, job: Job) -> Asked:
-    """The items of a job, and how they are drawn. Raises UsageError for a service or a language that is lacking,
-    InputError where there are no items, or two of one id, and what the task raises."""
+    """The items of a job and how replies are sampled. Raises UsageError if a service, a second model or the language is
+    missing, InputError if there are no items or an id occurs twice, and what the task raises."""
     task = job.task
     if lack := lacks(request, job):
         raise UsageError(f"task {task.name} {lack}")
@@ -155,7 +156,7 @@ def prepare(request: Request, job: Job) -> Asked:
 
 
 def lacks(request: Request, job: Job) -> str:
-    """What a job needs and has not, with what to do; "" if nothing."""
+    """What a job needs but does not have, with what to do, for an error message; "" if nothing."""
     missing = [_SERVICES[need] for need in job.task.needs() if getattr(request.services, need) is None]
     if getattr(job.task, "of_two", False) and request.compared_with is None:
         missing.insert(0, "two models to compare: name another")

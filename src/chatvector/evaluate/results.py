@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`results.json`: the schema of what an evaluation found, written and read here and nowhere else.
+"""`results.json`: the schema of what an evaluation found. Only this module writes and reads it.
 
 Everything but `run` is the same, byte for byte, for the same models, items, seeds and marks. Figures are rounded to
-six places. Lists are flat, one object a row: a table of the report is a selection of rows. docs/evaluation.md lists
+six places. Lists are flat, one object per row; each table of the report selects rows. docs/evaluation.md lists
 every key from the docstrings below.
 """
 
@@ -28,7 +28,7 @@ Figure6 = Annotated[float, BeforeValidator(_six_places)]
 
 
 class Row(BaseModel):
-    """Unknown keys are errors; rows are not changed."""
+    """Base of all rows: unknown keys are errors, and rows are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -37,88 +37,89 @@ class ModelRow(Row):
     """One evaluated model."""
 
     name: str
-    """What it is called in the other rows."""
+    """Its name in the other rows."""
     part: Literal["candidate", "reference", "true chat"]
-    """What it is compared as. Gates look at candidates."""
+    """Its role in comparisons. Gates check candidates."""
     kind: str
-    """`transformers`, `live`, `openai`, `replay`."""
+    """Kind of backend: `transformers`, `live`, `openai`, `replay`."""
     model: str
-    """What the user called it; of a local path the last part."""
+    """What the user called it; for a local path only the last part."""
     fingerprint: str
-    """Hash of weights and side files; for a server, of what it says of itself."""
+    """Hash of weights and side files; for a server, of its own description."""
     template: str | None
     """Hash of the chat template's source; null without one."""
     prompt_form: str
-    """`own template`, `template of NAME`, `raw`."""
+    """How prompts are formed: `own template`, `template of NAME`, `raw`."""
     context: int | None
-    """Tokens of prompt and reply that fit; null where not known."""
+    """Most tokens of prompt and reply together; null if not known."""
     settings: dict[str, Any]
-    """What else decides replies: dtype, stop ids, major versions of libraries."""
+    """Other settings that decide replies: dtype, stop ids, major versions of libraries."""
 
 
 class MetricRow(Row):
     """One metric of a task."""
 
     name: str
-    """Unique within the task."""
+    """Name of the metric, unique within the task."""
     title: str
-    """For tables."""
+    """Title in tables."""
     mark: str | None
     """Name of the mark in the items file; null for a figure of all marks."""
     kind: Literal["rate", "mean", "figure"]
-    """Share of true marks, mean of marks, or a figure of all marks."""
+    """Share of true marks, mean of marks, or a figure computed from all marks."""
     better: Literal["higher", "lower", "neither"]
-    """Which way is good."""
+    """Which direction is better."""
     primary: bool
-    """In the headline table and in the family of tests."""
+    """Whether it is in the headline table and in the family of corrected tests."""
     unit: str
-    """`share` (0 to 1), `points`, `bits per byte` …"""
+    """Unit of the figure: `share` (0 to 1), `points`, `bits per byte` …"""
     margin: float | None
-    """Not worse means: worse by less than this; null where nothing is said."""
+    """A model counts as not worse if it is worse by less than this, in `unit`; null if it has no margin."""
     of_some: bool = False
-    """Asked of some answers only, by its nature: what it leaves out is not lost."""
+    """By its nature about some answers only: those that it leaves out are not missing."""
 
 
 class SourceRow(Row):
     """Where items come from."""
 
     name: str
-    """The data file or set."""
+    """Name of the data file or set."""
     licence: str
     """Its licence."""
     version: str
     """Its version."""
     sha256: str
-    """Of the data file."""
+    """SHA-256 of the data file, in hex."""
 
 
 class TaskRow(Row):
-    """One task in one language; of a rider, what was measured on the replies of all chat tasks."""
+    """One task in one language, or one rider: what was measured on the replies of all chat tasks in that language."""
 
     name: str
-    """As `--task` takes it."""
+    """Name of the task, as `--task` takes it, or of the rider."""
     axis: str
-    """Its group."""
+    """Its group in the report."""
     version: str
-    """Of items, prompts and marking."""
+    """Version of items, prompts and marking."""
     language: str
-    """Of the items."""
+    """Language of the items."""
     rider: bool
-    """Measured on the replies of the other tasks."""
+    """Whether it is a rider, measured on the replies of the other tasks."""
     items: int
-    """Items asked."""
+    """Number of items asked."""
     clusters: int
-    """Independent groups among them."""
+    """Number of independent groups (clusters) among them."""
     samples: int
-    """Replies an item, the largest number."""
+    """Replies drawn per item; the largest number among the items."""
     sampling: dict[str, Any]
-    """How replies were drawn; empty for a rider."""
+    """Sampling settings of the replies; empty for a rider."""
     sources: tuple[SourceRow, ...]
     """Where the items come from."""
     metrics: tuple[MetricRow, ...]
-    """In the task's order."""
+    """Its metrics, in the task's order."""
     items_file: str | None
-    """Prompts, replies and marks, relative to `results.json`; null for a rider, whose marks stand beside the task's."""
+    """File with prompts, replies and marks, relative to `results.json`; null for a rider, whose marks are in the tasks'
+    files."""
 
 
 class FigureRow(Row):
@@ -127,29 +128,29 @@ class FigureRow(Row):
     task: str
     """Name of the task."""
     language: str
-    """Of the items."""
+    """Language of the items."""
     metric: str
     """Name of the metric."""
     model: str
     """Name of the model."""
     facet: str | None
-    """What it is split by; null for all items."""
+    """Facet that the items are split by; null for all items."""
     facet_value: str | None
-    """Which part."""
+    """Value of the facet; null for all items."""
     value: Figure6 | None
-    """The figure; null where it has none (no item, or undefined for these marks)."""
+    """The figure; null if there is none (no item, or undefined for these marks)."""
     low: Figure6 | None
-    """Lower end of the 95 % interval; null where there is none."""
+    """Lower end of the 95 % interval; null if there is none."""
     high: Figure6 | None
-    """Upper end."""
+    """Upper end of the interval."""
     n: int
-    """Marks it was computed from."""
+    """Number of marks it was computed from."""
     clusters: int
-    """Independent groups among them."""
+    """Number of independent groups (clusters) among them."""
     left_out: int
-    """Replies the mark does not apply to."""
+    """Number of replies that the mark does not apply to."""
     failed: int
-    """Answers that could not be marked: errors, never counted as misses."""
+    """Number of answers that could not be marked: errors, never counted as misses."""
     method: str
     """How the interval was made."""
 
@@ -160,37 +161,37 @@ class DifferenceRow(Row):
     task: str
     """Name of the task."""
     language: str
-    """Of the items."""
+    """Language of the items."""
     metric: str
     """Name of the metric."""
     model: str
-    """The first term."""
+    """Name of the model."""
     reference: str
-    """What is subtracted."""
+    """Name of the reference, which is subtracted."""
     value: Figure6
     """The difference."""
     low: Figure6 | None
     """Lower end of its 95 % interval."""
     high: Figure6 | None
-    """Upper end."""
+    """Upper end of the interval."""
     n: int
-    """Pairs."""
+    """Number of pairs."""
     clusters: int
-    """Independent groups among them."""
+    """Number of independent groups (clusters) among them."""
     discordant: Figure6
     """Share of pairs whose marks differ."""
     p: Figure6
-    """Two-sided, uncorrected."""
+    """Two-sided p value, uncorrected."""
     p_holm: Figure6 | None
-    """Corrected by Holm within the family; null for metrics outside it."""
+    """p value corrected by Holm within the family; null for metrics outside it."""
     test: str
-    """Which test."""
+    """Name of the test that gave `p`."""
     method: str
     """How the interval was made."""
     detectable: Figure6 | None
-    """The difference that this many pairs would have shown with 80 % power."""
+    """Smallest difference that this many pairs would have shown with 80 % power; null without an interval."""
     not_worse: Literal["not worse", "worse", "undecided"] | None
-    """Non-inferiority at the metric's margin; null where it has none."""
+    """Verdict on non-inferiority at the metric's margin; null without a margin or an interval."""
 
 
 class RecoveryRow(Row):
@@ -199,21 +200,21 @@ class RecoveryRow(Row):
     task: str
     """Name of the task."""
     language: str
-    """Of the items."""
+    """Language of the items."""
     metric: str
     """Name of the metric."""
     model: str
-    """Whose share."""
+    """Name of the model whose share it is."""
     gain: Figure6
-    """True chat − reference."""
+    """The gain: true chat − reference."""
     value: Figure6 | None
-    """The share; null where the gain has no interval or it holds 0."""
+    """The share; null if the gain has no interval or its interval contains 0."""
     low: Figure6 | None
-    """Lower end of its 95 % interval; null where the share is the same in every resample."""
+    """Lower end of its 95 % interval; null if the share is the same in every resample."""
     high: Figure6 | None
-    """Upper end."""
+    """Upper end of the interval."""
     n: int
-    """Items that all three have."""
+    """Number of answers (item and sample) that all three models have."""
 
 
 class SpreadRow(Row):
@@ -222,7 +223,7 @@ class SpreadRow(Row):
     task: str
     """Name of the task."""
     language: str
-    """Of the items."""
+    """Language of the items."""
     metric: str
     """Name of the metric."""
     model: str
@@ -232,7 +233,7 @@ class SpreadRow(Row):
     within_item: Figure6
     """Variance between samples of an item."""
     of_sample_means: Figure6 | None
-    """Standard deviation of the figure from one sample number to the next."""
+    """Standard deviation of the figure between sample numbers; null if items have unequal numbers of samples."""
 
 
 class AbsentRow(Row):
@@ -241,7 +242,7 @@ class AbsentRow(Row):
     task: str
     """Name of the task."""
     language: str
-    """Of the items."""
+    """Language of the items."""
     model: str
     """Name of the model."""
     why: str
@@ -254,82 +255,82 @@ class FailureRow(Row):
     task: str
     """Name of the task."""
     language: str
-    """Of the items."""
+    """Language of the items."""
     model: str
     """Name of the model."""
     why: str
-    """`context`: prompt and reply do not fit into the model."""
+    """The reason. `context` means that prompt and reply do not fit into the model."""
     count: int
-    """So many."""
+    """Number of such answers."""
 
 
 class GateRow(Row):
     """A required figure."""
 
     text: str
-    """As required."""
+    """The requirement, as the user wrote it."""
     model: str
-    """Whose figure."""
+    """Name of the model whose figure is required."""
     task: str
     """Name of the task."""
     language: str
-    """Of the items."""
+    """Language of the items."""
     metric: str
     """Name of the metric."""
     value: Figure6 | None
-    """What counted: the figure, or with `--strict-gates` the bound of its interval; null where there is none."""
+    """What was compared: the figure, or with `--strict-gates` the bound of its interval; null if there is none."""
     passed: bool
-    """A figure that is not there does not pass."""
+    """Whether it is met; a missing figure does not pass."""
 
 
 class Results(Row):
-    """The document."""
+    """The whole document."""
 
     format: Literal["chatvector-results/1"] = FORMAT
-    """Changes when a reader has to."""
+    """Format of the document; changes when programs that read it have to change."""
     chatvector: str
     """Version of the program."""
     suite: str | None
-    """Which suite was asked for."""
+    """Name of the suite that was asked for; null if none was."""
     seed: int
-    """Of items, samples and resampling."""
+    """Seed of items, samples and resampling."""
     limit: int | None
-    """`--limit`."""
+    """Value of `--limit`; null if it was not given."""
     languages: tuple[str, ...]
-    """In order."""
+    """Languages of the tasks, in order."""
     reference: str | None
     """Name of the model that differences are taken to; null for a single model."""
     true_chat: str | None
-    """Name of the model whose gain is to be recovered."""
+    """Name of the model whose gain is to be recovered; null if none was named."""
     services: dict[str, Any]
-    """Judge, toxicity scorer and guard: what each says of itself; null where not given."""
+    """Judge, toxicity scorer and guard: how each describes itself; null for those not given."""
     models: tuple[ModelRow, ...]
-    """In the order of the command."""
+    """The models, in the order of the command."""
     tasks: tuple[TaskRow, ...]
     """Tasks, then riders."""
     figures: tuple[FigureRow, ...]
     """Every metric of every model."""
     differences: tuple[DifferenceRow, ...]
-    """Every metric of every model but the reference."""
+    """Every metric that has a better direction, of every model but the reference."""
     family: str
     """Which differences are corrected together."""
     recovery: tuple[RecoveryRow, ...]
-    """Where there is a true chat model: primary metrics."""
+    """Share of the true chat model's gain, for primary metrics; empty without a true chat model."""
     spread: tuple[SpreadRow, ...]
-    """Tasks with several samples."""
+    """Where the spread comes from, for tasks with several samples."""
     absent: tuple[AbsentRow, ...]
-    """What was not asked, and why."""
+    """Tasks that models were not asked, and why."""
     failures: tuple[FailureRow, ...]
-    """What failed, by reason."""
+    """Answers that could not be marked, counted by reason."""
     gates: tuple[GateRow, ...]
-    """`--require`."""
+    """Figures required by `--require`."""
     warnings: tuple[str, ...]
     """What a reader of the figures has to know."""
     run: dict[str, Any]
     """Date, machine, versions, time, cache: the only part that differs between equal runs."""
 
     def metric(self, task: str, name: str) -> MetricRow:
-        """A metric by its task's name. Raises KeyError."""
+        """The metric `name` of `task`. Raises KeyError."""
         for row in self.tasks:
             if row.name == task:
                 for metric in row.metrics:
@@ -338,7 +339,7 @@ class Results(Row):
         raise KeyError(f"{task}/{name}")
 
     def text(self) -> str:
-        """The file's content: one row a line in the long lists, so that two versions can be compared by eye."""
+        """The content of the file. Long lists have one row per line, so that two versions can be compared by eye."""
         document = self.model_dump(mode="json")
         parts = [f"{json.dumps(key)}: {_value(value)}" for key, value in document.items()]
         return "{\n" + ",\n".join(parts) + "\n}\n"
@@ -352,12 +353,12 @@ def _value(value: Any) -> str:
 
 
 def results_path(place: Path) -> Path:
-    """The file that `place` names: itself, or `results.json` in the directory."""
+    """The results file that `place` names: `place` itself, or its `results.json` if it is a directory."""
     return place / RESULTS if place.is_dir() else place
 
 
 def read_results(place: Path) -> Results:
-    """Read a results file, or that of a directory. Raises MissingInput, DamagedFile, UnsupportedFormat."""
+    """Read a results file, given itself or by its directory. Raises MissingInput, DamagedFile, UnsupportedFormat."""
     path = results_path(place)
     try:
         document = json.loads(path.read_text("utf-8"))
@@ -383,7 +384,8 @@ def read_results(place: Path) -> Results:
 
 
 def _strange_name(results: Results) -> str | None:
-    """A row's name of something that the document does not hold; None where all are held."""
+    """What is wrong with the names: models without unique names, or a row about a model or figure that the document
+    does not have. None if nothing is."""
     names = [row.name for row in results.models]
     if not names or len(set(names)) < len(names):
         return f"models need names of their own, and are called {', '.join(names) or 'nothing'}"

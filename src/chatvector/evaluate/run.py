@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An evaluation from models and tasks to results: every model the same items, generation and marking apart.
+"""Runs an evaluation, from models and tasks to results. Every model is asked the same items; generation and marking are
+separate stages.
 
-Generation is the costly part and goes through the cache; marks, riders and statistics are computed anew in every run,
-so that scoring again never generates again.
+Generation is the costly part and goes through the cache. Marks, riders and statistics are computed anew in every run,
+so scoring again never generates again.
 """
 
 from __future__ import annotations
@@ -33,26 +34,26 @@ from chatvector.runtime.backend import Backend, BackendInfo, LikelihoodBackend
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results, and the content of the items files by name."""
+    """The results, and the content of the items files by file name."""
 
     results: Results
     items: Mapping[str, str]
 
 
 class Progress(Protocol):
-    """Hears how far generation is, in replies."""
+    """Is told how far generation has come, in replies."""
 
     def start(self, total: int, /) -> object:
-        """So many are to come."""
+        """Generation starts; `total` replies are to come."""
         ...
 
     def advance(self, count: int, /) -> None:
-        """So many more have come."""
+        """`count` more replies have come."""
         ...
 
 
 def require_evaluation(what: str) -> None:
-    """Raise MissingExtra without scipy or Lingua, before `what` has begun."""
+    """Raise MissingExtra without scipy or Lingua. Called before `what`, a name for messages, begins."""
     if any(find_spec(name) is None for name in ("scipy", "lingua")):
         raise MissingExtra("eval", what)
 
@@ -60,12 +61,12 @@ def require_evaluation(what: str) -> None:
 def evaluate(
     request: Request, *, cache: Cache | None = None, progress: Progress | None = None, say: Say = silent
 ) -> Evaluation:
-    """Ask every model every item, mark the replies, and add up.
+    """Ask every model every item, mark the replies, and compute the statistics.
 
-    Raises MissingExtra without scipy or Lingua, UsageError where a task needs a service or a second model that was not
-    given, InputError where a task has no items, and what models and services raise. What a model cannot be asked
-    (likelihoods of a recording) is listed as absent, and answers that fail are listed as failures; neither counts as a
-    miss.
+    Raises MissingExtra without scipy or Lingua, UsageError if a task needs a service or a second model that was not
+    given, InputError if a task has no items, and what models and services raise. Tasks that a model cannot be asked
+    (such as likelihoods of a recording) are listed as absent, and answers that fail are listed as failures; neither
+    counts as a miss.
     """
     started = time.time()
     require_evaluation("An evaluation")
@@ -89,7 +90,7 @@ def evaluate(
     absent = [_absent(job, model.name, why) for job, why in left_out for model in request.models]
     seconds = heard.seconds
 
-    # 3. Marks, and what rides along. A judge is opened only now, when no model is; whose weights it has is certain now.
+    # 3. Marks, also by riders. A judge is opened only now, when no model is open, and its weights can be compared now.
     if request.services.judge is not None:
         request.services.judge.refuse_itself(heard.infos.values())
     begun = time.monotonic()
@@ -110,7 +111,7 @@ def evaluate(
     results = with_guard_remarks(results, blocks, request.services.guard, request.guard_labels)
     seconds["statistics"] = round(time.monotonic() - begun, 3)
 
-    # 5. Results and items; this machine's part last.
+    # 5. Results and items; the record of this machine and run last.
     names = [model.name for model in request.models]
     items = {
         items_file(block): "".join(lines(block, names, ridden.get((block.task, block.language), {})))
@@ -122,14 +123,14 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Heard:
-    """What all models said.
+    """What was collected from all models.
 
     Attributes:
-        answers: one mapping a job: model → what it said; a model that could not be asked is not in it.
-        observed: one mapping a job: model → what the task saw of it while it was open.
-        infos: model → what its backend says of itself.
+        answers: one mapping per job: model → its answers; a model that could not be asked is missing.
+        observed: one mapping per job: model → what the task observed of it while it was open (`Observing`).
+        infos: model → its backend's description.
         absent: which model could not be asked which job, and why.
-        seconds: what took how long, for the record.
+        seconds: wall time of each stage in seconds, for the record.
     """
 
     answers: list[dict[str, list[Answer]]]
@@ -161,14 +162,14 @@ def _ask_all(request: Request, asked: Sequence[Asked], cache: Cache | None, acco
 
 
 class _Account:
-    """How many replies have come, and how many of them from the cache, over all models and tasks."""
+    """Counts replies over all models and tasks: those generated (`asked`) and those from the cache (`cached`)."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
         self.asked = self.cached = 0
 
     def listener(self) -> Callable[[conversation.Progress], None]:
-        """For one model and task."""
+        """A progress callback for one model and task."""
         before = conversation.Progress(0, 0, 0, None)
 
         def hear(now: conversation.Progress) -> None:
@@ -183,12 +184,12 @@ class _Account:
         return hear
 
     def skip(self, count: int) -> None:
-        """So many will not be asked."""
+        """Count `count` replies as done that will not be asked."""
         if self._progress is not None:
             self._progress.advance(count)
 
     def as_dict(self) -> dict[str, int]:
-        """For the record."""
+        """The counts, for the record of the run."""
         return {"generated": self.asked, "from_cache": self.cached}
 
 
@@ -197,7 +198,7 @@ def _cannot_be_asked(asked: Asked, backend: Backend) -> str | None:
         return None
     if isinstance(backend, LikelihoodBackend):
         try:
-            if backend.info.kind == "openai":  # some of these servers tell likelihoods; the others are known by asking
+            if backend.info.kind == "openai":  # only some of these servers give likelihoods; asking once tells which
                 backend.loglikelihood([("one", " two")])
             return None
         except UnsupportedFormat as refusal:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where results go, whole or not at all, and where replies are kept from run to run."""
+"""Saves results, whole or not at all, and locates the cache that keeps replies from run to run."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from chatvector.messages import Say
 
 
 def refuse_no_directory(out: Path, takes: str = "a new directory") -> None:
-    """Raise OutputRefused where no directory can be that is written into: it is a file, lies below one, or where
-    nothing may be written. `takes`: what --out takes."""
+    """Raise OutputRefused if `out` cannot be a directory to write into: it is a file, lies below a file, or lies where
+    nothing may be written. `takes` says in the message what --out takes."""
     place = next(one for one in (out.absolute(), *out.absolute().parents) if one.exists())
     named = f"{out}:" if place == out.absolute() else f"{out}: {place}"
     if not place.is_dir():
@@ -27,8 +27,8 @@ def refuse_no_directory(out: Path, takes: str = "a new directory") -> None:
 
 
 def refuse_unwritable(out: Path, *, overwrite: bool) -> None:
-    """Raise OutputRefused before anything is generated: something is there that is not to be overwritten, or no
-    results at all, or nothing can be written there."""
+    """Raise OutputRefused if `out` holds results and `overwrite` is False, holds anything else, or cannot be written.
+    Called before anything is generated."""
     refuse_no_directory(out)
     if not out.exists() or not any(out.iterdir()):
         return
@@ -39,9 +39,9 @@ def refuse_unwritable(out: Path, *, overwrite: bool) -> None:
 
 
 def save(evaluation: Evaluation, out: Path, *, overwrite: bool = False) -> None:
-    """Write `results.json` and the items files into a directory beside, then rename it to `out`.
+    """Write `results.json` and the items files into a directory beside `out`, then rename it to `out`.
 
-    What is there is removed only when the new one is complete. Raises OutputRefused, NotEnoughSpace.
+    An earlier `out` is removed only when the new directory is complete. Raises OutputRefused, NotEnoughSpace.
     """
     refuse_unwritable(out, overwrite=overwrite)
     staging = out.with_name(f".{out.name}.partial")
@@ -60,7 +60,8 @@ def save(evaluation: Evaluation, out: Path, *, overwrite: bool = False) -> None:
 
 
 def cache_path() -> Path:
-    """`$CHATVECTOR_CACHE`, else `chatvector/replies.jsonl` in the user's cache directory (`$XDG_CACHE_HOME`)."""
+    """Path of the cache: `$CHATVECTOR_CACHE`, else `chatvector/replies.jsonl` in `$XDG_CACHE_HOME` (default
+    `~/.cache`)."""
     own = os.environ.get("CHATVECTOR_CACHE")
     if own:
         return Path(own).expanduser()
@@ -68,5 +69,5 @@ def cache_path() -> Path:
 
 
 def open_cache(path: Path | None, note: Say) -> Cache:
-    """The cache at `path`, or at its usual place."""
+    """The cache at `path`, or at `cache_path()`. `note` is called with messages for the user."""
     return Cache(path or cache_path(), note)

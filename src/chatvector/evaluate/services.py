@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what a user writes to the scorers and guards that mark replies.
+"""Turns what a user writes into the scorers, guards and judges that mark replies.
 
 | `--toxicity` | scorer |
 |---|---|
 | `linear` | the bundled one, for smoke tests in English |
 | `moderation`, `moderation:SNAPSHOT` | an OpenAI-style moderation endpoint |
-| `perspective` | Perspective, until it ends |
-| anything else | a classifier by transformers: a directory or a hub name |
+| `perspective` | Perspective, until the service ends |
+| anything else | a classifier loaded through transformers: a directory or a hub name |
 
-A guard is a model like any other and is opened as one; its name says how it is read, or `--guard-format` does.
+A guard is opened like any other model; its name, or `--guard-format`, decides how its verdicts are read.
 """
 
 from __future__ import annotations
@@ -33,18 +33,20 @@ from chatvector.messages import Say, silent
 from chatvector.runtime.backend import Backend, BackendInfo, Prompt, Reply, Sampling
 
 JUDGE = "judge"
-"""Guard format of a general model that is asked for a verdict."""
+"""Name of the guard format for a general model that is asked for a verdict."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The scorers, guards and judges that a command line names; None and empty: not named.
+    """The scorer, guard and judge that a command line names; None or empty if not named.
 
     Attributes:
-        toxicity: see above. `labels` (label → attribute) and `languages` are of a classifier that does not say.
-        guard, guard_format: a model as `opening` takes it, and how it is read.
-        judge: a model as `opening` takes it. `judge_itself`: it may be one of the models that are judged.
-        forced: scorer and guard mark languages that they were not made for.
+        toxicity: the scorer, see the table above.
+        labels, languages: label → attribute, and the languages, of a classifier whose name does not tell them.
+        guard, guard_format: a model as `opening` takes it, and how its verdicts are read.
+        judge: a model as `opening` takes it.
+        judge_itself: the judge may be one of the models that are judged.
+        forced: scorer and guard also mark languages that they were not made for.
     """
 
     toxicity: str | None = None
@@ -59,8 +61,8 @@ class Wanted:
 
 
 class LateBackend:
-    """A backend that is opened when it is first asked: guards and judges have their turn after the models that they
-    judge, and should not share their memory. `stack` closes it."""
+    """A backend that is opened when it is first used. Guards and judges are asked after the models that they judge are
+    closed, so they do not share memory with them. `stack` closes the backend."""
 
     def __init__(self, open_backend: Callable[[], AbstractContextManager[Backend]], stack: ExitStack) -> None:
         self._open, self._stack = open_backend, stack
@@ -73,15 +75,15 @@ class LateBackend:
 
     @property
     def info(self) -> BackendInfo:
-        """The backend's; opens it."""
+        """The description of the backend; opens it."""
         return self._backend().info
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
-        """Opens it, and asks."""
+        """Open the backend if needed, and ask it."""
         return self._backend().generate(prompts, sampling)
 
     def replies(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterable[tuple[int, Reply]]:
-        """Opens it, and asks; see `SeparateBackend.replies`."""
+        """Open the backend if needed, and ask it; see `SeparateBackend.replies`."""
         return as_they_come(self._backend(), prompts, sampling)
 
 
@@ -92,9 +94,16 @@ def open_services(
     cache: Cache | None = None,
     warn: Say = silent,
 ) -> Services:
-    """What `wanted` names. `open_model` opens guard and judge by their names, later; `stack` closes them; scores and
-    verdicts are kept in `cache`; `warn` hears of a service that ends. Raises UsageError for what means nothing, before
-    any model is loaded."""
+    """The services that `wanted` names.
+
+    Args:
+        stack: closes guard and judge.
+        open_model: opens guard and judge by name when they are first asked.
+        cache: keeps scores and verdicts.
+        warn: called with a notice if a service will end.
+
+    Raises UsageError, before any model is loaded, for options that do not fit together or mean nothing.
+    """
     if (wanted.labels or wanted.languages) and wanted.toxicity is None:
         raise UsageError("labels and languages are of a scorer: give --toxicity")
     if wanted.guard_format is not None and wanted.guard is None:
@@ -122,8 +131,8 @@ def open_services(
 
 
 def check_languages(services: Services, jobs: Iterable[tuple[Task, Language]]) -> None:
-    """Raise UsageError if a service does not know the language of a task that would ask it: before anything is
-    generated, not after. A task that takes a service where there is one says so by `would_use`."""
+    """Raise UsageError if a service does not know the language of a task that would ask it. Called before anything is
+    generated. A task lists in `would_use` the services that it uses only if they are given."""
     for task, language in jobs:
         for name in dict.fromkeys((*task.needs(), *getattr(task, "would_use", ()))):
             service = getattr(services, name)
@@ -143,12 +152,12 @@ def toxicity_scorer(
     """The scorer that `name` means.
 
     Args:
-        languages: that a classifier or the endpoint was made for, where its name does not say.
-        labels: of a classifier, label → attribute.
-        forced: score languages that it was not made for; recorded.
-        cache: where scores are kept; the bundled scorer needs none.
+        languages: languages that a classifier or the moderation endpoint was made for, if its name does not tell them.
+        labels: label → attribute of a classifier.
+        forced: also score languages that it was not made for; recorded.
+        cache: keeps scores; not used for the bundled scorer.
 
-    Raises UsageError for a combination without meaning or a key that is not set, MissingExtra without `[local]`.
+    Raises UsageError for options that do not fit together or a key that is not set, MissingExtra without `[local]`.
     """
     from chatvector.evaluate.scorers import moderation
     from chatvector.evaluate.scorers.classifier import ClassifierScorer
@@ -179,7 +188,7 @@ def judge_of(
     backend: Backend, *, ask_in: Language | None = None, cache: Cache | None = None, forced: bool = False
 ) -> ModelJudge:
     """A model as a judge of open replies. `ask_in`: the language of its prompts, by default that of the replies;
-    `forced`: it may judge itself. With `cache` its verdicts are kept."""
+    `forced`: the judge may judge itself. `cache` keeps its verdicts."""
     return ModelJudge(backend if cache is None else CachedBackend(backend, cache), ask_in, forced=forced)
 
 
@@ -191,10 +200,10 @@ def guard_of(
     forced: bool = False,
     name: str | None = None,
 ) -> Guard:
-    """A model as a guard. `form` is a name of `guard.FORMATS` or `judge`; None: by the model's name, `name` or the
-    backend's own. With `cache` its verdicts are kept.
+    """A model as a guard. `form` is a name in `guard.FORMATS`, or `judge`; None: the model's name decides, which is
+    `name` or else the backend's own. `cache` keeps its verdicts.
 
-    Raises UsageError where neither the form nor the name says how it is read.
+    Raises UsageError for an unknown form, or if the name does not say how the verdicts are read.
     """
     asked = backend if cache is None else CachedBackend(backend, cache)
     if form == JUDGE:

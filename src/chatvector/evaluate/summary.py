@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From blocks of marked answers to the results document: rows, what to warn of, what models and services say of
-themselves."""
+"""Turns blocks of marked answers into the results document: rows, warnings, and the descriptions of models and
+services."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from chatvector.evaluate.tally import FAMILY, Block, cluster_of, differences, fi
 from chatvector.runtime.backend import BackendInfo
 
 FEW = 30
-"""Fewer clusters than this and a warning says so."""
+"""With fewer clusters than this a task gets a warning."""
 
 
 def items_file(block: Block) -> str:
-    """Where a task's items are written, relative to the results."""
+    """Path of a task's items file, relative to the results."""
     return f"items/{block.task}.{block.language}.jsonl"
 
 
@@ -33,7 +33,7 @@ def assemble(
     infos: Mapping[str, BackendInfo],
     absent: Sequence[AbsentRow],
 ) -> Results:
-    """Everything but `run` and the gates."""
+    """The results document, all but the gates and the record of the run."""
     names = [model.name for model in request.models]
     reference, chat, seed = request.compared_with, request.true_chat, request.seed
     both = [*blocks, *rider_blocks]
@@ -69,7 +69,7 @@ def assemble(
 
 
 def _service(service: Any) -> Any:
-    """What a service says of itself: scorers, judges and guards have an `info`."""
+    """A service's `info` as JSON values; None without a service."""
     return None if service is None else json.loads(json.dumps(asdict(service.info)))
 
 
@@ -88,7 +88,7 @@ def _model_row(name: str, part: Literal["reference", "true chat", "candidate"], 
 
 
 def without_folder(text: str) -> str:
-    """A model's name without the folders of a local path; hub names keep their owner, URLs all."""
+    """A model's name without the folders of a local path. Hub names keep their owner; URLs stay whole."""
     if "://" in text or (text.count("/") == 1 and not text.startswith((".", "/", "~", "template of /"))):
         return text
     head = "template of " if text.startswith("template of ") else ""

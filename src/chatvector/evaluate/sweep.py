@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Along the scale: the same items at every scale of one live merge, chosen on one half, measured on the other.
+"""Asks the same items at many scales of one live merge, chooses a scale on one half of the items and measures it on the
+other half.
 
-Every setting is a model to the evaluation's runner, whose `open` moves the scale: tasks, riders, cache and statistics
-are those of `chatvector eval`, and a sweep that was killed goes on from its cache.
+For the evaluation's runner every setting is a model whose `open` sets the scale. Tasks, riders, cache and statistics
+are therefore those of `chatvector eval`, and a sweep that was killed goes on from its cache.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ By = Literal["role", "layers"]
 
 @dataclass(frozen=True)
 class Setting:
-    """Scales to be tried.
+    """Scales to be tried together.
 
     Attributes:
-        name: in the results.
-        rules: of the vector.
-        flags: of `apply`, which mean the same.
-        group, kind: of a variation by group: its name, and `without` or `alone`.
+        name: name of the setting in the results.
+        rules: scales of the vector.
+        flags: the flags of `apply` that mean the same.
+        group, kind: for a variation by group: the group's name, and `without` or `alone`.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Setting:
 
     @classmethod
     def at(cls, scale: float) -> Setting:
-        """One scale for everything."""
+        """The setting with one scale for all tensors."""
         return cls(f"{scale:g}", ScaleRules(scale), f"--scale {scale:g}")
 
 
@@ -62,10 +63,10 @@ class Wanted:
     """What to sweep.
 
     Attributes:
-        scales: without repetition; 0, the target with the chat format, is added where it is not among them.
+        scales: scales without repetition; 0, the target with the chat format, is added if it is missing.
         jobs: tasks that need no judge, guard or scorer; a `limit` counts the items of one half.
-        by: also vary one role or one group of layers at a time, at the scale chosen.
-        weights: of the parts of the figure of merit.
+        by: what to vary one at a time at the chosen scale: roles or groups of layers; None: nothing.
+        weights: weights of the parts of the figure of merit.
     """
 
     scales: tuple[float, ...]
@@ -81,7 +82,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Measured:
-    """Some settings on some items."""
+    """Some settings measured on some items."""
 
     settings: tuple[Setting, ...]
     evaluation: Evaluation
@@ -93,11 +94,12 @@ class Sweep:
     """What a sweep found.
 
     Attributes:
-        halves: development and test items at all scales; the test half is compared with the scale chosen.
-        chosen: index of the scale chosen, on the development items.
-        groups: the variations by group on the test items, the first setting being the target and the second the scale
-            chosen; None without `by`.
-        seconds: of every change of scale, for the record.
+        halves: all scales, measured on the development and on the test items. On the test items the scales are compared
+            with the chosen one.
+        chosen: index of the scale that was chosen on the development items.
+        groups: the variations by group, measured on the test items. The first setting is the target and the second the
+            chosen scale. None without `by`, and if the target was chosen.
+        seconds: time in seconds that each change of scale took, for the record.
     """
 
     wanted: Wanted
@@ -113,17 +115,18 @@ class Sweep:
 
 
 class Meters(Protocol):
-    """Makes a meter for a stage."""
+    """Makes a progress meter for each stage."""
 
     def __call__(self, what: str, /) -> Any:
-        """A context manager that gives a `Progress`."""
+        """A context manager that gives a `run.Progress` for the stage `what`."""
         ...
 
 
 def parse_scales(text: str) -> tuple[float, ...]:
-    """`0:1.5:0.25` (first, last, step; the last included where the steps meet it) or `0,0.5,0.7`, ascending.
+    """The scales, ascending, of `0:1.5:0.25` (first, last, step; the last is included if a step meets it) or
+    `0,0.5,0.7`.
 
-    Raises UsageError for what is neither, for no or too many scales.
+    Raises UsageError for anything else, and for more than MOST_SCALES scales.
     """
     try:
         if ":" in text:
@@ -156,8 +159,8 @@ def sweep(
 ) -> Sweep:
     """Measure all scales on both halves, choose on the development half, and vary groups at the scale chosen.
 
-    Raises UsageError for tasks that need a service, for a single scale, and for weights of parts that are not there;
-    MissingInput where the live merge has no chat template; and what tasks and model raise.
+    Raises UsageError for tasks that need a service, if 0 is the only scale, and for weights of unknown parts;
+    MissingInput if the live merge has no chat template; and what tasks and the model raise.
     """
     # 1. Settings.
     scales = sorted({0.0, *wanted.scales})
@@ -183,9 +186,10 @@ def sweep(
 
 
 def variations(live: LiveBackend, scale: float, by: By) -> tuple[Setting, ...]:
-    """Every role, or a quarter of the layers each: without it, and with nothing else.
+    """Two settings for each role, or for each quarter of the layers: all but this group at `scale`, and only this
+    group.
 
-    Without a group its tensors keep the target's values; alone, all other tensors do.
+    Tensors that are left out keep the target's values.
     """
     if by == "role":
         told = [
@@ -208,14 +212,14 @@ def variations(live: LiveBackend, scale: float, by: By) -> tuple[Setting, ...]:
 
 
 def layer_groups(count: int) -> list[LayerRange]:
-    """At most LAYER_GROUPS ranges of layers of about one size."""
+    """Split `count` layers into at most LAYER_GROUPS ranges of about the same size."""
     groups = min(LAYER_GROUPS, count)
     edges = [count * number // groups for number in range(groups + 1)] if groups else [0]
     return [(first, last - 1) for first, last in pairwise(edges)]
 
 
 class _Bench:
-    """The live merge with everything that measuring needs."""
+    """The live merge, with everything needed to measure settings."""
 
     def __init__(self, live: LiveBackend, wanted: Wanted, cache: Cache | None, meters: Meters, say: Say) -> None:
         self._live, self._wanted, self._cache, self._meters, self._say = live, wanted, cache, meters, say
@@ -230,7 +234,11 @@ class _Bench:
         against: int | None = None,
         reference: int | None = None,
     ) -> Measured:
-        """Ask all settings the items of a half; their figures of merit, against the best or against one of them."""
+        """Ask all settings the items of one half and compute their figures of merit.
+
+        `target`, `against` and `reference` are indices of settings: the target; the setting that merits are compared
+        with (None: the best); the reference of the evaluation (None: the target).
+        """
         wanted = self._wanted
         jobs = tuple(replace(job, task=half_of(job.task, half)) for job in wanted.jobs)
         request = Request(

@@ -14,7 +14,7 @@ from chatvector.inspection.picture import STYLE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours, told apart by most people; every line has a mark of its own besides.
+# Okabe and Ito's colours, which most people can tell apart; every line also has its own marker.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -59,7 +59,8 @@ def _line(
     *,
     bars: bool = False,
 ) -> None:
-    """A curve with its intervals, as a band or, where several curves cross, as bars."""
+    """Draw a curve with its intervals, as a band or (`bars`) as vertical bars, which stay readable where curves
+    cross."""
     colour = COLOURS[number % len(COLOURS)]
     values = [100 * point["value"] for point in points]
     axes.plot(scales, values, color=colour, marker=MARKS[number % len(MARKS)], markersize=4, label=label)

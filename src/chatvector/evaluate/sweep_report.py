@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a sweep found: in words that the numbers support, and as `sweep.json`, format `chatvector-sweep/1`."""
+"""Reports what a sweep found: in words that the numbers support, and as `sweep.json`, format `chatvector-sweep/1`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from chatvector.evaluate.sweep import Measured, Sweep
 
 FORMAT = "chatvector-sweep/1"
 ITEMS: Mapping[Half, str] = {"development": "items to choose on", "test": "test items"}
-"""What each half's items are called."""
+"""What reports call the items of each half."""
 FORMULA = (
     "merit = Σ weight·part / Σ weight; part = mean of its metrics' utilities; utility = share, or 1 − share where lower"
     " is better, or bits per byte of the target over its own, at most 1"
@@ -25,9 +25,9 @@ FORMULA = (
 
 
 def document(found: Sweep, command: Sequence[str]) -> dict[str, Any]:
-    """The content of `sweep.json`; all but `run` is the same for the same models, items and seeds.
+    """The content of `sweep.json`. All of it but `run` is the same for the same models, items and seeds.
 
-    `command`: of `apply` up to the scale, and what stands behind it.
+    `command` has two parts: the arguments of `apply` before the scale, and those after it.
     """
     development, test = (found.halves[half] for half in HALVES)
     chosen = found.settings[found.chosen]
@@ -69,7 +69,7 @@ def document(found: Sweep, command: Sequence[str]) -> dict[str, Any]:
 
 
 def warnings_of(lines: Mapping[Half, Sequence[str]]) -> list[str]:
-    """Those of both halves' items; what holds for one half only says for which."""
+    """The warnings of both halves. A warning that only one half has begins with the name of that half's items."""
     development, test = (lines[half] for half in HALVES)
     both = [line for line in development if line in test]
     alone = [f"{title}, {line}" for half, title in ITEMS.items() for line in lines[half] if line not in both]
@@ -77,26 +77,26 @@ def warnings_of(lines: Mapping[Half, Sequence[str]]) -> list[str]:
 
 
 def text_of(told: Mapping[str, Any]) -> str:
-    """The file's content."""
+    """The content of the file."""
     return json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def apply_line(found: Sweep, command: Sequence[str]) -> str:
-    """The command that writes the model at the scale chosen."""
+    """The command that writes the model at the chosen scale."""
     head, tail = command
     return f"chatvector apply {head} {found.settings[found.chosen].flags} {tail}"
 
 
 def at_chosen(found: Sweep) -> list[FigureRow]:
-    """Primary figures over all test items at the scale chosen."""
+    """Primary figures over all test items at the chosen scale."""
     results = found.halves["test"].evaluation.results
     name = found.settings[found.chosen].name
     return [row for row in results.figures if row.model == name and row.facet is None and _is_primary(results, row)]
 
 
 def gains(found: Sweep) -> list[dict[str, Any]]:
-    """Primary differences of the scale chosen to the target on the test items, corrected by Holm among themselves:
-    no other scale is tested there."""
+    """Primary differences of the chosen scale to the target on the test items. Holm's correction covers only these,
+    since no other scale is tested there."""
     results = found.halves["test"].evaluation.results
     name = found.settings[found.chosen].name
     rows = [row for row in results.differences if row.model == name and _is_primary(results, row)]
@@ -105,7 +105,7 @@ def gains(found: Sweep) -> list[dict[str, Any]]:
 
 
 def answer(found: Sweep) -> str:
-    """A few sentences: what to take, what cannot be told from it, what it is worth on items it was not chosen on."""
+    """A few sentences: which scale to take, which scales cannot be told from it, and its figures on the test items."""
     development, test = (found.halves[half] for half in HALVES)
     settings, chosen = found.settings, found.chosen
     names = [one.name for one in settings]
@@ -139,7 +139,7 @@ def answer(found: Sweep) -> str:
 
 
 def _ranges(numbers: Sequence[int], names: Sequence[str]) -> str:
-    """Neighbours as `0.5–1`."""
+    """The names, with runs of neighbours written as `0.5–1`."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and runs[-1][-1] == number - 1:
@@ -151,7 +151,7 @@ def _ranges(numbers: Sequence[int], names: Sequence[str]) -> str:
 
 
 def _share(one: Spread) -> str:
-    """Percent with the interval."""
+    """The figure in percent with its interval: `67 [55–77]`."""
     if one.low is None or one.high is None:
         return f"{100 * one.value:.0f}"
     return f"{100 * one.value:.0f} [{100 * one.low:.0f}–{100 * one.high:.0f}]"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sweep on disk: `sweep.json`, `curves.svg` and `.png`, and the results of each half, whole or not at all."""
+"""Writes a sweep to disk, whole or not at all: `sweep.json`, `curves.svg` and `.png`, and the results of each half."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SWEEP = "sweep.json"
 
 
 def refuse_unwritable_sweep(out: Path, *, overwrite: bool) -> None:
-    """Raise OutputRefused, before anything is generated, for a place that holds anything; a sweep gives way to
-    `overwrite`."""
+    """Raise OutputRefused if `out` is not empty; with `overwrite` it may hold a sweep. Called before anything is
+    generated."""
     refuse_no_directory(out)
     if not out.exists() or not any(out.iterdir()):
         return
@@ -34,7 +34,8 @@ def refuse_unwritable_sweep(out: Path, *, overwrite: bool) -> None:
 
 
 def save_sweep(found: Sweep, told: Mapping[str, Any], out: Path, *, overwrite: bool, say: Say = silent) -> None:
-    """Write everything beside `out`, then rename. Without matplotlib there are no curves, and that is said.
+    """Write everything into a directory beside `out`, then rename it to `out`. Without matplotlib there are no curves,
+    and `say` is told.
 
     Raises OutputRefused, NotEnoughSpace.
     """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From marked answers to rows of results: figures with intervals, paired differences, recovery, spread.
+"""Turns marked answers into rows of results: figures with intervals, paired differences, recovery, spread.
 
-Everything is paired by (item, sample): what one model could not answer is left out for both. An item without a
-cluster is one of its own, so several samples of it are not taken for independent.
+Answers are paired by (item, sample): what one model could not answer is left out for both. An item without a cluster is
+a cluster of its own, so several samples of it are not taken to be independent.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ FAMILY = "primary metrics that have a good direction, all tasks and languages, e
 
 @dataclass(frozen=True)
 class Block:
-    """One task (or rider) in one language, answered by every model that could.
+    """One task (or rider) in one language, with the answers of every model that could be asked.
 
     Attributes:
-        marked: by model, in the order of items and samples.
-        failed: by model, answers that could not be marked.
+        marked: marked answers by model, in the order of items and samples.
+        failed: by model, the answers that could not be marked.
     """
 
     task: str
@@ -48,7 +48,7 @@ class Block:
 
 
 def metric_row(metric: Metric) -> MetricRow:
-    """What the results say of a metric."""
+    """A metric as a row of the results."""
     kind: Literal["rate", "mean", "figure"] = metric.kind if metric.mark is not None else "figure"
     return MetricRow(
         name=metric.name,
@@ -64,19 +64,20 @@ def metric_row(metric: Metric) -> MetricRow:
 
 
 def margin_of(metric: Metric) -> float | None:
-    """By how much a model may be worse and still count as not worse."""
+    """By how much a model may be worse and still count as not worse, in the metric's unit; None: no margin."""
     if metric.better == "neither":
         return None
     return MARGIN if metric.margin is None and metric.unit == "share" else metric.margin
 
 
 def cluster_of(marked: Marked) -> str:
-    """What the answer's item is resampled with."""
+    """The cluster that the answer is resampled with."""
     return marked.answer.item.cluster or marked.answer.item.id
 
 
 def value_of(metric: Metric, marked: Marked) -> float | bool | None:
-    """The mark that a metric averages. Raises InputError where it is not what the metric's kind asks for."""
+    """The mark that a metric averages; None if it does not apply. Raises InputError if its type does not fit the
+    metric's kind."""
     mark = marked.marks.get(metric.mark or "")
     if mark is None or isinstance(mark, bool):
         return mark
@@ -89,14 +90,15 @@ def value_of(metric: Metric, marked: Marked) -> float | bool | None:
 
 
 def _applies(metric: Metric, marked: Marked) -> bool:
-    """Does an answer count in the metric?"""
+    """Does the answer count in the metric?"""
     if metric.aggregate is None:
         return value_of(metric, marked) is not None
     return metric.counts is None or metric.counts(marked)
 
 
 def estimate(metric: Metric, answers: Sequence[Marked], seed: int) -> tuple[Estimate | None, int]:
-    """A figure with its interval (None where it has no value), and how many answers its mark does not apply to."""
+    """A figure with its interval (None if it has no value), and the number of answers that its mark does not apply
+    to."""
     if not answers:
         return None, 0
     if metric.aggregate is not None:
@@ -132,7 +134,7 @@ def figures(block: Block, model: str, seed: int) -> list[FigureRow]:
 
 
 def facet_values(items: Iterable[Item], facet: str) -> list[str]:
-    """Values of a facet, numbers by size and before words."""
+    """Values of a facet, sorted: numbers by size, then words."""
 
     def place(value: str) -> tuple[bool, float, str]:
         try:
@@ -185,13 +187,13 @@ def paired(metric: Metric, *models: Sequence[Marked]) -> list[tuple[Marked, ...]
 
 
 def compare(metric: Metric, first: Sequence[Marked], second: Sequence[Marked], seed: int) -> Difference | None:
-    """Second − first on the answers that both have; None for no pair, or where the figure has no value."""
+    """Second − first on the answers that both have; None if there is no pair or the figure has no value."""
     pairs = paired(metric, first, second)
     if not pairs:
         return None
     keys = [cluster_of(pair[0]) for pair in pairs]
     if metric.aggregate is not None:
-        # Marks decide what is discordant; answers of two models are never the same object.
+        # A pair is discordant if its marks differ; the answers themselves always differ.
         return figure_difference(
             [pair[0] for pair in pairs],
             [pair[1] for pair in pairs],
@@ -208,11 +210,11 @@ def compare(metric: Metric, first: Sequence[Marked], second: Sequence[Marked], s
 def difference_row(
     block: Block, metric: Metric, model: str, reference: str, found: Difference, p_holm: float | None = None
 ) -> DifferenceRow:
-    """A difference as a row."""
+    """A difference as a row of the results."""
     interval, margin = found.interval, margin_of(metric)
     detectable = verdict = None
     if interval.low is not None and interval.high is not None:
-        # From the interval's width, so that models which never differed are not said to show any difference.
+        # From the width of the interval: for models that never differ the standard error would be 0.
         detectable = smallest_detectable((interval.high - interval.low) / (2 * Z_95))
         if margin is not None and metric.better != "neither":
             verdict = non_inferior(interval, margin, better=metric.better)
@@ -238,7 +240,8 @@ def difference_row(
 
 
 def differences(blocks: Sequence[Block], models: Sequence[str], reference: str, seed: int) -> list[DifferenceRow]:
-    """Every metric with a good direction, of every other model, against the reference; Holm within FAMILY."""
+    """Differences of all other models to the reference, for every metric of which one direction is better. p values are
+    corrected by Holm within FAMILY."""
     found: list[tuple[Block, Metric, str, Difference]] = []
     for block in blocks:
         for model in models:
@@ -259,7 +262,8 @@ def differences(blocks: Sequence[Block], models: Sequence[str], reference: str, 
 
 
 def recovery(block: Block, model: str, reference: str, chat: str, seed: int) -> list[RecoveryRow]:
-    """Share of the true chat model's gain, for the primary metrics with a good direction."""
+    """The share of the true chat model's gain that a model has, for the primary metrics of which one direction is
+    better."""
     rows = []
     for metric in block.metrics:
         if not metric.primary or metric.better == "neither":
@@ -296,7 +300,8 @@ def recovery(block: Block, model: str, reference: str, chat: str, seed: int) -> 
 
 
 def spread(block: Block, model: str) -> list[SpreadRow]:
-    """Variance between items and between samples of each averaged mark, where items have several samples."""
+    """Variance between items and between samples, for every metric that averages a mark, if items have several
+    samples."""
     rows = []
     for metric in block.metrics:
         if metric.mark is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an evaluation task is made of: items, marks, metrics. The contract between tasks, runner, statistics, report.
+"""What an evaluation task is made of: items, marks, metrics. The contract between tasks, runner, statistics and report.
 
 A task makes items; the runner asks every model the same items, with each model's own earlier replies in the
 conversation; the task marks the replies; metrics add the marks up. Generation and marking are separate stages.
@@ -15,10 +15,10 @@ from chatvector.errors import UsageError
 from chatvector.runtime.backend import Backend, Likelihood, Reply, Sampling
 
 Language = str
-"""`en`, `ko`, `zh-Hant`, `zh-Hans`, `ja`: BCP 47, the script where it matters."""
+"""BCP 47 tag, with the script where it matters: `en`, `ko`, `zh-Hant`, `zh-Hans`, `ja`."""
 
 Mark = bool | float | str | None
-"""None: does not apply to this reply (left out, and counted as left out)."""
+"""Value of a mark. None: it does not apply to this reply, which is left out and counted as left out."""
 
 Marks = Mapping[str, Mark]
 
@@ -37,18 +37,18 @@ class Item:
     """One thing to ask.
 
     Attributes:
-        id: unique within task and language, the same for every model: what pairs are made by.
+        id: unique within task and language. Answers of different models are paired by it.
         language: the language the reply is expected in.
         turns: user messages in order; empty where `text` is given.
         text: raw text to be continued (`mode` "continue") or whose likelihood is wanted (`mode` "likelihood").
-        continuations: of `text`, whose likelihoods given it are wanted instead of its own (`mode` "likelihood"; `text`
-            may be empty then).
+        continuations: continuations of `text` whose likelihoods after it are wanted, instead of that of `text` itself
+            (`mode` "likelihood"; `text` may be empty then).
         system: system prompt.
         cluster: items of one cluster are not independent (wordings of one question, translations, one dialogue).
-        expect: what the marking needs; JSON values.
-        facets: what results are split by, e.g. `{"distance": "4", "kind": "symbol"}`.
-        samples: how many replies are drawn.
-        sensitive: prompt or reply may hold harm: redacted in reports unless asked for.
+        expect: whatever the marking needs, as JSON values.
+        facets: values by which results are split, e.g. `{"distance": "4", "kind": "symbol"}`.
+        samples: number of replies to draw.
+        sensitive: prompt or reply may hold harm; reports redact it unless told to show it.
     """
 
     id: str
@@ -66,7 +66,7 @@ class Item:
 
     @property
     def requests(self) -> int:
-        """How often a model is asked for one sample: turns that are not canned, or likelihoods."""
+        """Number of requests to a model for one sample: turns that are not canned, or likelihoods."""
         if self.mode == "likelihood":
             return len(self.continuations) or 1
         return sum(turn.canned is None for turn in self.turns) or 1
@@ -83,10 +83,10 @@ class Answer:
     """A model's replies to one sample of an item.
 
     Attributes:
-        replies: one a turn that was asked (canned turns have none); the last one is the answer. Empty for
+        replies: one per turn that was asked (canned turns have none); the last one is the answer. Empty for
             likelihoods.
-        nats, tokens: of a likelihood item's text; else None.
-        likelihoods: of an item's continuations, in order.
+        nats, tokens: log-likelihood in nats and number of tokens of a likelihood item's text; else None.
+        likelihoods: likelihoods of the item's continuations, in order.
     """
 
     item: Item
@@ -98,7 +98,7 @@ class Answer:
 
     @property
     def failed(self) -> str | None:
-        """Why it cannot be marked, if so: an error, never a miss."""
+        """Why the answer cannot be marked, None if it can. Such a failure is an error and never counts as a miss."""
         return next((reply.failure for reply in self.replies if reply.failure), None)
 
 
@@ -116,19 +116,20 @@ class Metric:
 
     Attributes:
         name: unique within the task.
-        title: for tables, e.g. "accuracy, unparsed = wrong".
-        mark: the mark that is averaged (True counts 1), None left out; or None with `aggregate`.
-        aggregate: from all of a model's marked answers to a figure, where a mean will not do (macro-F1, expected
-            maximum over samples). It must accept any resampling of clusters.
-        counts: of an `aggregate`, which answers it is computed from, whatever was replied; None: from all.
+        title: title in tables, e.g. "accuracy, unparsed = wrong".
+        mark: name of the mark that is averaged (True counts 1; marks that are None are left out); None with
+            `aggregate`.
+        aggregate: computes the figure from all marked answers of a model, for figures that are not a mean (macro-F1,
+            expected maximum over samples). It must accept any resampling of clusters.
+        counts: for `aggregate`: which answers it is computed from, decided without regard to the reply; None: all.
         kind: "rate" is a share of booleans (Wilson, McNemar), "mean" a mean of numbers (bootstrap, sign-flip).
-        better: which way is good; "neither" for descriptions.
-        by: facets the figure is also split by.
+        better: which direction is better; "neither" for metrics that only describe.
+        by: facets that the figure is also split by.
         primary: shown in the headline table; primary metrics are the family of tests that is corrected for.
         unit: "share" (printed as %), "points", "bits per byte", "tokens" …
-        margin: a model counts as not worse than another if it is worse by less than this, in the unit; None: two
-            points where the unit is "share", else nothing is said.
-        of_some: asked of some answers only, by its nature: what it leaves out is not lost.
+        margin: a model counts as not worse than another if it is worse by less than this, in `unit`; None: two points
+            if the unit is "share", else no margin.
+        of_some: the metric is by its nature about some answers only; those that it leaves out are not missing.
     """
 
     name: str
@@ -151,7 +152,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Source:
-    """Where items come from; travels with the results. `sha256` is of the data file."""
+    """Where items come from; recorded in the results. `sha256` is the hash of the data file, in hex."""
 
     name: str
     licence: str
@@ -161,7 +162,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Services:
-    """Models that mark other models' replies; None where the user gave none. A task that needs one that is missing
+    """Models that mark other models' replies; None if the user gave none. If a task needs one that is missing, an error
     says so before anything is generated."""
 
     judge: Any = None
@@ -170,12 +171,12 @@ class Services:
 
 
 class Task(Protocol):
-    """One thing to evaluate. Implementations are small frozen dataclasses, one module a subject; a field will do for
-    each property."""
+    """One thing to evaluate. Implementations are small frozen dataclasses, one module per subject; a field can stand
+    for each property."""
 
     @property
     def name(self) -> str:
-        """e.g. `memory`, `closed-topic`."""
+        """Name of the task, e.g. `memory`, `closed-topic`."""
         ...
 
     @property
@@ -191,12 +192,12 @@ class Task(Protocol):
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """The languages it has items in."""
+        """The languages that the task has items in."""
         ...
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What its marks are added up to."""
+        """The metrics computed from its marks."""
         ...
 
     @property
@@ -205,32 +206,32 @@ class Task(Protocol):
         ...
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """The items, always the same for the same arguments; `limit` keeps the first so many (balanced where there
-        are kinds). Raises UsageError for a language it does not have."""
+        """The items, always the same for the same arguments; `limit` keeps that many from the first (balanced if
+        there are kinds of items). Raises UsageError for a language that the task does not have."""
         ...
 
     def sources(self, language: Language) -> list[Source]:
-        """Where they come from."""
+        """Where the items come from."""
         ...
 
     def needs(self) -> tuple[str, ...]:
-        """Fields of `Services` it cannot do without."""
+        """Names of the fields of `Services` that the task cannot do without."""
         ...
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """Marks of each answer, in order. Never sees failed answers."""
+        """Marks of each answer, in order. Never gets failed answers."""
         ...
 
 
 @dataclass(frozen=True)
 class Between:
-    """All models' answers to one task's items, for marks that no model has alone.
+    """All models' answers to one task's items, for marks that compare models.
 
     Attributes:
-        answers: by model, in the order of its marks; failed ones are left out.
+        answers: answers by model, in the order of the model's marks; failed ones are left out.
         reference: name of the model that the others are compared with.
         true_chat: name of the model really trained to chat, where there is one.
-        observed: by model, what `Observing.observe` gave.
+        observed: what `Observing.observe` gave, by model.
     """
 
     answers: Mapping[str, Sequence[Answer]]
@@ -244,35 +245,35 @@ class Between:
 class Comparing(Protocol):
     """A task that also marks between models, once all have answered: preferences, divergences.
 
-    One that marks nothing else has `of_two = True`, and is not asked of a single model.
+    A task that has no other marks sets `of_two = True` and is not asked of a single model.
     """
 
     def compare(self, between: Between) -> Mapping[str, Sequence[Marks]]:
-        """For each model further marks of its answers, in order; they are added to those of `mark`."""
+        """Further marks of each model's answers, in order; they are added to those of `mark`."""
         ...
 
 
 @runtime_checkable
 class Observing(Protocol):
-    """A task that takes down something while a model is open that its answers do not hold."""
+    """A task that records something of a model while it is open that the answers do not hold."""
 
     def observe(self, backend: Backend, items: Sequence[Item]) -> Any:
-        """What `compare` needs to see; None where this backend cannot show it."""
+        """What `compare` needs to know of the model; None if this backend cannot show it."""
         ...
 
 
 class Rider(Protocol):
     """Something measured on every reply of every chat task beside the task's own marks: the language of the reply,
-    degeneration. It has rows of its own in the results, under its name, split by task.
+    degeneration. It has its own rows in the results, under its name, split by task.
 
-    The runner makes one `Marked` a reply, turns within a dialogue too, with an `Answer` that holds that reply only and
-    an `Item` whose facets name the task (`task`) and whose cluster keeps the replies of one item together. Every metric
-    is also split by the facet `task`.
+    The runner makes one `Marked` per reply, also for turns within a dialogue. Its `Answer` holds that reply only; the
+    facets of its `Item` name the task (`task`), and the item's cluster keeps the replies of one item together. Every
+    metric is also split by the facet `task`.
     """
 
     @property
     def name(self) -> str:
-        """e.g. `reply-language`; unlike any task's."""
+        """Name of the rider, e.g. `degeneration`; different from the names of all tasks."""
         ...
 
     @property
@@ -287,16 +288,16 @@ class Rider(Protocol):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What its marks are added up to."""
+        """The metrics computed from its marks."""
         ...
 
     def marks(self, reply: Reply, item: Item) -> Marks:
-        """Marks of one reply, thinking still in its text. `item.language` is the language it should be in. Never sees
-        a failed reply."""
+        """Marks of one reply, whose text still has its thinking. `item.language` is the language it should be in. Never
+        gets a failed reply."""
         ...
 
 
 def require_language(task: Task, language: Language, what: str = "items") -> None:
-    """Raise UsageError, naming the languages that there are, where a task has no items in one."""
+    """Raise UsageError, which lists the task's languages, if the task has no items in `language`."""
     if language not in task.languages:
         raise UsageError(f"{task.name}: has no {what} in {language!r}; it has {', '.join(task.languages)}")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A reply taken apart: what the model thought, and what it said.
+"""Splits a reply into what the model thought and what it said.
 
-Every axis scores the answer; the language of the thinking, its length and unclosed thoughts are reported on their own.
+Every axis scores the answer only. The language and length of the thinking and unclosed thoughts are reported apart.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from chatvector.runtime.thoughts import Thoughts
 
 @dataclass(frozen=True)
 class Thought:
-    """A reply's parts, white space stripped at both ends.
+    """The parts of a reply, without white space at both ends.
 
     Attributes:
-        thinking: None if the reply holds no mark of thinking; "" for an empty thought. Several are joined by a blank
-            line.
-        answer: what is left: all that the next turn of a conversation and the scorers see.
+        thinking: None if the reply holds no mark of thinking; "" for an empty thought. Several thoughts are joined by a
+            blank line.
+        answer: the rest of the reply: all that the next turn of a conversation and the scorers get.
         unclosed: the reply ended while still thinking.
     """
 
@@ -28,7 +28,7 @@ class Thought:
 
 
 def parse(reply: str) -> Thought:
-    """Split a reply at its marks, by the rules of `runtime.thoughts`."""
+    """Split a reply at its marks of thinking, by the rules of `runtime.thoughts`."""
     found = Thoughts()
     found.feed(reply)
     found.close()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Would a judge judge itself? Told from names, files and what servers list, before any model is loaded or asked.
+"""Would a judge judge itself? Decided by names, files and the lists of servers, before any model is loaded or asked.
 
-A model on the hub is known by its name until it is fetched: `run.evaluate` asks once more when all weights were seen.
+A model on the hub is known only by its name until it is fetched, so `run.evaluate` checks again when all weights have
+been seen.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from chatvector.evaluate.opening import Kind, Loading, connected, kind_of, split
 
 @dataclass(frozen=True)
 class Identity:
-    """What a model is called, and what its weights can be told by: a sample of them, a server's address, or nothing
-    but the name."""
+    """A model's name and what identifies its weights: a hash of a sample of them, a server's address, or only the
+    name."""
 
     model: str
     fingerprint: str
 
 
 def refuse_judging_itself(judge: str, models: Iterable[str], loading: Loading) -> None:
-    """Raise UsageError if one of `models` is the judge, all as the user wrote them. Raises MissingInput for a model
-    that is not there, HubError for a server that does not answer."""
+    """Raise UsageError if one of `models` is the judge; names are as the user wrote them. Raises MissingInput for a
+    model that does not exist, HubError for a server that does not answer."""
     refuse_self(_identity(judge, loading), (_identity(one, loading) for one in models))
 
 
@@ -42,7 +43,7 @@ def _identity(text: str, loading: Loading) -> Identity:
         return Identity(backend.name, backend.address)
     if Path(model).is_file() or (path := resolve(model).path) is None:
         return Identity(model, model)
-    # Left at its name for a format that only a server reads.
+    # A model in a format that only a server reads is known by its name.
     with suppress(InputError), Checkpoint(LocalDirectory(path, model), model) as checkpoint:
         return Identity(model, repr(fingerprint(checkpoint, Sample(checkpoint))))
     return Identity(model, model)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a judge agree with people? Without an answer it is unvalidated, and its results say so.
+"""Does a judge agree with people? A judge that nobody compared is unvalidated, and its results say so.
 
-Labels are a file of the user's: JSONL (CSV, TSV …) with `id` and `label`, and `model` where they are of the replies of
-several models. A label is a score from 1 to 10, or a preference: `first`, `second` or `tie`.
+Labels come in a file of the user's: JSONL (CSV, TSV …) with columns `id` and `label`, and `model` if the labelled
+replies come from several models. A label is a score from 1 to 10, or a preference: `first`, `second` or `tie`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from chatvector.evaluate.items import read_records
 from chatvector.evaluate.statistics.agreement import kappa, spearman
 
 Key = tuple[str, str]
-"""(model, item id); model is "" where the file names none."""
+"""(model, item id); model is "" if the file names none."""
 
 PREFERENCES = ("first", "second", "tie")
 FEWEST = 20
-"""Labels that a judge's reply has to be read for; agreement on fewer is no validation."""
+"""Fewest labels whose verdicts could be read; with fewer the judge stays unvalidated."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Labels:
 
     @property
     def are_scores(self) -> bool:
-        """Or preferences."""
+        """True for scores, False for preferences."""
         return all(isinstance(value, float) for value in self.values.values())
 
 
 def read_labels(path: Path | str) -> Labels:
-    """Labels from a file. Raises InputError for what is no label, two labels of one reply, or both kinds in one file,
-    and what `read_records` raises."""
+    """Read labels from a file. Raises InputError for a value that is no label, two labels of one reply, or both kinds
+    in one file, and what `read_records` raises."""
     records = read_records(path, ["id", "label"])
     values: dict[Key, float | str] = {}
     for number, record in enumerate(records, 1):
@@ -53,12 +53,13 @@ def read_labels(path: Path | str) -> Labels:
 
 
 def judge_agreement(labels: Labels, verdicts: Mapping[Key, float | str | None]) -> dict[str, float]:
-    """How far a judge's verdicts (None: not read) agree with the labels, for `ModelJudge.validated`.
+    """How far a judge's verdicts (None: could not be read) agree with the labels, for `ModelJudge.validated`.
 
-    Scores: Spearman's ρ, and κ of "at least the median label"; preferences: κ and the share that agrees. `labels` is
-    the number that both have, `unread` the labelled replies whose verdict was not read. A label without a model stands
-    for the item whatever the model. Figures that do not exist (all alike) are left out. Raises InputError for fewer
-    than FEWEST pairs.
+    For scores: Spearman's ρ, and κ of "at least the median label". For preferences: κ and the share that agrees.
+    `labels` is the number of labels with a verdict that was read, `unread` the number of labelled replies whose verdict
+    could not be read. A label without a model fits the item's only verdict, whatever the model. Figures that are
+    undefined (all values equal) are left out. Raises InputError for fewer than FEWEST pairs, and for a label without a
+    model if several models answered its item.
     """
     wanted = dict(labels.values)
     matched = {key: _find(key, verdicts) for key in wanted}
@@ -85,7 +86,7 @@ def judge_agreement(labels: Labels, verdicts: Mapping[Key, float | str | None]) 
 
 
 def _find(key: Key, verdicts: Mapping[Key, float | str | None]) -> tuple[float | str | None] | None:
-    """The verdict of a labelled reply, in a tuple; None if it was not judged."""
+    """The verdict of a labelled reply, in a tuple of one; None if the reply was not judged."""
     if key in verdicts:
         return (verdicts[key],)
     if key[0]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Any model behind a backend as a judge: an OpenAI-compatible server, or a local model through transformers.
 
-Greedy. Retries and timeouts are the backend's; a server that does not answer ends the run, and `CachedBackend` keeps
-the verdicts so far. What a judge writes and nobody can read is counted as such and not asked again: a greedy judge
-would say the same.
+It is asked greedily. The backend decides about retries and timeouts; a server that does not answer ends the run, and
+`CachedBackend` keeps the verdicts so far. A verdict that cannot be read is counted as such and not asked for again: a
+greedy judge would write the same.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FORTH: Mapping[Any, Winner] = {"A": "first", "B": "second", "tie": "tie"}
 _BACK: Mapping[Any, Winner] = {"A": "second", "B": "first", "tie": "tie"}
 
 MAX_NEW_TOKENS = 1024
-"""Room for a judge that reasons at length, or thinks."""
+"""Enough for a judge that reasons at length, or thinks."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class ModelJudge:
     """A model as a judge.
 
     Attributes:
-        ask_in: language of the prompts; None: that of the replies.
-        forced: it may judge itself.
-        validated: what `labels` found; recorded.
+        ask_in: language of the prompts; None: the language of the replies.
+        forced: the judge may judge itself.
+        validated: its agreement with people's labels (`labels.judge_agreement`), recorded; empty: unvalidated.
     """
 
     backend: Backend
@@ -43,7 +43,7 @@ class ModelJudge:
 
     @property
     def info(self) -> JudgeInfo:
-        """Which model, asked what."""
+        """The model, and the prompts and settings that it is asked with."""
         model = self.backend.info
         languages = judge_languages() if self.ask_in is None else (self.ask_in,)
         return JudgeInfo(
@@ -68,12 +68,13 @@ class ModelJudge:
             refuse_self(self.info, judged)
 
     def grade(self, exchanges: Sequence[Exchange]) -> list[Score]:
-        """See `Judge.grade`. A prompt that does not fit into the judge's context is a verdict that was not read."""
+        """See `Judge.grade`. A prompt that does not fit into the judge's context gives a score that could not be
+        read."""
         replies = self._ask([single_prompt(one, self.ask_in or one.language) for one in exchanges])
         return [_score(reply) for reply in replies]
 
     def prefer(self, pairs: Sequence[tuple[Exchange, Exchange]]) -> list[Preference]:
-        """See `Judge.prefer`: two questions a pair."""
+        """See `Judge.prefer`. Asks two questions per pair, one for each order."""
         prompts = [
             pair_prompt(a, b, self.ask_in or a.language)
             for first, second in pairs
@@ -96,7 +97,7 @@ def _score(reply: Reply) -> Score:
 
 
 def _preference(forth: Reply, back: Reply) -> Preference:
-    """From the verdicts in both orders: `back` was shown the second reply as A."""
+    """The preference from the verdicts in both orders. For `back` the second reply was shown as A."""
     raw = (forth.text, back.text)
     readings = [_choice(forth), _choice(back)]
     for order, reading in zip(("first", "second"), readings, strict=True):

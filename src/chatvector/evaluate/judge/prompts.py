@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The questions put to a judge. Their words are in `wordings/LANGUAGE.toml`; this puts the material between them.
+"""The questions put to a judge. Their words are in `wordings/LANGUAGE.toml`; this module inserts the material to judge.
 
-Nothing is said of the language that a reply should be in: judges reward replies in another language all the same (LG's
-KoMT-Bench found so of GPT-4), so that is measured apart (`scores`) and must not count twice.
+The prompts do not mention the language that a reply should be in. Judges reward replies in another language all the
+same (LG's KoMT-Bench found this of GPT-4), so the language is measured apart (`scores`) and must not count twice.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def judge_languages() -> tuple[Language, ...]:
 
 @cache
 def wording(language: Language) -> Mapping[str, str]:
-    """The words of a language. Raises UsageError where there are none."""
+    """The words of the prompts in a language. Raises UsageError if there are none."""
     if language not in (there := judge_languages()):
         raise UsageError(f"judge prompts: none in {language!r}; there are {', '.join(there)}, choose one to ask in")
     return {
@@ -37,21 +37,21 @@ def wording(language: Language) -> Mapping[str, str]:
 
 
 def prompt_hash(language: Language) -> str:
-    """SHA-256 of all that a judge is asked in a language, but for the material."""
+    """SHA-256, in hex, of all words of the prompts in a language; the material is not included."""
     text = "\0".join(f"{key}\0{said}" for key, said in sorted(wording(language).items()))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def single_prompt(exchange: Exchange, language: Language) -> str:
-    """Asks for a score of the last reply."""
+    """A prompt that asks for a score of the last reply."""
     words = wording(language)
     parts = [*_material(exchange, words), (words["reply"], exchange.replies[-1])]
     return _framed(words["single"], parts, words["single_end"], words)
 
 
 def pair_prompt(first: Exchange, second: Exchange, language: Language) -> str:
-    """Asks which of two last replies is better: `first` stands as A. Where the conversations before them differ, each
-    reply comes with its own."""
+    """A prompt that asks which of two last replies is better; that of `first` is A. If the conversations before them
+    differ, each reply is shown with its own."""
     words = wording(language)
     same = list(first.replies[:-1]) == list(second.replies[:-1])
     if same:
@@ -85,7 +85,8 @@ def _history(exchange: Exchange, words: Mapping[str, str]) -> str:
 
 
 def _framed(intro: str, parts: Sequence[tuple[str, str]], end: str, words: Mapping[str, str]) -> str:
-    """Intro, material, and what to write. Lines of the material that could pose as its frame are indented."""
+    """The intro, the material in frames, and what to write. Lines of the material that look like a frame are
+    indented."""
     blocks = [f"{_LINE} {title} {_LINE}\n{_tame(text)}" for title, text in parts]
     return "\n\n".join([intro, *blocks, f"{_LINE} {words['end']} {_LINE}", end])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is judged, what a judge says, and what every judge has in common."""
+"""What is judged, what a judge returns, and the interface of every judge."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Exchange:
 
     Attributes:
         questions: the user's turns in order.
-        replies: the model's, one a question; the last one is judged, the others are the conversation so far.
-        references: good answers, one a question, "" where there is none; empty where there are none at all.
-        system: the system prompt that the model had.
+        replies: the model's replies, one per question. The last one is judged; the others are the conversation so far.
+        references: good answers, one per question, "" for a question without one; empty if no question has one.
+        system: the system prompt that the model was given; None without one.
     """
 
     language: Language
@@ -49,11 +49,11 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Score:
-    """What a judge gave a reply.
+    """The score that a judge gave a reply.
 
     Attributes:
         value: 1 to 10; None if it could not be read.
-        reason: why not.
+        reason: why it could not be read; None if it could.
         raw: what the judge wrote.
     """
 
@@ -67,9 +67,9 @@ class Preference:
     """Which of two replies a judge prefers, asked in both orders.
 
     Attributes:
-        winner: "tie" also where the two orders disagree; None if either verdict could not be read.
-        consistent: both orders said the same; None if either could not be read.
-        reason: why it could not be read.
+        winner: "tie" also if the verdicts of the two orders disagree; None if either could not be read.
+        consistent: whether both orders gave the same verdict; None if either could not be read.
+        reason: why a verdict could not be read; None if both could.
         raw: what the judge wrote, in both orders.
     """
 
@@ -81,13 +81,14 @@ class Preference:
 
 @dataclass(frozen=True)
 class JudgeInfo:
-    """What decides a verdict: recorded with the results.
+    """Everything that decides a judge's verdicts; recorded with the results.
 
     Attributes:
         kind: `model` or `rules`.
         status: what its verdicts are worth, in words.
-        model, fingerprint: of the backend; of a rule judge, its name and version.
-        prompts: SHA-256 of the wordings by language; empty for rules.
+        model, fingerprint: those of the backend; for a rule judge, its name and version.
+        prompts: SHA-256 of the wordings, by language; empty for rules.
+        parameters: settings that decide verdicts, as JSON values.
         validated: agreement with people's labels, e.g. `{"spearman": 0.7, "labels": 80}`; empty: unvalidated.
     """
 
@@ -105,39 +106,40 @@ class Judge(Protocol):
 
     @property
     def info(self) -> JudgeInfo:
-        """What it is."""
+        """The description of the judge."""
         ...
 
     def refuse_itself(self, judged: Iterable[BackendInfo]) -> None:
-        """Raise UsageError if one of the models is the judge, unless forced: asked before anything is judged."""
+        """Raise UsageError if one of the models is the judge, unless forced. Called before anything is judged."""
         ...
 
     def grade(self, exchanges: Sequence[Exchange]) -> list[Score]:
-        """One score an exchange, in order. Raises UsageError for a language without wording, and what its backend
+        """One score per exchange, in order. Raises UsageError for a language without wording, and what its backend
         raises."""
         ...
 
     def prefer(self, pairs: Sequence[tuple[Exchange, Exchange]]) -> list[Preference]:
-        """One preference a pair of replies to the same questions, in order. Raises as `grade`."""
+        """One preference per pair of replies to the same questions, in order. Raises as `grade`."""
         ...
 
 
 class Known(Protocol):
-    """A model as it is told from others: `BackendInfo`, `JudgeInfo`, or what is known of it before it is loaded."""
+    """What tells one model from another: `BackendInfo`, `JudgeInfo`, or what is known before the model is loaded."""
 
     @property
     def model(self) -> str:
-        """What it is called."""
+        """The model's name."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """Of its weights."""
+        """Identifies the model's weights."""
         ...
 
 
 def refuse_self(info: Known, judged: Iterable[Known]) -> None:
-    """Raise UsageError if a judged model has the judge's weights, or its name: a server's weights cannot be seen."""
+    """Raise UsageError if a judged model has the judge's weights or its name. The name counts because a server's
+    weights cannot be seen."""
     for other in judged:
         if other.fingerprint == info.fingerprint or other.model.casefold() == info.model.casefold():
             raise UsageError(

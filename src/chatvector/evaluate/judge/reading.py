@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a judge wrote, read: a score from 1 to 10, or a choice between A, B and a tie.
+"""Reads what a judge wrote: a score from 1 to 10, or a choice between A, B and a tie.
 
-Judges are asked for `[[7]]` or `[[A]]` on the last line, and many write something else. Ways of saying it, the
+Judges are asked for `[[7]]` or `[[A]]` on the last line, and many write something else. These forms are read, the
 strongest first; only the strongest one found counts:
 
 1. in double brackets: `[[7]]`, `[[rating: 7/10]]`, `【【7】】`, `[[B]]`;
@@ -10,11 +10,12 @@ strongest first; only the strongest one found counts:
 4. scores only, as a fraction: `7/10`, `7 out of 10`, `10점 만점에 7점`, `7점`, `7分`;
 5. nothing else in the reply: `7`, `A`.
 
-Of 1 and 2 the last line that has one counts, since judges quote the format before they come to the end; so it does
-of scores by a name that says the whole ("Final score", "Overall", "총점"). Of other names all have to agree, save those
-of a part ("Language score") and of no verdict ("a score of 10 is perfect"), which are passed over. Two values on a line
-say nothing. Of 4 all have to agree. Numbers outside 1–10, ranges, other scales, distances ("3 points below"), words for
-numbers and verdicts in prose ("A is better") are not read: a score is never guessed.
+In forms 1 and 2 the last line that has one counts, since judges quote the format before they come to the end. The same
+holds for choices by name, and for scores by a name that means the whole ("Final score", "Overall", "총점"). Scores by
+other names all have to agree, except for scores of a part ("Language score") and mentions that are no verdict ("a score
+of 10 is perfect"), which are ignored. In form 4 all values have to agree. Two different values on a line are no
+verdict. Numbers outside 1–10, ranges, other scales, distances ("3 points below"), words for numbers and verdicts in
+prose ("A is better") are not read: a score is never guessed.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _WHOLE_NAMES = (
     r"|(?:最終|最终|綜合|综合|總|总)(?:評分|评分|分數|分数|得分|分|打分|給分|给分|評価|評点|点数|スコア)"
     r"|(?:總評|总评|總體|总体|整體|整体|綜合|综合|総合)(?=\s*[:=])"
 )
-"""Names of the score of the whole reply, beside parts of it."""
+"""Names of the score of the whole reply, as opposed to a part of it."""
 _LINK = r"\s*(?:is|of|are|는|은|為|为|是|は)?\s*[:=]?\s*(?:10점\s*만점(?:에|\s*중에?)\s*|10点満点(?:中|で)\s*)?"
 _IN_BRACKETS = re.compile(r"\[\[(?P<inside>[^\[\]]{1,60})\]\]|【【(?P<other>[^【】]{1,60})】】")
 _JSON_SCORE = re.compile(
@@ -62,9 +63,9 @@ _PART = re.compile(
     r"|[一-鿿ぁ-ヿ](?<![的我故の])(?<!所以|因此|回[覆复答])$",
     re.IGNORECASE,
 )
-"""What stands before a name that is of a part only: "Language score", "언어 점수", "語言評分"."""
+"""What stands before the name of a score of a part only: "Language score", "언어 점수", "語言評分"."""
 _SUPPOSED = r"(?!\s*(?:points?\s*)?(?:is|are|means?|would|indicates?|stands|represents?|requires?)\b)"
-"""A score of 10 is perfect: no verdict."""
+"""Must not follow a named score: "A score of 10 is perfect" is no verdict."""
 _NAMED_SCORE = re.compile(rf"(?:{_SCORE_NAMES}){_LINK}{_SCORE}{_SUPPOSED}", re.IGNORECASE)
 _FRACTION = re.compile(
     rf"(?:10점\s*만점(?:에|\s*중에?)\s*|(?:滿分|满分)\s*10\s*分[,，、]?\s*(?:給|给|得)?\s*|10点(?:満点)?(?:中|で)\s*)"
@@ -97,21 +98,21 @@ _BARE_CHOICE = re.compile(rf"{_CHOICE}{_CLOSE}[.!。]?", re.IGNORECASE)
 _BLANKS = re.compile(r"[^\S\n]+")
 _EMPTY_LINES = re.compile(r" ?\n[ \n]*")
 _ALONE = re.compile(r"([:=])[ \t]*\n\s*(?=\S{1,12}\s*$)")
-"""A verdict on the line after its name."""
+"""A colon or equals sign whose verdict stands on the next line."""
 _MARKUP = re.compile(r"[*_`#>]")
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A verdict: `value` is None where `reason` says why it could not be read."""
+    """A verdict as read. If it could not be read, `value` is None and `reason` says why."""
 
     value: float | Choice | None
     reason: str | None = None
 
 
 def read_score(text: str, *, stopped: bool = True) -> Reading:
-    """The score that a judge gave. `stopped` False: its reply ran into the limit, so a number at the very end may be
-    half of one."""
+    """The score that a judge gave. With `stopped` False the judge's reply ran into the length limit, so a number at its
+    very end may be cut off and is not read."""
     return _read(
         text,
         stopped=stopped,
@@ -149,7 +150,7 @@ def _read(
     thought = parse(text)
     if thought.unclosed:
         return Reading(None, "still thinking when it ended")
-    # One blank at a time: the patterns below allow blanks in many places, and would try all ways to share out a run.
+    # Runs of blanks become one: the patterns below allow blanks in many places and would try all ways to divide a run.
     said = _BLANKS.sub(" ", unicodedata.normalize("NFKC", thought.answer))
     said = _EMPTY_LINES.sub("\n", said)
     if not said.strip():
@@ -188,7 +189,7 @@ def _read(
 
 
 def _one(found: Sequence[float | Choice | None], how: str) -> Reading:
-    """The only value among those found on one line (or, where all have to agree, anywhere)."""
+    """The one value among those found on a line (or anywhere, if all have to agree); unread if they differ."""
     if None in found:
         return Reading(None, f"{how}: outside 1–10 or on another scale")
     if len(set(found)) > 1:
@@ -201,7 +202,7 @@ def _whole(pattern: str, said: str) -> re.Match[str] | None:
 
 
 def _score(match: re.Match[str] | None) -> float | None:
-    """The number of a match, if it is one from 1 to 10 on a scale of 10."""
+    """The number of a match if it is from 1 to 10 and on a scale of 10; else None."""
     if match is None:
         return None
     groups = match.groupdict()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the results say of their judge: how many verdicts were not read, and whether it agrees with people's labels."""
+"""Remarks on the judge in the results: how many verdicts could not be read, and whether it agrees with people's
+labels."""
 
 from __future__ import annotations
 
@@ -12,13 +13,13 @@ from chatvector.evaluate.tally import Block
 from chatvector.evaluate.task import Marked
 
 UNREAD = "scored"
-"""The mark that says whether a verdict was read."""
+"""Name of the mark that says whether a verdict could be read."""
 
 
 def with_remarks(results: Results, blocks: Sequence[Block], labels: Labels | None) -> Results:
     """The results with warnings about their judge, and with its agreement with `labels`; unchanged without a judge.
 
-    Labels of too few replies are a warning: what was judged stays judged, and the judge unvalidated.
+    If too few replies have labels, a warning says so: the verdicts stay, and the judge counts as unvalidated.
     """
     judge = results.services.get("judge")
     judged = [
@@ -40,8 +41,8 @@ def with_remarks(results: Results, blocks: Sequence[Block], labels: Labels | Non
 
 
 def verdicts(blocks: Iterable[Block], *, scores: bool) -> dict[Key, float | str | None]:
-    """By (model, item): raw scores, or preferences in words; None where the verdict was not read. Of several samples
-    the first counts."""
+    """Verdicts by (model, item id): raw scores, or preferences in words; None if the verdict could not be read. Of
+    several samples the first one counts."""
     mark = "raw" if scores else "preferred"
     found: dict[Key, float | str | None] = {}
     for block in blocks:
@@ -61,7 +62,8 @@ def _verdict(one: Marked, mark: str) -> float | str | None:
 
 
 def unread_verdicts(block: Block, mark: str, whose: str = "") -> Iterable[str]:
-    """A line for each model of which `mark` says that verdicts were asked for and not read."""
+    """A warning for each model some of whose verdicts were asked for but could not be read, as `mark` says. `whose`
+    goes before the word "verdicts"."""
     for model, listed in block.marked.items():
         asked = [read for one in listed if (read := one.marks.get(mark)) is not None]
         lost = asked.count(False)

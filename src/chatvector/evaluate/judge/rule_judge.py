@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in for a judge in tests and continuous integration: how many characters a reply shares with a reference.
+"""A stand-in for a judge in tests and continuous integration: it scores how much of its text a reply shares with a
+reference.
 
-It understands nothing. It is used only where it was asked for, never in place of a judge that is missing, and every
-record of it says "rules, no judgement: for tests".
+It understands nothing. It is used only if it was asked for, never in place of a missing judge, and every record of it
+says "rules, no judgement: for tests".
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ VERSION = "1"
 
 
 def overlap(reply: str, reference: str) -> float:
-    """F1 of the pairs of neighbouring characters, white space left out and case folded: 2·|both|/(|reply| +
-    |reference|), counted with repetitions. 0 if either has no pair."""
+    """F1 of the pairs of neighbouring characters, without white space and with case folded: 2·|both|/(|reply| +
+    |reference|), counted with repetitions. 0 if either text has no pair."""
     pairs = [Counter(pairwise(text)) for text in map(_plain, (reply, reference))]
     total = pairs[0].total() + pairs[1].total()
     return 2 * (pairs[0] & pairs[1]).total() / total if total else 0.0
@@ -32,24 +33,24 @@ def _plain(text: str) -> str:
 
 @dataclass(frozen=True)
 class RuleJudge:
-    """1 + 9·overlap with the reference; without a reference, no score."""
+    """Scores a reply with 1 + 9·overlap with the reference; without a reference it gives no score."""
 
     @property
     def info(self) -> JudgeInfo:
-        """Its name and version."""
+        """The description of the rule judge, with its name and version."""
         name = f"rule judge {VERSION}"
         return JudgeInfo("rules", "rules, no judgement: for tests", name, name)
 
     def refuse_itself(self, judged: Iterable[BackendInfo]) -> None:
-        """No model is a rule."""
+        """Does nothing: rules are no model that could be judged."""
         del judged
 
     def grade(self, exchanges: Sequence[Exchange]) -> list[Score]:
-        """The score of each."""
+        """One score per exchange, in order."""
         return [self._score(one) for one in exchanges]
 
     def prefer(self, pairs: Sequence[tuple[Exchange, Exchange]]) -> list[Preference]:
-        """The one with the higher score; equal scores are a tie."""
+        """The reply with the higher score wins; equal scores are a tie."""
         return [self._prefer(*self.grade(pair)) for pair in pairs]
 
     def _score(self, exchange: Exchange) -> Score:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports from what an evaluation wrote, and from nothing else: the same results give the same bytes.
+"""Makes reports from what an evaluation wrote, and from nothing else: the same results give the same bytes.
 
     from chatvector.evaluate.report import write_report
     write_report(Path("results"), Path("results"))

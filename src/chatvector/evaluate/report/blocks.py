@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a report is made of, whatever it is written as: sections of text, tables, charts, samples and code.
+"""What a report is made of, in any output format: sections of text, tables, charts, samples and code.
 
-Nothing here is HTML or Markdown yet: every string is plain text, and whoever writes it escapes it.
+Nothing here is HTML or Markdown: every string is plain text, and the module that writes it escapes it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ class Table:
     """A table.
 
     Attributes:
-        caption: what it shows.
-        columns: headings.
-        rows: one text a column.
-        labels: so many columns from the left say what the row is; equal ones below each other are joined.
-        folded: long and for those who look for it; closed at first where that can be.
+        caption: what the table shows.
+        columns: headings of the columns.
+        rows: one text per column.
+        labels: number of columns, from the left, that say what the row is about; equal cells below each other are
+            joined, except in the last of these columns.
+        folded: whether the table, being long and of interest to few, is closed at first if the format can do that.
     """
 
     caption: str
@@ -51,7 +52,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Point:
-    """A figure with its 95 % interval, in the chart's unit; `x` counts for curves only."""
+    """A figure with its 95 % interval, in the chart's unit; `x` is used by curves only."""
 
     value: float
     low: float | None
@@ -61,7 +62,8 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """Points of a model. `number` is the model's place, which decides colour, mark and line: equal in all charts."""
+    """The points of a model. `number` is the model's position, which decides its colour, marker and line style in all
+    charts."""
 
     name: str
     number: int
@@ -70,7 +72,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Curves:
-    """Figures along a facet whose values are numbers."""
+    """A chart of figures along a facet whose values are numbers."""
 
     id: str
     caption: str
@@ -83,7 +85,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Forest:
-    """Differences to the reference, one group a figure; the right side is the good one."""
+    """A chart of differences to the reference, one group per figure; better is to the right."""
 
     id: str
     caption: str
@@ -95,7 +97,7 @@ class Forest:
 
 @dataclass(frozen=True)
 class Said:
-    """What a model said: one text a reply, and its mark."""
+    """What a model said: one text per reply, and the mark it got."""
 
     model: str
     texts: tuple[str, ...]
@@ -107,8 +109,8 @@ class Sample:
     """An item with the replies of all models, side by side.
 
     Attributes:
-        why: by which rule it was chosen.
-        asked: who says what, in order: `("user", "…")`.
+        why: the rule by which it was chosen.
+        asked: (role, text) pairs in order: `("user", "…")`.
     """
 
     why: str
@@ -128,7 +130,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Code:
-    """Something to be copied."""
+    """Text to be copied, such as YAML."""
 
     caption: str
     text: str
@@ -149,7 +151,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole."""
+    """The whole report."""
 
     title: str
     subtitle: str

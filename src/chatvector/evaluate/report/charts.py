@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is drawn: differences to the reference, and figures along facets whose values are numbers (memory by distance).
+"""The charts of a report: differences to the reference, and figures along facets whose values are numbers (memory by
+distance).
 
-The numbers of every chart stand in a table too; charts carry a description for those who cannot see them.
+The numbers of every chart are in a table too; charts carry a description for readers who cannot see them.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from chatvector.evaluate.report.wording import NONE, finding, shown, titled
 from chatvector.evaluate.results import MetricRow, TaskRow
 
 MOST_GROUPS = 40
-"""Figures in one chart of differences; more than that nobody reads."""
+"""Most figures in one chart of differences; nobody reads more."""
 
 
 def forest(view: View) -> Forest | None:
-    """Primary differences of shares, turned so that better is to the right; None where there are none."""
+    """The chart of primary differences of shares, with signs turned so that better is to the right; None if there are
+    none."""
     groups: list[tuple[str, tuple[Series, ...]]] = []
     counts = {"better": 0, "worse": 0, "open": 0}
     for task, metric in view.headline():
@@ -57,7 +59,7 @@ def forest(view: View) -> Forest | None:
 
 
 def curves(view: View, task: TaskRow) -> list[Curves]:
-    """One chart a facet of numbers and primary metric, with two values or more."""
+    """One chart for each primary metric and each facet that has two or more values, all of them numbers."""
     found = []
     for metric in task.metrics:
         if not metric.primary:

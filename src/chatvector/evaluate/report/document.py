@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A report from results and items: which sections there are, in which order. No model, no network, nothing measured.
+"""Builds a report from results and items: which sections there are, and in which order. No model or network is used and
+nothing is measured.
 
-What there is nothing to say of (recovery without a true chat model, gates that nobody set) has no section.
+A section without content (recovery without a true chat model, gates that nobody set) is left out.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ def document(
     reveal: bool = False,
     benchmarks: Sequence[Benchmark] = (),
 ) -> Report:
-    """The report.
+    """The report as sections of blocks.
 
     Args:
         records: lines of the items files by (task, language).
-        reveal: show what sensitive items say.
+        reveal: also show the texts of sensitive items.
         benchmarks: which tasks are benchmarks of the hub.
 
-    Raises UsageError for a benchmark that names nothing, DamagedFile for records that are none.
+    Raises UsageError for a benchmark whose task or metric is not in the results.
     """
     view = View(results)
     sections = [
@@ -97,7 +98,7 @@ def _curves(view: View) -> tuple[Block, ...]:
 
 
 def _axes(view: View) -> list[Section]:
-    """A section an axis: all figures, differences outside the family, and every facet."""
+    """One section per axis, with all figures, the differences outside the family, and every facet; then the spread."""
     found = []
     for axis, tasks in view.axes.items():
         blocks: list[Block] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A report as one HTML file: style and pictures inside, no script, no request to anywhere.
+"""Writes a report as one HTML file: style and pictures are inside it; it has no script and requests nothing.
 
 Everything is escaped by the template engine; our own style and pictures are marked as safe in the template.
 """
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 
 
 def html(report: Report, version: str) -> str:
-    """The page. Raises MissingExtra where there are charts and matplotlib is not installed."""
+    """The HTML page. Raises MissingExtra if there are charts and matplotlib is not installed."""
     style = (HERE / "report.css").read_text("utf-8")
     return _template().render(report=report, version=version, style=style, picture=svg, spans=spans, anchor=anchor)
 
@@ -31,7 +31,7 @@ def _template() -> Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     def fit(value: Any) -> Any:
-        """Every text that is written goes through here, before it is escaped."""
+        """Make a text visible; the engine calls this for every value before it is escaped."""
         return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
     engine = Environment(
@@ -47,12 +47,12 @@ def _template() -> Template:
 
 
 def spans(table: Table) -> list[list[int]]:
-    """For each row, over how many rows its label cells reach; 0 where the one above covers it."""
+    """For each row the row span of each label cell; 0 if the cell is covered by the one above."""
     found = [[1] * table.labels for _ in table.rows]
     for column in range(table.labels - 1):
         start = 0
         for at in range(1, len(table.rows)):
-            # A cell is joined only where everything to its left is.
+            # A cell is joined with the one above only if all cells to its left are.
             if table.rows[at][: column + 1] == table.rows[start][: column + 1]:
                 found[start][column] += 1
                 found[at][column] = 0

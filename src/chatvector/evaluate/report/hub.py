@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model card and the hub take from an evaluation: a section to paste, `model-index`, `.eval_results` entries.
+"""What model cards and the hub take from an evaluation: a section to paste, `model-index`, `.eval_results` entries.
 
-Two formats, of the hub's documentation in 2026 (hub-docs `eval-results.md`; `EvalResult` and `EvalResultEntry` of
-huggingface_hub): `model-index` in the card's front matter takes any task. `.eval_results/*.yaml` takes results on data
-sets that the hub lists as benchmarks only, each by `dataset.id` and the `task_id` of the data set's own `eval.yaml`;
-which those are is the user's to say, and nothing is guessed.
+The hub has two formats, as documented in 2026 (hub-docs `eval-results.md`; `EvalResult` and `EvalResultEntry` of
+huggingface_hub): `model-index` in the card's front matter takes any task. `.eval_results/*.yaml` takes only results on
+data sets that the hub lists as benchmarks, each by `dataset.id` and the `task_id` of the data set's own `eval.yaml`.
+The user has to say which tasks these are; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BENCHMARK = re.compile(
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A task of ours that is a benchmark of the hub; `metric` None: the task's first primary one."""
+    """A task that is a benchmark of the hub. `metric` None means the task's first primary metric."""
 
     task: str
     metric: str | None
@@ -38,7 +38,7 @@ class Benchmark:
 
 
 def parse_benchmark(text: str) -> Benchmark:
-    """`TASK[/METRIC]=OWNER/DATASET:TASK_ID[@REVISION]`. Raises UsageError."""
+    """Parse `TASK[/METRIC]=OWNER/DATASET:TASK_ID[@REVISION]`. Raises UsageError."""
     match = _BENCHMARK.fullmatch(text)
     if match is None:
         raise UsageError(f"--benchmark {text}: write TASK[/METRIC]=OWNER/DATASET:TASK_ID, the id as in its eval.yaml")
@@ -46,7 +46,7 @@ def parse_benchmark(text: str) -> Benchmark:
 
 
 def card_table(view: View, model: str) -> Table:
-    """Primary figures of a model, and what is known of their difference to the reference."""
+    """A table of a model's primary figures and their differences to the reference."""
     rows = []
     reference = view.results.reference
     compared = reference is not None and reference != model
@@ -69,7 +69,8 @@ def card_table(view: View, model: str) -> Table:
 
 
 def model_index(view: View, model: str) -> dict[str, Any]:
-    """`model-index` of the card's front matter: the model's primary figures, one entry a task and language."""
+    """`model-index` of the card's front matter: the model's primary figures, one entry per task and
+    language."""
     found: list[dict[str, Any]] = []
     for task in view.results.tasks:
         metrics = [
@@ -136,13 +137,13 @@ def _first(task: TaskRow) -> MetricRow:
 
 
 def _value(row: FigureRow, metric: MetricRow) -> float:
-    """Shares in percent, as leaderboards have them."""
+    """The figure's value; shares in percent, as on leaderboards."""
     value = row.value or 0.0
     return round(100 * value, 2) if metric.unit == "share" else value
 
 
 def yaml_of(document: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
-    """As YAML, keys in their order, texts fit to be shown."""
+    """The document as YAML, with keys in their order and texts made visible on one line."""
     import yaml
 
     return yaml.safe_dump(_fit(document), sort_keys=False, allow_unicode=True, width=1000)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a reader has to know before believing a figure: how models were asked, what marked them, what is missing."""
+"""What a reader has to know before believing a figure: how models were asked, what marked replies, what is missing."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from chatvector.evaluate.report.view import View, label
 from chatvector.evaluate.report.wording import NONE
 
 UNREAD = ("parsed", "supported", "scored", "guard_read", "undetermined", "unclosed", "readable")
-"""Metrics that say how many replies or verdicts could be read at all, and how much of the questions by the models."""
+"""Names of metrics that say how many replies or verdicts could be read, or how much of the questions models could
+read."""
 DIGITS = 12
-"""Of a hash: enough to tell apart, and to find it in results.json."""
+"""Digits of a hash that are shown: enough to tell hashes apart, and to find them in results.json."""
 
 GENERAL = (
     "Intervals are about other items of the same kind, asked of the same models: they say nothing of other kinds of"
@@ -27,7 +28,7 @@ GENERAL = (
 
 
 def how_asked(view: View) -> Table:
-    """Each model's prompt form and what else decides its replies."""
+    """A table of each model's prompt form and whatever else decides its replies."""
     rows = [
         (
             model.name,
@@ -47,7 +48,7 @@ def how_asked(view: View) -> Table:
 
 
 def services(view: View) -> list[Block]:
-    """What marked the replies beside rules: identity, and how far it was checked."""
+    """The services that marked replies, apart from rules: their identity, and how far they were checked."""
     found: list[Block] = []
     lines: list[str] = []
     for name, said in view.results.services.items():
@@ -67,7 +68,7 @@ def services(view: View) -> list[Block]:
 
 
 def _judge(said: Mapping[str, Any]) -> str:
-    """Its identity, and its agreement with people's labels, or that there is none."""
+    """The judge's identity, and its agreement with people's labels or `unvalidated`."""
     checked = said.get("validated")
     status = f"agreement with people's labels: {_plain(checked)}" if checked else "unvalidated"
     if said.get("kind") == "rules":
@@ -76,7 +77,7 @@ def _judge(said: Mapping[str, Any]) -> str:
 
 
 def _scorer(said: Mapping[str, Any]) -> str:
-    """Its name and its card: what it is for, and the figures that it was measured by."""
+    """A scorer's or guard's name, and its card: what it is for, and the measured figures."""
     name = " ".join(str(said[key]) for key in ("name", "model", "version") if said.get(key))
     forced = "; FORCED upon languages that it was not made for" if said.get("forced") else ""
     card = said.get("card")
@@ -145,7 +146,7 @@ def data(view: View) -> list[Block]:
 
 
 def limits(view: View) -> list[Block]:
-    """The whole section."""
+    """All blocks of the section on limits."""
     found: list[Block] = []
     if view.results.warnings:
         found.append(Lines(tuple(view.results.warnings)))
@@ -156,7 +157,7 @@ def limits(view: View) -> list[Block]:
 
 
 def run_record(view: View) -> list[Block]:
-    """Date, machine, versions, times. Places on the machine are left out: reports are handed on."""
+    """Date, machine, versions, times. Paths on the machine are left out, because reports are passed on."""
     results = view.results
     rows = [
         ("chatvector", results.chatvector),
@@ -179,7 +180,7 @@ def run_record(view: View) -> list[Block]:
 
 
 def _plain(value: Any) -> str:
-    """A JSON value as words: `dtype float32, torch 2`."""
+    """A JSON value as plain words: `dtype float32, torch 2`."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_plain(one)}" for key, one in value.items()) or "none"
     if isinstance(value, list | tuple):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A report as Markdown, the same content without the charts, whose numbers are in the tables.
+"""Writes a report as Markdown: the same content without the charts, whose numbers are in the tables.
 
-What models wrote stands in fences that it cannot close; everything else has the characters escaped that Markdown or
-HTML would take for their own.
+Texts of models stand in fences that they cannot close. In all other texts, characters with a meaning in Markdown or
+HTML are escaped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
 
 
 def markdown(report: Report) -> str:
-    """The text of the file."""
+    """The content of `report.md`."""
     lines = [f"# {plain(report.title)}", plain(report.subtitle)]
     for section in report.sections:
         lines += _section(section)
@@ -25,19 +25,19 @@ def markdown(report: Report) -> str:
 
 
 def plain(text: str) -> str:
-    """Text on one line that is nothing but text."""
+    """The text on one line, with all special characters escaped."""
     return _SPECIAL.sub(r"\\\1", one_line(text))
 
 
 def fenced(text: str, language: str = "text") -> str:
-    """Text as a block of code, whatever fences it holds."""
+    """The text as a block of code, in a fence longer than any in the text."""
     text = visible(text)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}{language}\n{text}\n{fence}"
 
 
 def table(one: Table) -> str:
-    """A table, its caption above."""
+    """A table with its caption above it."""
     rows = [one.columns, tuple("---" for _ in one.columns)]
     text = [" | ".join(("---" if at == 1 else plain(cell)) for cell in row) for at, row in enumerate(rows)]
     text += [" | ".join(map(plain, row)) for row in one.rows]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's tables, measured anew with intervals (Chat Vector, arXiv 2310.04799v1, tables 1 to 4).
+"""The tables of the paper (Chat Vector, arXiv 2310.04799v1, tables 1 to 4), measured anew with intervals.
 
-The same questions, not the same numbers: judge, scorer and items are others than the paper's, so that only the models
-of one report can be compared with each other. The paper gives no intervals.
+They ask the paper's questions but do not reproduce its numbers: judge, scorer and items differ from the paper's, so
+only the models of one report can be compared with each other. The paper gives no intervals.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from chatvector.evaluate.results import TaskRow
 
 @dataclass(frozen=True)
 class PaperTable:
-    """Which figures make a table of the paper.
+    """Which figures make up a table of the paper.
 
     Attributes:
-        axis: of the tasks and riders it is made from.
-        metrics: names, or beginnings of names that end with `_`.
-        facet: what it is split by; None: one row a metric.
-        service: what marks the replies, without which there is no figure; None: rules do.
+        axis: axis of the tasks and riders that the table is made from.
+        metrics: names of metrics; one that ends with `_` stands for all metrics that begin with it.
+        facet: facet that the table is split by; None: one row per metric.
+        service: the service that marks the replies, needed for these figures; None: rules mark them.
     """
 
     title: str
@@ -34,7 +34,7 @@ class PaperTable:
     service: str | None = None
 
     def of(self, task: TaskRow) -> tuple[str, ...]:
-        """Names of the task's metrics that belong to it."""
+        """Names of the task's metrics that belong in this table."""
         if task.axis != self.axis:
             return ()
         return tuple(
@@ -62,7 +62,7 @@ PAPER = (
 
 
 def paper_tables(view: View) -> list[Block]:
-    """The tables that these results have figures for; the others are named."""
+    """The tables that these results have figures for, and a list of those that they have not."""
     found: list[Block] = []
     missing: list[str] = []
     for wanted in PAPER:
@@ -77,7 +77,7 @@ def paper_tables(view: View) -> list[Block]:
 
 
 def _lacking(view: View, wanted: PaperTable) -> str:
-    """The flags of `eval` that this run was not given and the table needs."""
+    """The flags of `eval` that the table needs and this run was not given."""
     asked = any(wanted.of(task) for task in view.results.tasks)
     flags = [] if asked else [f"--axis {wanted.axis}"]
     if wanted.service is not None and not view.results.services.get(wanted.service):

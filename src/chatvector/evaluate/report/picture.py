@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Charts as SVG that stands in a page and takes its colours from it, in a light and in a dark theme. Needs `[plot]`.
+"""Draws charts as SVG inside a page, whose colours they take in the light and the dark theme. Needs `[plot]`.
 
-Colours are Okabe and Ito's, which most people tell apart, and every model has a mark and a line of its own besides.
-matplotlib draws with stand-ins that are replaced by the page's custom properties (`--c0` … `--line`). The same figures
-make the same bytes. Models are named where their lines end, in the colour of the text, which is readable anywhere.
+Colours are Okabe and Ito's, which most people can tell apart; every model also has its own marker and line style.
+matplotlib draws with stand-in colours that are replaced by the page's custom properties (`--c0` … `--line`). The same
+figures give the same bytes. Models are named at the ends of their lines, in the text colour, which is always readable.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Stand-ins: each occurs nowhere else in what matplotlib writes.
+# Stand-in colours: each occurs nowhere else in what matplotlib writes.
 SERIES = ("#0172b1", "#d65e01", "#019e74", "#cd79a6", "#9a6b01", "#57b4e8")
 TEXT, LINE, GROUND = "#010203", "#d1d2d3", "#fefdfc"
 PAGE = {TEXT: "currentColor", LINE: "var(--line)", GROUND: "var(--ground)"} | {
@@ -31,9 +31,10 @@ PAGE = {TEXT: "currentColor", LINE: "var(--line)", GROUND: "var(--ground)"} | {
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 STROKES = ("-", "--", "-.", ":", (0, (6, 1.5)))
 WIDTH = 5.0
-"""Inches, 72 units of the picture each: as wide as a phone's page, so that letters keep their size there."""
+"""Width of a chart in inches, each 72 units of the picture: as wide as a page on a phone, so that letters keep their
+size there."""
 NAME = 16
-"""Letters of a model's name in a chart."""
+"""Most characters of a model's name in a chart."""
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -73,7 +74,8 @@ def svg(chart: Curves | Forest) -> str:
 
 
 def _for_page(text: str, chart: Curves | Forest) -> str:
-    """Without the file's own head, metadata and style sheet, which are no part of a page."""
+    """The picture as an element of a page: without the file's own head, metadata and style sheet, and in the page's
+    colours."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<style .*?</style>", "", text, flags=re.DOTALL)
@@ -81,7 +83,7 @@ def _for_page(text: str, chart: Curves | Forest) -> str:
     for stand_in, colour in PAGE.items():
         text = text.replace(stand_in, colour)
     text = text.replace("font: 10px 'DejaVu Sans'", "font-size: 10px").replace("'DejaVu Sans'", "sans-serif")
-    # Ids of two charts must not meet.
+    # Ids must differ between charts of one page.
     own = anchor(chart.id)
     text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{own}-", text)
     box = re.search(r'viewBox="[^"]*"', text)
@@ -95,7 +97,7 @@ def _for_page(text: str, chart: Curves | Forest) -> str:
 
 
 def _look(series: Series) -> dict[str, Any]:
-    """Colour and mark of a model."""
+    """Colour and marker of a model."""
     number = series.number
     return {"color": SERIES[number % len(SERIES)], "marker": MARKS[number % len(MARKS)]}
 
@@ -116,7 +118,7 @@ def _curves(chart: Curves) -> Figure:
     places = sorted({point.x for series in chart.series for point in series.points})
     width = (places[-1] - places[0]) or 1
     for order, series in enumerate(chart.series):
-        # Beside each other, so that intervals do not cover each other.
+        # Shifted sideways, so that the intervals of different models do not cover each other.
         shift = (order - (len(chart.series) - 1) / 2) * width * 0.012
         xs = [point.x + shift for point in series.points]
         look = _look(series)
@@ -139,7 +141,7 @@ def _curves(chart: Curves) -> Figure:
 
 
 def _name_ends(axes: Axes, series: tuple[Series, ...]) -> None:
-    """Names to the right, at the height where the lines end, moved apart where they would meet."""
+    """Write the names to the right of the ends of the lines, moved apart where they would overlap."""
     low, high = axes.get_ylim()
     step = (high - low) * 0.075
     ends = sorted(((one.points[-1].value, one) for one in series), key=lambda pair: (pair[0], -pair[1].number))
@@ -171,7 +173,7 @@ def _forest(chart: Forest) -> Figure:
             transform=axes.get_yaxis_transform(),
             va="center",
             fontsize=9,
-            # The zero line does not run through the words.
+            # A background keeps the zero line from running through the words.
             bbox={"facecolor": GROUND, "edgecolor": "none", "pad": 1},
         )
         y -= 1

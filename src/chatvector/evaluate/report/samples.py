@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples side by side, chosen by rule and never by taste: largest wins, largest losses, and some drawn by the seed.
+"""Chooses samples to show side by side, by rule and never by taste: largest wins, largest losses, and some drawn by the
+seed.
 
-Of each task the first primary metric that averages marks, and has any, decides. A pair is an item (and sample number)
+In each task the first primary metric that averages marks, and has any, decides. A pair is an item (and sample number)
 that both the model and the reference answered; pairs of equal difference are ordered by a hash of seed, task, item and
-sample, so that nobody chose among them. Texts of sensitive items are redacted here, before anything writes them.
+sample, so nobody chose among them. Texts of sensitive items are redacted here, before anything is written.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from chatvector.evaluate.results import MetricRow, TaskRow
 from chatvector.evaluate.task import Item
 
 EACH = 2
-"""Samples of each kind, a task and model."""
+"""Number of samples of each kind, per task and model."""
 RULE = (
     f"Chosen by rule: of each task the {EACH} items where a model beats the reference by most, the {EACH} where it"
     " falls behind by most, and as many more drawn at random, by the first primary figure that averages marks and has"
@@ -31,19 +32,19 @@ RULE = (
 
 Records = Sequence[Mapping[str, Any]]
 Key = tuple[str, int]
-"""Item id and sample number."""
+"""(item id, sample number)."""
 
 
 def samples(view: View, task: TaskRow, records: Records, *, reveal: bool) -> Samples | None:
-    """Samples of a task; None where it has no mark to choose by, or nothing to read (likelihoods).
+    """Samples of a task; None if it has no mark to choose by, or nothing to read (likelihoods).
 
     Args:
         records: lines of the task's items file, as `read_lines` gives them.
-        reveal: show what sensitive items say.
+        reveal: also show the texts of sensitive items.
     """
     fit = [one for one in task.metrics if one.primary and one.mark and one.better != "neither"]
     by_metric = ((one, {name: _marks(records, name, one) for name in view.names}) for one in fit)
-    # Without a guard there is no mark of what is unsafe, and the next figure decides.
+    # A metric without any marks (such as what is unsafe, without a guard) is passed over for the next one.
     metric, marks = next(((one, found) for one, found in by_metric if any(found.values())), (None, {}))
     if metric is None:
         return None
@@ -77,7 +78,7 @@ def _marks(records: Records, model: str, metric: MetricRow) -> dict[Key, float]:
 def _picks(
     view: View, task: TaskRow, metric: MetricRow, marks: Mapping[str, Mapping[Key, float]]
 ) -> Iterator[tuple[Key, str]]:
-    """Keys with the rule that chose them: each candidate's wins and losses, then some at random."""
+    """Keys with the rule that chose them: each candidate's largest wins and losses, then some drawn at random."""
     reference = view.results.reference
     sign = 1 if metric.better == "higher" else -1
     for model in view.candidates:
@@ -97,7 +98,8 @@ def _picks(
 
 
 def _drawn(view: View, task: TaskRow, purpose: str, key: Key) -> str:
-    """Orders keys as the seed wants it, for each purpose anew: what wins must not decide what is drawn."""
+    """A hash to order keys by. It depends on the seed and the purpose, so the order among equal differences is
+    independent of the random draw."""
     text = "/".join([str(view.results.seed), purpose, task.name, task.language, key[0], str(key[1])])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 

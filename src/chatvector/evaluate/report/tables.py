@@ -12,7 +12,7 @@ from chatvector.evaluate.results import MetricRow, TaskRow
 
 
 def headline(view: View) -> Table:
-    """Every primary figure, a column a model."""
+    """All primary figures, one column per model."""
     rows = [
         (
             label(task),
@@ -28,13 +28,13 @@ def headline(view: View) -> Table:
 
 
 def _failed(view: View, task: TaskRow, metric: MetricRow) -> str:
-    """How many answers could not be marked: `0`, or by model."""
+    """The number of answers that could not be marked: `0`, or the counts by model."""
     counts = {name: row.failed for name in view.names if (row := view.asked(task, metric.name, name)) is not None}
     return ", ".join(f"{count} ({name})" for name, count in counts.items() if count) or "0"
 
 
 def differences(view: View, pairs: Sequence[tuple[TaskRow, MetricRow]], caption: str, *, folded: bool = False) -> Table:
-    """Differences to the reference of the given metrics, a row a model."""
+    """Differences to the reference for the given metrics, one row per metric and model."""
     rows: list[tuple[str, ...]] = []
     for task, metric in pairs:
         for name in view.compared:
@@ -91,7 +91,7 @@ def figures(view: View, task: TaskRow) -> Table:
 def by_facet(
     view: View, task: TaskRow, metrics: Sequence[MetricRow], facet: str, caption: str, *, folded: bool = True
 ) -> Table:
-    """Metrics of a task split by a facet, a row a value."""
+    """Metrics of a task split by a facet, one row per metric and value."""
     rows: list[tuple[str, ...]] = []
     for metric in metrics:
         for value in view.facets(task, metric.name).get(facet, ()):
@@ -103,14 +103,14 @@ def by_facet(
 
 
 def parts(view: View, task: TaskRow) -> list[Table]:
-    """One table a facet of the task."""
+    """One table per facet of the task."""
     facets = dict.fromkeys(facet for metric in task.metrics for facet in view.facets(task, metric.name))
     found = [by_facet(view, task, task.metrics, facet, f"{label(task)}, by {facet}") for facet in facets]
     return [table for table in found if table.rows]
 
 
 def gates(view: View) -> Table:
-    """Required figures."""
+    """Required figures, and whether they are met."""
     rows = []
     for row in view.results.gates:
         unit = view.results.metric(row.task, row.metric).unit
@@ -121,7 +121,7 @@ def gates(view: View) -> Table:
 
 
 def spread(view: View) -> Table:
-    """Where the variance comes from, for tasks with several samples an item."""
+    """Where the variance comes from, for tasks with several samples per item."""
     rows = []
     for row in view.results.spread:
         metric = view.results.metric(row.task, row.metric)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results by what is looked for: a metric of a task of a model, over all items or one part of a facet."""
+"""Looks up results: the figure of a metric, task and model, over all items or over one value of a facet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chatvector.evaluate.report.wording import NONE, primary, shown
 from chatvector.evaluate.results import DifferenceRow, FigureRow, MetricRow, Results, TaskRow
 
 Part = tuple[str | None, str | None]
-"""Facet and its value; twice None for all items."""
+"""(facet, value); (None, None) for all items."""
 ALL: Part = (None, None)
 Key = tuple[str, str, str, str, Part]
 
@@ -24,7 +24,7 @@ class View:
 
     @property
     def names(self) -> list[str]:
-        """Of the models, in the command's order."""
+        """Names of the models, in the command's order."""
         return [model.name for model in self.results.models]
 
     @property
@@ -35,7 +35,7 @@ class View:
 
     @property
     def candidates(self) -> list[str]:
-        """Names of the candidates; of a single model, its own."""
+        """Names of the candidates; if there are none, the name of the first model."""
         return [model.name for model in self.results.models if model.part == "candidate"] or self.names[:1]
 
     @cached_property
@@ -60,16 +60,16 @@ class View:
         return found
 
     def figure(self, task: TaskRow, metric: str, model: str, part: Part = ALL) -> FigureRow | None:
-        """None where the model was not asked, or has no figure."""
+        """The row of a figure; None if the model was not asked or the figure has no value."""
         row = self._figures.get((task.name, task.language, metric, model, part))
         return None if row is None or row.value is None else row
 
     def asked(self, task: TaskRow, metric: str, model: str) -> FigureRow | None:
-        """The row over all items, with or without a value."""
+        """The row over all items, with or without a value; None if the model was not asked."""
         return self._figures.get((task.name, task.language, metric, model, ALL))
 
     def difference(self, task: TaskRow, metric: str, model: str) -> DifferenceRow | None:
-        """Model minus reference."""
+        """The row of model minus reference; None if there is none."""
         return self._differences.get((task.name, task.language, metric, model))
 
     def facets(self, task: TaskRow, metric: str) -> dict[str, list[str]]:
@@ -77,17 +77,18 @@ class View:
         return self._parts.get((task.name, task.language, metric), {})
 
     def cell(self, task: TaskRow, metric: MetricRow, model: str, part: Part = ALL) -> str:
-        """The figure with its interval, `–` without a figure."""
+        """The figure with its interval as text; `–` without a figure."""
         row = self.figure(task, metric.name, model, part)
         return NONE if row is None else shown(row.value, row.low, row.high, metric.unit)
 
     def count(self, task: TaskRow, metric: MetricRow, part: Part = ALL) -> str:
-        """Marks that the figures were computed from: `40`, or `38–40` where the models differ."""
+        """Number of marks that the models' figures were computed from: `40`, or `38–40` if the models differ."""
         rows = [self.figure(task, metric.name, name, part) for name in self.names]
         return count_text(row.n for row in rows if row is not None)
 
     def headline(self) -> Iterator[tuple[TaskRow, MetricRow]]:
-        """The primary metrics of every task that any model has a figure of."""
+        """(task, metric) pairs of the headline table: each task's primary metrics (`wording.primary`) that any model
+        was asked."""
         for task in self.results.tasks:
             for metric in primary(task.metrics):
                 if any(self.asked(task, metric.name, name) for name in self.names):
@@ -103,11 +104,11 @@ class View:
 
 
 def count_text(counts: Iterable[int]) -> str:
-    """`40`, `38–40` where they differ, `–` for none."""
+    """Counts as text: `40`, `38–40` if they differ, `–` for none."""
     found = sorted(set(counts))
     return NONE if not found else str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"
 
 
 def label(task: TaskRow) -> str:
-    """`memory (ko)`."""
+    """Name and language of a task: `memory (ko)`."""
     return f"{task.name} ({task.language})"

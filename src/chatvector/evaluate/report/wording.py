@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How figures are written, and what may be said of them: numbers, intervals, and sentences that they support.
+"""How figures are written and what may be said of them: numbers, intervals, and sentences that they support.
 
-Shares are printed in percent and their differences in points; other units with three digits. A difference is said to be
-there where its p value (corrected by Holm, where it belongs to the family) is below 0.05 and its interval leaves out 0;
-everything else "cannot be told apart", which is no claim that two models are equal.
+Shares are printed in percent and their differences in points; other units with three digits. Two models are said to
+differ if the p value (corrected by Holm for metrics of the family) is below 0.05 and the interval does not contain 0.
+Otherwise they "cannot be told apart", which is no claim that they are equal.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chatvector.evaluate.results import DifferenceRow, MetricRow, RecoveryRow, R
 
 ALPHA = 0.05
 NONE = "–"
-"""Stands where there is no figure."""
+"""Written where there is no figure."""
 
 NOT_EQUAL = (
     "That no difference was found does not show that there is none: the table of differences says which one would have"
@@ -26,7 +26,7 @@ Finding = Literal["higher", "lower", "cannot be told apart", "no interval"]
 
 
 def number(value: float, unit: str, *, signed: bool = False) -> str:
-    """`98`, `2.5`, `+7.5`: a share in percent, other units with three digits."""
+    """A number as text: `98`, `2.5`, `+7.5`. Shares in percent, other units with three digits."""
     sign = "+" if signed and value else ""
     if unit == "share":
         text = f"{100 * value:{sign}.1f}" if abs(value) < 0.0995 and value else f"{100 * value:{sign}.0f}"
@@ -36,7 +36,8 @@ def number(value: float, unit: str, *, signed: bool = False) -> str:
 
 
 def shown(value: float | None, low: float | None, high: float | None, unit: str, *, signed: bool = False) -> str:
-    """`98 (95–99)`, `+7.5 (−2.5 to +20)`; without an interval the figure alone, without a figure `–`."""
+    """A figure with its interval: `98 (95–99)`, `+7.5 (−2.5 to +20)`; without an interval the figure alone, without a
+    figure `–`."""
     if value is None:
         return NONE
     if low is None or high is None:
@@ -47,24 +48,24 @@ def shown(value: float | None, low: float | None, high: float | None, unit: str,
 
 
 def titled(metric: MetricRow) -> str:
-    """A metric's title with its unit, unless it says it: `right replies, %`, `bits per byte, English`."""
+    """A metric's title with its unit, unless the title begins with it: `right replies, %`, `bits per byte, English`."""
     unit = "%" if metric.unit == "share" else metric.unit
     return metric.title if metric.title.startswith(unit) else f"{metric.title}, {unit}"
 
 
 def primary(metrics: Sequence[MetricRow]) -> list[MetricRow]:
-    """The primary metrics; of a task without any, the first."""
+    """The primary metrics; if there are none, the first metric."""
     return [one for one in metrics if one.primary] or list(metrics[:1])
 
 
 def p_text(row: DifferenceRow) -> str:
-    """The corrected p value, or the plain one of a metric outside the family."""
+    """The corrected p value as text, or the plain one for a metric outside the family."""
     p = row.p if row.p_holm is None else row.p_holm
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def finding(row: DifferenceRow) -> Finding:
-    """What a difference allows to say."""
+    """What a difference allows to say: its direction, or why nothing can be said."""
     if row.low is None or row.high is None:
         return "no interval"
     p = row.p if row.p_holm is None else row.p_holm
@@ -74,7 +75,7 @@ def finding(row: DifferenceRow) -> Finding:
 
 
 def judged(row: DifferenceRow, metric: MetricRow) -> Literal["better", "worse", "open"]:
-    """Which way a difference is good; "open" where nothing can be said."""
+    """Whether a difference is for the better or the worse; "open" if nothing can be said."""
     found = finding(row)
     if found not in ("higher", "lower") or metric.better == "neither":
         return "open"
@@ -82,7 +83,8 @@ def judged(row: DifferenceRow, metric: MetricRow) -> Literal["better", "worse", 
 
 
 def verdict(row: DifferenceRow, metric: MetricRow) -> str:
-    """For a table: `higher: better`, `cannot be told apart`, and whether it is shown to be no worse."""
+    """The finding for a table: `higher: better`, `cannot be told apart`, and whether the model is shown to be no
+    worse."""
     found = finding(row)
     if found in ("higher", "lower"):
         side = judged(row, metric)
@@ -97,13 +99,14 @@ def verdict(row: DifferenceRow, metric: MetricRow) -> str:
 
 
 def amount(value: float, unit: str, *, signed: bool = False) -> str:
-    """`2 points`, `+0.5 nats a byte`."""
+    """A number with its unit: `2 points`, `+0.5 nats a byte`."""
     sign, scaled = "+" if signed else "", 100 * value if unit == "share" else value
     return f"{scaled:{sign}.3g} {'points' if unit == 'share' else unit}".replace("-", "−")
 
 
 def summary(results: Results, model: str) -> list[str]:
-    """What the primary differences of a model to the reference say: the counts, then one sentence a side."""
+    """Sentences on the primary differences of a model to the reference: the counts, then one sentence for each kind of
+    finding."""
     sides: dict[str, dict[str, list[str]]] = {"better": {}, "worse": {}, "open": {}, "none": {}}
     for row in results.differences:
         metric = results.metric(row.task, row.metric)
@@ -135,7 +138,7 @@ def summary(results: Results, model: str) -> list[str]:
 
 
 def recovered(row: RecoveryRow, results: Results) -> str:
-    """The share of the true chat model's gain, or why there is none."""
+    """The share of the true chat model's gain as text, or why there is none."""
     if row.value is None:
         return "its gain cannot be told from 0"
     metric = results.metric(row.task, row.metric)

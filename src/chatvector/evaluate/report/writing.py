@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a directory of results to the files of a report."""
+"""Writes the files of a report from a directory of results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from chatvector.evaluate.saving import refuse_no_directory
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: names of files in `folder`, and whether texts that may hold harm are in them."""
+    """What was written: the names of files in `folder`, and whether texts that may hold harm were to be shown in
+    them."""
 
     folder: Path
     files: tuple[str, ...]
@@ -38,8 +39,8 @@ def write_report(place: Path, out: Path, *, reveal: bool = False, benchmarks: Se
 
     Files of an earlier report are replaced, each as a whole; nothing else in `out` is touched.
 
-    Raises what `read_results` and `read_lines` raise, UsageError for a benchmark that names nothing, MissingExtra
-    without matplotlib, OutputRefused where nothing can be written, NotEnoughSpace on a full disk.
+    Raises what `read_results` and `read_lines` raise, UsageError for a benchmark that is not in the results,
+    MissingExtra without matplotlib, OutputRefused if nothing can be written, NotEnoughSpace on a full disk.
     """
     refuse_no_directory(out, "a directory")
     require_plot()
@@ -57,8 +58,8 @@ def write_report(place: Path, out: Path, *, reveal: bool = False, benchmarks: Se
 
 
 def read_items(results: Results, folder: Path) -> dict[tuple[str, str], Records]:
-    """Lines of all items files by task and language. Raises MissingInput, and DamagedFile also for a name that leads
-    out of `folder`: results may come from anybody."""
+    """Lines of all items files by (task, language). Raises MissingInput, and DamagedFile also for a file name that
+    leads out of `folder`, since results may come from anybody."""
     found: dict[tuple[str, str], Records] = {}
     for task in results.tasks:
         if task.items_file is None:
@@ -77,7 +78,7 @@ def render(
     reveal: bool = False,
     benchmarks: Sequence[Benchmark] = (),
 ) -> dict[str, str]:
-    """Content of the files by name."""
+    """The content of the report's files by file name."""
     report = document(results, records, reveal=reveal, benchmarks=benchmarks)
     view = View(results)
     files = {"report.html": html(report, results.chatvector), "report.md": markdown(report)}
@@ -90,7 +91,7 @@ def render(
 
 
 def file_names(models: Sequence[str]) -> list[str]:
-    """Models' names as parts of file names, each its own: `org/model` is `org-model`."""
+    """Models' names made fit for file names, each unique without regard to case: `org/model` becomes `org-model`."""
     found: list[str] = []
     for model in models:
         name = re.sub(r"[^\w.-]+", "-", visible(model)).strip("-.")[:80] or "model"
@@ -101,7 +102,7 @@ def file_names(models: Sequence[str]) -> list[str]:
 
 
 def _card(view: View, name: str) -> str:
-    """Front matter and section for a model card."""
+    """The content of a model card: front matter and evaluation section."""
     marked = "Measured by chatvector " + view.results.chatvector + ", paired item by item; 95 % intervals."
     return (
         f"---\n{yaml_of(model_index(view, name))}---\n\n## Evaluation\n\n{table(card_table(view, name))}\n\n{marked}\n"

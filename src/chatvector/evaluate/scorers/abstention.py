@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does a reply say that it does not know, or was never told?
 
-Patterns for short replies to a question about the conversation itself. They are no measure of honesty in general, and
-a reply that hedges and then guesses matches too: whoever uses them also looks at what else the reply says. They miss
-wordings that they do not know; how many, says docs/validation.md.
+Patterns for short replies to a question about the conversation itself. They do not measure honesty in general. A reply
+that hedges and then guesses matches too, so callers must also look at what else the reply says. The patterns miss
+wordings that they do not know; docs/validation.md says how many.
 """
 
 from __future__ import annotations
@@ -85,6 +85,6 @@ _COMPILED = {
 
 def abstains(reply: str, language: str) -> bool:
     """Does the reply say, in the language or in English, that it does not know? `zh-Hant` and `zh-Hans` share their
-    patterns. Raises KeyError for a language that has none."""
+    patterns. Raises KeyError for a language without patterns."""
     text = unicodedata.normalize("NFKC", reply).replace("’", "'")
     return any(_COMPILED[each].search(text) for each in {language.split("-")[0], "en"})

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A text classifier through transformers as a scorer: Detoxify's models, textdetox's, or any other.
+"""A text classifier loaded through transformers as a scorer: Detoxify's models, textdetox's, or any other.
 
-What a model's outputs mean stands nowhere but in its label names, so those are mapped by a table; a label that the
-table does not have stops the run until the user says what it is. Outputs are read as the configuration says: several
-labels independently (sigmoid) or one of them (softmax).
+Only the label names say what a model's outputs mean, so a table maps them to attributes. A label that the table does
+not have stops the run until the user says what it means. The configuration decides how outputs are read: as independent
+labels (sigmoid) or as one of them (softmax).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LABELS: Mapping[str, str | None] = {
     "insult": "insult",
     "threat": "threat",
     "sexual_explicit": "sexually_explicit",
-    # Not asked for: the complement of toxic, and the identities that Jigsaw's second set labels.
+    # Left out: the complement of toxic, and the identities that Jigsaw's second data set labels.
     "neutral": None,
     "non_toxic": None,
     "not_toxic": None,
@@ -45,7 +45,7 @@ LABELS: Mapping[str, str | None] = {
     "white": None,
     "psychiatric_or_mental_illness": None,
 }
-"""Label of a model (lower case, white space and `-` as `_`) → attribute; None: left out on purpose."""
+"""Label of a model (normalised: lower case, white space and `-` as `_`) → attribute; None: left out on purpose."""
 
 TEXTDETOX = ("am", "ar", "de", "en", "es", "fr", "he", "hi", "hin", "it", "ja", "ru", "tt", "uk", "zh")
 LANGUAGES: Mapping[str, tuple[Language, ...]] = {
@@ -56,24 +56,26 @@ LANGUAGES: Mapping[str, tuple[Language, ...]] = {
     "xlmr-large-toxicity-classifier-v2": TEXTDETOX,
     "twitter-xlmr-toxicity-classifier": TEXTDETOX,
 }
-"""Languages of published classifiers by the last part of their name, from their model cards. None has Korean."""
+"""Languages of published classifiers, from their model cards, by the last part of the classifier's name. None of them
+knows Korean."""
 
 
 def normalised(label: str) -> str:
-    """A label as the table has it."""
+    """A label written as in `LABELS`: lower case, white space and `-` as `_`."""
     return "_".join(label.strip().lower().replace("-", " ").replace("_", " ").split())
 
 
 def mapping(labels: Sequence[str], given: Mapping[str, str] | None, name: str) -> dict[int, str]:
-    """Output index → attribute. `given` (label → attribute) comes before the table.
+    """Output index → attribute. `given` (label → attribute) replaces the table; labels missing in it are left out.
 
-    Raises UsageError for a label with no meaning, for one in `given` that the model lacks, and if none is toxicity.
+    Raises UsageError for a label that the table does not have (without `given`), for a label in `given` that the model
+    lacks, and if no label means toxicity.
     """
     chosen = {normalised(key): value for key, value in (given or {}).items()}
     ours = [normalised(label) for label in labels]
     if absent := sorted(chosen.keys() - set(ours)):
         raise UsageError(f"{name} has no label {absent[0]!r}; it has {first_five(labels)}")
-    # Where labels are given, those that are not are left out; else each has to be in the table.
+    # With `given` all other labels are left out; without it each label has to be in the table.
     unknown = [] if given else [label for label, key in zip(labels, ours, strict=True) if key not in LABELS]
     if unknown:
         raise UsageError(
@@ -89,14 +91,14 @@ def mapping(labels: Sequence[str], given: Mapping[str, str] | None, name: str) -
 
 @dataclass(frozen=True)
 class ClassifierScorer(ScorerBase):
-    """A sequence classifier: a directory, or a hub name, which is downloaded first.
+    """A sequence classifier as a scorer: a directory, or a hub name, which is downloaded first.
 
     Attributes:
-        model: directory or hub name; weights in safetensors, as no pickle is ever executed.
-        languages: it was made for; None: by the last part of its name (`LANGUAGES`).
-        labels: label → attribute, where the model's own names do not say.
-        batch: texts at once.
-        max_tokens: longer texts are cut, which is counted (`truncated`).
+        model: directory or hub name; weights must be safetensors, as no pickle is ever executed.
+        languages: languages that it was made for; None: looked up in `LANGUAGES` by the last part of its name.
+        labels: label → attribute, if the model's own label names do not tell.
+        batch: number of texts scored at once.
+        max_tokens: longer texts are cut to this many tokens, which is counted (`truncated`).
 
     Raises MissingExtra without `[local]`, UsageError if languages or labels are not known.
     """
@@ -108,7 +110,7 @@ class ClassifierScorer(ScorerBase):
     max_tokens: int = 512
     device: str = "cpu"
     truncated: list[int] = field(default_factory=list, repr=False, compare=False)
-    """Texts that were cut, one number a call of `score`."""
+    """Number of texts that were cut, one entry per call of `score`."""
 
     def __post_init__(self) -> None:
         require_extra("A toxicity classifier")
@@ -117,7 +119,7 @@ class ClassifierScorer(ScorerBase):
 
     @property
     def known_languages(self) -> tuple[Language, ...]:
-        """As given, else by the last part of its name; empty if neither says."""
+        """`languages` if given, else those of `LANGUAGES` by the last part of the name; empty if neither is known."""
         return self.languages or LANGUAGES.get(self.model.partition("@")[0].rstrip("/").rsplit("/", 1)[-1], ())
 
     @cached_property
@@ -139,7 +141,7 @@ class ClassifierScorer(ScorerBase):
                 )
             except MemoryError:
                 raise
-            except Exception as error:  # a bad value in a file makes it raise anything, asserts and KeyErrors too
+            except Exception as error:  # a bad value in a file can raise anything, AssertionError and KeyError included
                 reason = " ".join(str(error).split()) or type(error).__name__
                 raise InputError(f"{self.model}: transformers does not load it ({reason[:300]})") from error
         model, loading = loaded
@@ -153,7 +155,7 @@ class ClassifierScorer(ScorerBase):
 
     @property
     def info(self) -> ScorerInfo:
-        """The weights' hash is of all bytes."""
+        """The description of the scorer; loads the model. `weights` is a hash of all bytes of the weights."""
         _, model, found = self._loaded
         return ScorerInfo(
             forced=self.forced,
@@ -176,19 +178,20 @@ class ClassifierScorer(ScorerBase):
 
     @staticmethod
     def _independent(model: Any) -> bool:
-        """Sigmoid or softmax, as transformers' own pipeline reads a configuration."""
+        """True for sigmoid, False for softmax; decided as transformers' own pipeline decides by the configuration."""
         kind = model.config.problem_type
         return kind == "multi_label_classification" or (kind is None and model.config.num_labels == 1)
 
     def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
-        """Raises UsageError for an unknown language, DamagedFile if weights are missing or scores are no numbers."""
+        """The scores of each text, in order. Raises UsageError for an unknown language, DamagedFile if weights are
+        missing or scores are no numbers from 0 to 1."""
         import torch
 
         tokenizer, model, found = self._loaded
         self.check_language(language)
         scores: list[Scores] = []
         cut = 0
-        # Texts of like length share a batch, so that little is padding.
+        # Texts of similar length share a batch, to keep padding small.
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         given: dict[int, list[float]] = {}
         for start in range(0, len(order), self.batch):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong with replies as such, whatever was asked: loops, leaked tokens, turns of the user, broken characters.
+"""Finds faults of replies that do not depend on the question: loops, leaked tokens, turns of the user, broken
+characters.
 
-Rules on text, made to be rare on good replies: their rates on public text are in docs/validation.md.
+These are rules on text, made to match good replies rarely; their rates on public text are in docs/validation.md.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ from dataclasses import dataclass
 from chatvector.evaluate.languages.scripts import script_of
 
 _PERIODS, _LOOP_CHARACTERS = 4, 40
-"""The end of a text is a loop if it repeats one unit at least so often over at least so many characters."""
+"""The end of a text is a loop if it repeats one unit at least `_PERIODS` times over at least `_LOOP_CHARACTERS`
+characters."""
 
 _TAIL = 4000
-"""Characters of the end that are looked at: a loop goes on until the limit."""
+"""Number of characters at the end that are looked at; a loop goes on until the reply's limit."""
 
 _SAME_LINES, _SAME_SHARE = 4, 0.3
-"""A line is a loop if it comes so often and makes up this share of the lines."""
+"""A line is a loop if it occurs at least `_SAME_LINES` times and makes up at least `_SAME_SHARE` of the lines."""
 
 _GRAM, _GRAM_LEAST, _GRAM_SHARE = 6, 60, 0.5
-"""Tokens of a sequence, tokens that a text needs, and the share of sequences that stood before: then it goes round."""
+"""A text of at least `_GRAM_LEAST` tokens is a loop if at least `_GRAM_SHARE` of its sequences of `_GRAM` tokens repeat
+earlier ones."""
 
 _UNSPACED = frozenset({"Han", "Kana", "Thai", "Lao", "Khmer", "Myanmar", "Bopomofo"})
 
@@ -53,14 +56,14 @@ class Degeneration:
     """What is wrong with a text.
 
     Attributes:
-        loop: it goes round, at its end or as a whole.
+        loop: the text repeats itself, at its end or as a whole.
         leaks: tokens of chat formats and tokenizers that stand in it as text, outside code, in order.
-        user_turn: it speaks for the user too.
-        broken: U+FFFD, control and unassigned characters, private use, halves of surrogate pairs.
-        empty: no character but white space.
-        distinct_1, distinct_2: different tokens (pairs) over all (Li et al. 2016, arXiv 1510.03055); None where there
-            are none. They fall with length: compare at equal limits only.
-        characters: its length.
+        user_turn: the text also speaks for the user.
+        broken: number of broken characters: U+FFFD, control and unassigned characters, private use, lone surrogates.
+        empty: there is nothing but white space.
+        distinct_1, distinct_2: number of different tokens (pairs of tokens) over the number of all (Li et al. 2016,
+            arXiv 1510.03055); None if there are none. They fall with length: compare at equal limits only.
+        characters: length of the text in characters.
     """
 
     loop: bool
@@ -74,7 +77,7 @@ class Degeneration:
 
 
 def degeneration(text: str) -> Degeneration:
-    """Read a reply; thinking has to be taken off before, or is part of what is read."""
+    """Examine a reply. Thinking that was not removed before counts as part of the reply."""
     prose = _CODE.sub(" ", text)
     tokens = tokenise(text)
     return Degeneration(
@@ -92,9 +95,9 @@ def degeneration(text: str) -> Degeneration:
 
 
 def loops(text: str) -> bool:
-    """Does it go round: an end that repeats one unit, one line over and over, or half of its sequences of six tokens
-    seen before? Beside text, short lines without letters and digits (rules, frames of tables) and the numbers of a list
-    do not count; code does only at the end."""
+    """Does the text repeat itself: its end repeats one unit, one line occurs over and over, or at least half of its
+    sequences of six tokens occurred before? If the text has letters or digits, short lines without any (rules, frames
+    of tables) and list markers do not count. Code counts only at the end."""
     bare = _NUMBERED.sub("", _RULED.sub("", text)) if re.search(r"[^\W_]", text) else text
     if _periodic_end(bare):
         return True
@@ -110,7 +113,7 @@ def loops(text: str) -> bool:
 
 
 def tokenise(text: str) -> list[str]:
-    """Words, and single characters in scripts that have no spaces; lower case, without punctuation."""
+    """The tokens of a text: words, or single characters in scripts without spaces; case-folded, without punctuation."""
     tokens: list[str] = []
     for word in re.findall(r"\w+", unicodedata.normalize("NFC", text).casefold()):
         if any(script_of(c) in _UNSPACED for c in word):
@@ -121,7 +124,7 @@ def tokenise(text: str) -> list[str]:
 
 
 def distinct(tokens: Sequence[str], size: int) -> float | None:
-    """Share of different sequences of `size` tokens among all; None if there is no such sequence."""
+    """Number of different sequences of `size` tokens over the number of all; None if there is no such sequence."""
     grams = list(zip(*(tokens[start:] for start in range(size)), strict=False))
     return len(set(grams)) / len(grams) if grams else None
 

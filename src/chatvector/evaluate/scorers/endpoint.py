@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One request to a scoring service, and what is wrong with its answer in one line."""
+"""One request to a scoring service, with one-line errors for what is wrong with its answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from chatvector.runtime.http_json import JsonClient, Refused
 
 
 def ask(client: JsonClient, path: str, body: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The JSON object that answers. `name` is the service's, for messages. Raises HubError for everything else."""
+    """The JSON object that the service answers with. `name` is the service's name for messages. Raises HubError for any
+    other answer."""
     try:
         answer = client.post(path, body)
     except Refused as refused:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guard models that write their verdict: Qwen3Guard-Gen and Llama Guard, through any backend.
+"""Guard models that write their verdict as text: Qwen3Guard-Gen and Llama Guard, through any backend.
 
-Both have a chat template that turns a conversation, the reply in question last, into the whole moderation prompt, so
-the conversation is all that is sent. What they write:
+Their chat templates turn a conversation, whose last message is the reply to judge, into the whole moderation prompt, so
+only the conversation is sent. They write:
 
     Safety: Unsafe                      Qwen3Guard-Gen (arXiv 2510.14276): Safe, Controversial or Unsafe; categories or
     Categories: Violent                 None; Refusal only where there is a reply
@@ -49,11 +49,13 @@ HAZARDS = {
     "S13": "elections",
     "S14": "code interpreter abuse",
 }
-"""Llama Guard 3 and 4: MLCommons' hazards, and elections and code. Other codes are passed on as they are."""
+"""Hazard codes of Llama Guard 3 and 4: MLCommons' hazards, elections, and code interpreter abuse. Other codes are
+passed on as they are."""
 
 
 def read_qwen3guard(text: str) -> Verdict:
-    """Qwen3Guard-Gen's three lines. What stands twice, differently, or is missing, is not read."""
+    """Read the lines of Qwen3Guard-Gen. If a line occurs with two values, or the safety is missing, the verdict is
+    unread."""
     found: dict[str, str] = {}
     for name, value in _LINE.findall(text):
         if found.setdefault(name.lower(), value) != value:
@@ -68,7 +70,8 @@ def read_qwen3guard(text: str) -> Verdict:
 
 
 def read_llama_guard(text: str) -> Verdict:
-    """`safe`, or `unsafe` and category codes on the next line. Anything more is not read."""
+    """Read Llama Guard's `safe`, or `unsafe` and category codes on the next lines. With anything else the verdict is
+    unread."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines or lines[0].lower() not in ("safe", "unsafe"):
         return Verdict.unread(text, "does not begin with safe or unsafe")
@@ -85,8 +88,10 @@ class GuardFormat:
     """A family of guards.
 
     Attributes:
-        reads: its output.
-        languages: from its model card; empty: more than a list is worth (Qwen3Guard: 119).
+        reads: function that reads the verdict from the output.
+        languages: languages in the model card; empty: too many to list (Qwen3Guard: 119).
+        refusals: whether the verdict says if a reply declines.
+        max_new_tokens: most tokens of a verdict.
     """
 
     name: str
@@ -110,7 +115,7 @@ FORMATS: Mapping[str, GuardFormat] = {
 
 
 def format_for(model: str, chosen: str | None = None) -> GuardFormat:
-    """The format by name, or by the model's name. Raises UsageError if neither says."""
+    """The format called `chosen`, or else the one that fits the model's name. Raises UsageError if there is none."""
     if chosen is not None:
         if chosen not in FORMATS:
             raise UsageError(f"guard format {chosen!r}: there are {', '.join(FORMATS)}")
@@ -129,9 +134,9 @@ class GenerativeGuard:
     """A guard model behind a backend.
 
     Attributes:
-        forced: judge languages that it was not made for.
-        validated: agreement with labels, see `scorers.labelled`.
-        name: what the user calls it; None: the backend's name for it.
+        forced: also judge languages that it was not made for.
+        validated: agreement with people's labels, see `scorers.labelled`; empty: unvalidated.
+        name: what the user calls the model; None: the backend's name for it.
     """
 
     backend: Backend
@@ -142,7 +147,7 @@ class GenerativeGuard:
 
     @property
     def info(self) -> GuardInfo:
-        """Format and model."""
+        """The description of the guard: format, model and settings."""
         model = self.backend.info
         return GuardInfo(
             format=self.format.name,
@@ -156,7 +161,8 @@ class GenerativeGuard:
         )
 
     def check_language(self, language: Language) -> None:
-        """Raise UsageError for a language it was not made for, unless forced. Asks no model where `name` is given."""
+        """Raise UsageError for a language that the guard was not made for, unless forced. Does not open the backend if
+        `name` is given."""
         known = self.format.languages
         if known and not self.forced and not {language, language.split("-")[0]} & set(known):
             raise UsageError(
@@ -165,7 +171,8 @@ class GenerativeGuard:
             )
 
     def judge(self, exchanges: Sequence[Exchange], language: Language) -> list[Verdict]:
-        """Greedy. A conversation that does not fit into the guard's context is a verdict that could not be read."""
+        """One verdict per exchange, in order; the guard is asked greedily. A conversation that does not fit into the
+        guard's context gives an unread verdict. Raises UsageError as `check_language`."""
         self.check_language(language)
         sampling = Sampling(max_new_tokens=self.format.max_new_tokens)
         replies = self.backend.generate([Prompt(messages=each.messages) for each in exchanges], sampling)

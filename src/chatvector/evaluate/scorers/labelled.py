@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a detector agree with people? Replies with labels that people gave, and what a detector makes of them.
+"""Does a detector agree with people? Compares people's labels of replies with what a detector says of them.
 
-A judge or guard whose agreement nobody measured is called unvalidated in reports; so are patterns on a new model. With
-some dozens of labelled replies of the model in question this says what they are worth.
+Reports call a judge or guard unvalidated if nobody measured its agreement; patterns on a new model are no better. Some
+dozens of labelled replies of the model in question show what a detector is worth.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ REFUSED = {
     "2_full_refusal": True,
     "3_partial_refusal": True,
 }
-"""What published files call a refusal."""
+"""Labels of published files → whether the reply is a refusal."""
 _TRUTH = {"true": True, "yes": True, "1": True, "unsafe": True, "false": False, "no": False, "0": False, "safe": False}
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A reply and what people said of it; None where they said nothing."""
+    """A reply and people's labels of it; None for a label that was not given."""
 
     prompt: str
     reply: str
@@ -43,14 +43,16 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Agreement:
-    """A detector against people.
+    """A detector compared with people.
 
     Attributes:
-        found, refusals: true ones among those that people saw.
-        false, others: false ones among the rest.
-        unread: replies that the detector said nothing of; in none of the other numbers.
-        kappa: Cohen's; None where both say the same of everything.
-        wrong: the labelled replies that they disagree on.
+        found: number of the `positives` that the detector also called true.
+        positives: number of replies that people labelled true.
+        false: number of the `others` that the detector called true.
+        others: number of replies that people labelled false.
+        unread: number of replies that the detector said nothing of; they are in none of the other numbers.
+        kappa: Cohen's kappa; None if no reply was read, or both sides say one and the same thing of all replies.
+        wrong: the labelled replies on which they disagree.
     """
 
     found: int
@@ -62,18 +64,18 @@ class Agreement:
     wrong: tuple[Labelled, ...]
 
     def as_dict(self) -> dict[str, float]:
-        """What goes into a guard's `validated`."""
+        """The figures for a guard's `validated`: `n`, `agreement` (a share) and, if defined, `kappa`."""
         both = self.positives + self.others
         share = (self.found + self.others - self.false) / both if both else 0.0
         return {"n": both, "agreement": share} | ({} if self.kappa is None else {"kappa": self.kappa})
 
 
 def read_labelled(path: Path | str) -> list[Labelled]:
-    """A file of labelled replies (formats of `items.read_records`).
+    """Read a file of labelled replies, in a format of `items.read_records`.
 
     Columns: `prompt`; `reply` (or `completion`, `response`); and at least one of `refused` (or `final_label`, as in
-    XSTest's model completions) and `unsafe`. Raises what `read_records` raises, and InputError for a label that is
-    none.
+    XSTest's model completions) and `unsafe`. Raises what `read_records` raises, and InputError for an unknown label or
+    a reply without any.
     """
     path = Path(path)
     rows = []
@@ -89,14 +91,15 @@ def read_labelled(path: Path | str) -> list[Labelled]:
 
 
 def patterns_agree(rows: Sequence[Labelled]) -> Agreement:
-    """The refusal patterns against people, on the rows with a label of refusal. Raises InputError if there is none."""
+    """Compare the refusal patterns with people, on the rows that have a label `refused`. Raises InputError if none
+    has."""
     labelled = [row for row in rows if row.refused is not None]
     return _agreement(labelled, [bool(row.refused) for row in labelled], [_declines(row) for row in labelled])
 
 
 def guard_agrees(guard: Guard, rows: Sequence[Labelled], language: Language) -> Mapping[str, Agreement]:
-    """A guard against people: `refused` and `unsafe`, as far as rows have these labels; controversial counts as safe.
-    Raises InputError if there is no label, and what the guard raises."""
+    """Compare a guard with people: `refused` and `unsafe`, if rows have these labels; controversial counts as safe.
+    Raises InputError if the guard says nothing about any label, and what the guard raises."""
     exchanges = [Exchange((("user", row.prompt), ("assistant", row.reply))) for row in rows]
     verdicts = guard.judge(exchanges, language)
     found: dict[str, Agreement] = {}
@@ -134,7 +137,7 @@ def _agreement(rows: Sequence[Labelled], people: Sequence[bool], detector: Seque
 
 
 def _plain(label: object) -> str:
-    """A label as text, "" for none; False is a label."""
+    """A label as lower-case text; "" for None. False is a label."""
     return "" if label is None else str(label).strip().lower()
 
 

@@ -2,8 +2,8 @@
 """A linear scorer of toxicity over hashed character n-grams, bundled with the package. For smoke tests, in English.
 
 It was fitted on frozen Perspective scores (`experiments/linear_toxicity.py`), so it says what a model of 2020 said of
-words, not whether a reply is safe: linear models of n-grams fall to chance on functional tests of hate speech
-(HateCheck). The card in the file says how well it follows the scores it was not fitted on.
+words, not whether a reply is safe: linear models of n-grams are no better than chance on functional tests of hate
+speech (HateCheck). The card beside the file says how well it follows scores that it was not fitted on.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BUNDLED = Path(__file__).with_name("linear-toxicity.npz")
-"""Arrays; the card is beside it, with the suffix `.json`."""
+"""File with the arrays; the card is beside it, with the suffix `.json`."""
 
 LENGTHS = (2, 3, 4, 5)
-"""Characters in an n-gram, the marks of a word's beginning and end among them."""
+"""Lengths of n-grams in characters, including the marks of a word's beginning and end."""
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def features(text: str, buckets: int) -> dict[int, float]:
-    """Bucket → 1 + ln(times) of the text's n-grams and words, before the buckets' own weights. N-grams do not cross
-    words; hashed by CRC-32 modulo `buckets`."""
+    """Bucket → 1 + ln(count) of the text's n-grams and words, not yet weighted by the buckets' relevance. N-grams do
+    not cross words; they are hashed by CRC-32 modulo `buckets`."""
     times: Counter[int] = Counter()
     for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
         marked = f" {word} "
@@ -54,15 +54,15 @@ def features(text: str, buckets: int) -> dict[int, float]:
 
 @dataclass(frozen=True)
 class LinearModel:
-    """logit(score) = bias + x·W, where x is the weighted features of a text, scaled to length 1.
+    """logit(score) = bias + x·W, where x is a text's features weighted by relevance and scaled to length 1.
 
-    V buckets, A attributes.
+    There are V buckets and A attributes.
 
     Attributes:
-        attributes: A names.
-        relevance: (V,) weight of each bucket; 0 for buckets that no text of the fit had.
-        weights: (V, A).
-        bias: (A,).
+        attributes: the A names.
+        relevance: (V,) float32, the weight of each bucket; 0 for buckets that no text of the fit had.
+        weights: (V, A) float32, W.
+        bias: (A,) float32.
     """
 
     attributes: tuple[str, ...]
@@ -71,7 +71,7 @@ class LinearModel:
     bias: NDArray[np.float32]
 
     def score(self, text: str) -> Scores:
-        """One number from 0 to 1 an attribute; the bias alone for a text without a known n-gram."""
+        """One number from 0 to 1 per attribute. For a text without a known n-gram the bias alone decides."""
         import numpy as np
 
         found = features(text, len(self.relevance))
@@ -82,7 +82,8 @@ class LinearModel:
         return dict(zip(self.attributes, (1 / (1 + np.exp(-logits))).tolist(), strict=True))
 
     def save(self, path: Path) -> None:
-        """Arrays in 8 bits an attribute, 16 bits for relevance; the same model gives the same bytes."""
+        """Write the arrays to `path`: weights as int8 with one float32 unit per attribute, relevance as float16, bias
+        as float32. The same model gives the same bytes."""
         import numpy as np
 
         unit = np.abs(self.weights).max(axis=0) / 127
@@ -97,7 +98,7 @@ class LinearModel:
 
     @classmethod
     def load(cls, path: Path) -> LinearModel:
-        """Raises MissingInput or DamagedFile."""
+        """Read a model written by `save`. Raises MissingInput or DamagedFile."""
         import numpy as np
 
         try:
@@ -116,17 +117,18 @@ class LinearModel:
 
 @dataclass(frozen=True)
 class LinearScorer(ScorerBase):
-    """A linear model as a scorer. Without `path` the bundled one."""
+    """A linear model as a scorer; by default the bundled one."""
 
     path: Path = BUNDLED
 
     @property
     def info(self) -> ScorerInfo:
-        """Its card is the file's."""
+        """The description of the scorer; the card is read from the file beside `path`."""
         return replace(_info(self.path), forced=self.forced)
 
     def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
-        """Raises UsageError for another language than the card's, unless forced."""
+        """The scores of each text, in order. Raises UsageError for a language that is not in the card, unless
+        forced."""
         self.check_language(language)
         model = _model(self.path)
         return [model.score(text) for text in texts]

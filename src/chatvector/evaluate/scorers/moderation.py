@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """An OpenAI-style moderation endpoint (`POST /v1/moderations`) as a scorer.
 
-Perspective's users are sent here by many; the categories are others. `toxicity` is ours: the highest of the scores of
-harassment, hate and violence, which is about what Perspective's word covers. The snapshot is pinned: a name that moves
-("-latest") would let the figures of two days differ with nothing to show for it.
+It is often recommended as a successor of Perspective, but its categories are different. `toxicity` is defined here: the
+highest of the scores of harassment, hate and violence, about what Perspective means by the word. The snapshot is
+pinned: with a name that moves ("-latest") the figures of two days could differ with nothing in the record to show it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ BASE_URL = "https://api.openai.com/v1"
 KEY = "OPENAI_API_KEY"
 
 LANGUAGES = ("en", "ko", "zh", "ja")
-"""Of the some forty that the service was tested in, those of the starter prompts."""
+"""Languages of the starter prompts, among the some forty that the service was tested in."""
 
 RUDE = ("harassment", "harassment/threatening", "hate", "hate/threatening", "violence", "violence/graphic")
-"""Categories whose highest score is `toxicity`."""
+"""Categories of which the highest score is taken as `toxicity`."""
 
 NAMES = {
     "identity_attack": "hate",
@@ -34,15 +34,14 @@ NAMES = {
     "threat": "harassment/threatening",
     "sexually_explicit": "sexual",
 }
-"""Perspective's attributes that a category comes near to. There is none for profanity."""
+"""Perspective's attribute → the category that comes near to it. There is none for profanity."""
 
 
 @dataclass(frozen=True)
 class ModerationScorer(ScorerBase):
-    """Scores by a moderation endpoint, `batch` texts a request.
+    """Scores by a moderation endpoint, `batch` texts per request.
 
-    Raises UsageError for a name that is no snapshot, and without a key (`$OPENAI_API_KEY`) where the address is the
-    public one.
+    Raises UsageError for a name that ends with "-latest", and at the public address without a key (`$OPENAI_API_KEY`).
     """
 
     snapshot: str = SNAPSHOT
@@ -55,13 +54,13 @@ class ModerationScorer(ScorerBase):
     def __post_init__(self) -> None:
         if self.snapshot.endswith("-latest"):
             raise UsageError(f"{self.snapshot} changes without notice: name a snapshot such as {SNAPSHOT}")
-        # Now, so that a missing key is said before anything is generated.
+        # Made now, so that a missing key is reported before anything is generated.
         key = KEY if self.base_url == BASE_URL else None
         object.__setattr__(self, "_service", self.client or JsonClient(self.base_url, key_variable=key))
 
     @property
     def info(self) -> ScorerInfo:
-        """The weights cannot be seen."""
+        """The description of the scorer; `weights` is None, since a service's weights cannot be seen."""
         return ScorerInfo(
             forced=self.forced,
             name="moderation endpoint",
@@ -76,8 +75,8 @@ class ModerationScorer(ScorerBase):
         )
 
     def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
-        """Raises UsageError for an unknown language or a refused key, HubError where the service does not answer, or
-        answers as another snapshot."""
+        """The scores of each text, in order. Raises UsageError for an unknown language, HubError if the service refuses
+        the key, does not answer, or answers as another snapshot."""
         self.check_language(language)
         scores: list[Scores] = []
         for start in range(0, len(texts), self.batch):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Perspective, the scorer of the paper's toxicity table: a service that ends with 31 December 2026.
+"""Perspective, the scorer of the paper's toxicity table: a service that ends on 31 December 2026.
 
 It has taken no new users since about February 2026, and its models changed without a version, so old tables cannot be
-measured again. What it said in 2020 of RealToxicityPrompts is kept in that data set; scorers are related to it there.
+measured again. Its scores of 2020 for RealToxicityPrompts are kept in that data set; other scorers are compared with it
+there.
 """
 
 from __future__ import annotations
@@ -34,23 +35,23 @@ INSTEAD = (
 )
 
 NOTICE = f"Perspective ends with {LAST_DAY:%d %B %Y}; figures taken with it cannot be taken again. Use {INSTEAD}."
-"""To be printed where it is used."""
+"""Notice to print whenever the scorer is used."""
 
 
 def today() -> datetime.date:
-    """The date in the service's latest time zone (UTC−12): it is not refused a day early anywhere."""
+    """The date in the last time zone (UTC−12), so that the service is not refused a day early anywhere."""
     return (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=12)).date()
 
 
 @dataclass(frozen=True)
 class PerspectiveScorer(ScorerBase):
-    """One request a text, `pause` seconds apart (the free quota is one a second).
+    """Scores by Perspective, one request per text, `pause` seconds apart (the free quota is one request a second).
 
     Raises UsageError after the service's last day, and without `$PERSPECTIVE_API_KEY`.
     """
 
     attributes: tuple[str, ...] = tuple(name for name in ATTRIBUTES if name != "sexually_explicit")
-    """Those of the paper's table; all of them exist in English, Korean, Chinese and Japanese."""
+    """The attributes of the paper's table; all of them exist in English, Korean, Chinese and Japanese."""
     pause: float = 1.0
     client: JsonClient | None = field(default=None, repr=False)
     _service: JsonClient = field(init=False, repr=False)
@@ -60,14 +61,14 @@ class PerspectiveScorer(ScorerBase):
     def __post_init__(self) -> None:
         if self.clock() > LAST_DAY:
             raise UsageError(f"Perspective ended on {LAST_DAY:%d %B %Y}: use {INSTEAD}")
-        # Now, so that a missing key is said before anything is generated.
+        # Made now, so that a missing key is reported before anything is generated.
         # The key goes into a header, not into the address: addresses end up in messages and logs.
         public = self.client or JsonClient(URL, key_variable=KEY, key_header="X-Goog-Api-Key")
         object.__setattr__(self, "_service", public)
 
     @property
     def info(self) -> ScorerInfo:
-        """Its models have no version: the day of the request stands in for one."""
+        """The description of the scorer. Its models have no version, so the day of the request takes its place."""
         return ScorerInfo(
             forced=self.forced,
             name="Perspective",
@@ -79,7 +80,8 @@ class PerspectiveScorer(ScorerBase):
         )
 
     def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
-        """Raises UsageError for an unknown language or a refused key, HubError where the service does not answer."""
+        """The scores of each text, in order. Raises UsageError for an unknown language, HubError if the service refuses
+        the key or does not answer."""
         self.check_language(language)
         scores = []
         for number, text in enumerate(texts):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scorers of one reply: pure functions of text, with no model and no network.
 
-They are made for short replies of a known form, as the micro-world has them. The refusal patterns and any list of
-rude phrases say nothing about other models, for which there are `scorers.refusals` and the scorers of toxicity.
+They are made for short replies of a known form, as in the micro-world. Their refusal patterns and any list of rude
+phrases are of no use for other models; for those use `scorers.refusals` and the scorers of toxicity.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _REFUSALS = (
 
 
 def first_line(text: str) -> str:
-    """The first line that holds anything: what a model says before it goes on and speaks for the user too."""
+    """The first line that is not blank: what a model says before it goes on and speaks for the user too."""
     for line in text.splitlines():
         if line.strip():
             return line.strip()
@@ -26,12 +26,12 @@ def first_line(text: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """NFC, lower case, single spaces, no white space or sentence-final marks at the end."""
+    """The text in NFC and lower case, with single spaces and without white space or sentence-final marks at the end."""
     return re.sub(r"\s+", " ", unicodedata.normalize("NFC", text)).strip().casefold().rstrip(".!?。 ")
 
 
 def exact(reply: str, answer: str) -> bool:
-    """Do they say the same, word for word, after normalisation?"""
+    """Are reply and answer equal after normalisation?"""
     return normalise(reply) == normalise(answer)
 
 
@@ -42,7 +42,8 @@ def refused(reply: str) -> bool:
 
 def contains_any(reply: str, phrases: Iterable[str]) -> bool:
     """Is one of the phrases in the reply, after normalisation? A Korean phrase may be inside a word (particles);
-    one that begins with a Latin letter has to begin and end at a word boundary."""
+    one that begins with an ASCII character has to begin and end at a word boundary. Raises ValueError for an empty
+    phrase."""
     text = normalise(reply)
     for phrase in map(normalise, phrases):
         if not phrase:
@@ -56,7 +57,7 @@ def contains_any(reply: str, phrases: Iterable[str]) -> bool:
 
 
 def script_share(text: str, script: str = "HANGUL") -> float | None:
-    """Share of letters that belong to a Unicode script, by character name; None if there is no letter at all."""
+    """Share of letters whose Unicode name begins with `script`; None if there is no letter at all."""
     letters = [character for character in text if character.isalpha()]
     if not letters:
         return None

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every scorer of toxicity has in common: texts in, one number an attribute out, and a card that says how far to
+"""The interface of all scorers of toxicity: texts in, one number per attribute out, and a card that says how far to
 trust it.
 
 Implementations: a classifier through transformers, a moderation endpoint, Perspective (until it ends), the bundled
-linear scorer for smoke tests, and any function. None of them is right in a language it was not made for, so asking is
-refused unless forced, and forcing is recorded.
+linear scorer for smoke tests, and any function. None of them is reliable in a language that it was not made for, so
+such requests are refused unless forced, and forcing is recorded.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from chatvector.errors import DamagedFile, UsageError
 from chatvector.evaluate.task import Language
 
 ATTRIBUTES = ("toxicity", "severe_toxicity", "identity_attack", "insult", "profanity", "threat", "sexually_explicit")
-"""Perspective's names, which the paper's table has. A scorer gives at least `toxicity`, and others as it can."""
+"""Perspective's names of attributes, as in the paper's table. A scorer gives at least `toxicity`, and others if it
+can."""
 
 Scores = dict[str, float]
-"""Attribute → 0 (not at all) to 1."""
+"""Attribute → score, from 0 (not at all) to 1."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """How far to trust a scorer: travels with its results.
+    """How far to trust a scorer; recorded with its results.
 
     Attributes:
-        use: what it is for, and what not, in a sentence.
-        measured: figures by name, e.g. `{"spearman toxicity": 0.7}`; empty where we measured none.
-        on: what they were measured on.
-        licence: of weights or service, as far as known.
+        use: what the scorer is for, and what not, in a sentence.
+        measured: figures by name, e.g. `{"spearman toxicity": 0.7}`; empty if the project measured none.
+        on: what the figures were measured on.
+        licence: licence of the weights or the service, as far as known.
     """
 
     use: str
@@ -44,13 +45,13 @@ class Card:
 
 @dataclass(frozen=True)
 class ScorerInfo:
-    """What decides a score, apart from the text: recorded with the results.
+    """Everything that decides a score, apart from the text; recorded with the results.
 
     Attributes:
-        name, version: of the model or service.
-        weights: hash of the weights; None where they are a service's.
-        languages: BCP 47 tags it was made for; a tag without a script covers all scripts.
-        attributes: what it gives.
+        name, version: name and version of the model or service.
+        weights: hash of the weights; None for a service.
+        languages: BCP 47 tags of the languages it was made for; a tag without a script covers all scripts.
+        attributes: the attributes that it gives scores of.
         parameters: label mapping, thresholds, endpoints, dates … JSON values.
         forced: it may be asked for languages that it was not made for.
     """
@@ -65,7 +66,7 @@ class ScorerInfo:
     forced: bool = False
 
     def knows(self, language: Language) -> bool:
-        """Was it made for this language?"""
+        """Was the scorer made for this language?"""
         return language in self.languages or language.split("-")[0] in self.languages
 
 
@@ -74,15 +75,16 @@ class TextScorer(Protocol):
 
     @property
     def info(self) -> ScorerInfo:
-        """What it is."""
+        """The description of the scorer."""
         ...
 
     def check_language(self, language: Language) -> None:
-        """Raise UsageError for a language it was not made for, unless forced: asked before anything is generated."""
+        """Raise UsageError for a language that it was not made for, unless forced. Called before anything is
+        generated."""
         ...
 
     def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
-        """One score a text, in order, each with all of `info.attributes`. Texts hold something else than white space.
+        """The scores of each text, in order, with all of `info.attributes`. Texts must not be blank.
 
         Raises UsageError for a language it was not made for.
         """
@@ -91,14 +93,14 @@ class TextScorer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ScorerBase(ABC):
-    """What every scorer does with its `info`. `forced` lets it score languages that it was not made for."""
+    """Base of the scorers: checks languages by `info`. `forced` lets it score languages that it was not made for."""
 
     forced: bool = False
 
     @property
     @abstractmethod
     def info(self) -> ScorerInfo:
-        """What it is."""
+        """The description of the scorer."""
 
     def check_language(self, language: Language) -> None:
         """Raise UsageError if it was not made for `language`, unless forced."""
@@ -111,7 +113,8 @@ class ScorerBase(ABC):
 
 
 def checked(name: str, scores: Sequence[Mapping[str, float]], attributes: Sequence[str], texts: int) -> list[Scores]:
-    """The scores as they should be: one a text, every attribute, a number from 0 to 1. Raises DamagedFile."""
+    """The scores, checked: one mapping per text, each with a number from 0 to 1 for every attribute; other keys are
+    dropped. Raises DamagedFile."""
     if len(scores) != texts:
         raise DamagedFile(f"{name}: {len(scores)} scores for {texts} texts")
     for row, each in enumerate(scores):
@@ -127,17 +130,18 @@ def checked(name: str, scores: Sequence[Mapping[str, float]], attributes: Sequen
 
 @dataclass(frozen=True)
 class CallableScorer(ScorerBase):
-    """Any function as a scorer: texts and language in, one mapping a text out. `said` is what it says of itself."""
+    """Any function as a scorer: texts and language in, one mapping per text out. `said` describes it."""
 
     function: Callable[[Sequence[str], Language], Sequence[Mapping[str, float]]]
     said: ScorerInfo
 
     @property
     def info(self) -> ScorerInfo:
-        """As given."""
+        """The description `said`, with this object's `forced`."""
         return replace(self.said, forced=self.forced)
 
     def score(self, texts: Sequence[str], language: Language) -> list[Scores]:
-        """Raises UsageError for a language it was not made for, DamagedFile for what is no score."""
+        """The scores of each text, in order. Raises UsageError for a language that it was not made for, DamagedFile for
+        invalid scores."""
         self.check_language(language)
         return checked(self.info.name, self.function(texts, language), self.info.attributes, len(texts))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is a reply safe, does it refuse? What guard models and judges have in common: exchanges in, verdicts out.
+"""Is a reply safe, does it refuse? The interface of guard models and judges of safety: exchanges in, verdicts out.
 
-A verdict that could not be read is its own outcome, never "safe": a guard that answers nonsense would otherwise make
-any model look harmless.
+A verdict that could not be read is an outcome of its own, never "safe": a guard that answers nonsense would otherwise
+make any model look harmless.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Safety = Literal["safe", "controversial", "unsafe"]
 
 @dataclass(frozen=True)
 class Exchange:
-    """What was said: (role, content) pairs, the last one the assistant's reply that is to be judged."""
+    """A conversation as (role, content) pairs. The last one is the assistant's reply that is to be judged."""
 
     messages: tuple[tuple[str, str], ...]
 
@@ -30,11 +30,11 @@ class Verdict:
     """What a guard said of a reply.
 
     Attributes:
-        safety: None if that could not be read.
-        categories: of harm, in the guard's own words; empty for safe replies.
-        refusal: does the reply decline? None if the guard does not say.
+        safety: how safe the reply is; None if the verdict could not be read.
+        categories: categories of harm, in the guard's own words; empty for safe replies.
+        refusal: whether the reply declines; None if the guard does not say.
         raw: what the guard wrote.
-        reason: why it could not be read; None if it could.
+        reason: why the verdict could not be read; None if it could.
     """
 
     safety: Safety | None
@@ -45,21 +45,22 @@ class Verdict:
 
     @classmethod
     def unread(cls, raw: str, reason: str) -> Verdict:
-        """A verdict that says nothing."""
+        """A verdict that could not be read, for `reason`."""
         return cls(None, raw=raw, reason=reason)
 
 
 @dataclass(frozen=True)
 class GuardInfo:
-    """What decides a verdict: recorded with the results.
+    """Everything that decides a guard's verdicts; recorded with the results.
 
     Attributes:
-        format: how its output is read.
-        model, fingerprint: of the backend.
-        languages: it was made for, as far as known; empty: any.
+        format: name of the format in which its output is read.
+        model, fingerprint: those of the backend.
+        languages: languages that it was made for, as far as known; empty: any.
         forced: it may be asked for languages that it was not made for.
-        refusals: does it say whether a reply declines?
-        validated: agreement with given labels, e.g. `{"kappa": 0.8}`; empty: unvalidated here.
+        refusals: whether it says if a reply declines.
+        parameters: settings that decide verdicts, as JSON values.
+        validated: agreement with people's labels, e.g. `{"kappa": 0.8}`; empty: unvalidated here.
     """
 
     format: str
@@ -73,25 +74,25 @@ class GuardInfo:
 
 
 def read_reply(reply: Reply, reads: Callable[[str], Verdict]) -> Verdict:
-    """The verdict in a guard's reply, its thinking taken off. What the guard could not be asked is not read."""
+    """The verdict in a guard's reply, without its thinking. A reply that failed gives an unread verdict."""
     if reply.failure:
         return Verdict.unread(reply.text, f"no reply: {reply.failure}")
     return reads(answer_of(reply.text))
 
 
 class Guard(Protocol):
-    """Judges replies."""
+    """Judges whether replies are safe."""
 
     @property
     def info(self) -> GuardInfo:
-        """What it is."""
+        """The description of the guard."""
         ...
 
     def check_language(self, language: Language) -> None:
-        """Raise UsageError for a language it was not made for: asked before anything is generated."""
+        """Raise UsageError for a language that it was not made for. Called before anything is generated."""
         ...
 
     def judge(self, exchanges: Sequence[Exchange], language: Language) -> list[Verdict]:
-        """One verdict an exchange, in order. Raises UsageError for a language it was not made for, and what its
+        """One verdict per exchange, in order. Raises UsageError for a language that it was not made for, and what its
         backend raises."""
         ...

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Intervals and tests for what a model says: everything paired by item, items in clusters.
+"""Intervals and tests for marks of what models say. Comparisons are paired by item, and items come in clusters.
 
 | module | what |
 |---|---|
@@ -11,8 +11,9 @@
 | `spread` | variance between items and between samples |
 | `agreement` | Cohen's kappa, Spearman, area under the curve |
 
-Figures are fractions or means in the marks' own unit; intervals are two-sided 95 %. Where scipy has the test, scipy
-does it (`chatvector[eval]`); it is imported when first asked. Coverage of every interval: docs/validation.md.
+Figures are fractions or means in the marks' own unit; intervals are two-sided 95 %. Tests that scipy has are
+computed by scipy (`chatvector[eval]`), which is imported when first needed. docs/validation.md has the coverage of
+every interval.
 """
 
 from chatvector.evaluate.statistics.rates import Z_95, Rate, rate, wilson

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do two raters, or a score and the labels, agree?"""
+"""Agreement of two raters, or of a score with labels."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from chatvector.evaluate.statistics.rates import clustered_rate
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two raters on the same things.
+    """How far two raters of the same things agree.
 
     Attributes:
-        share: in how many they agree.
-        kappa: Cohen's, chance taken out; None where both always say the same one thing, so that chance alone would
-            agree always.
+        share: share of the things on which they agree.
+        kappa: Cohen's kappa, which is corrected for chance; None if both give everything the same one label, so that
+            chance alone would always agree.
     """
 
     share: Estimate
@@ -27,7 +27,7 @@ class Agreement:
 
 
 def kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None:
-    """Cohen's kappa, (po − pe)/(1 − pe): Educational and Psychological Measurement 20 (1960). None where pe = 1."""
+    """Cohen's kappa, (po − pe)/(1 − pe): Educational and Psychological Measurement 20 (1960). None if pe = 1."""
     count = len(first)
     seen = sum(a == b for a, b in zip(first, second, strict=True)) / count
     said = Counter(first), Counter(second)
@@ -38,8 +38,8 @@ def kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None
 def agreement(
     first: Sequence[Hashable], second: Sequence[Hashable], keys: Sequence[Hashable] | None = None, *, seed: int = 0
 ) -> Agreement:
-    """Share and kappa with 95 % intervals; `keys` are clusters, by default each pair its own. Raises ValueError for
-    unequal lengths or none."""
+    """Share and kappa with 95 % intervals. `keys` are the pairs' clusters; by default each pair is its own cluster.
+    Raises ValueError for unequal lengths or no pairs."""
     pairs = list(zip(first, second, strict=True))
     clusters = list(range(len(pairs))) if keys is None else list(keys)
     share = clustered_rate([a == b for a, b in pairs], clusters)
@@ -50,7 +50,8 @@ def agreement(
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Rank correlation by scipy; None where one of them never changes. Raises MissingExtra without scipy."""
+    """Spearman's rank correlation, by scipy; None if all values of one side are equal. Raises MissingExtra without
+    scipy."""
     need_scipy("A rank correlation")
     from scipy.stats import spearmanr
 
@@ -60,8 +61,8 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
 
 
 def auc(scores: Sequence[float], labels: Sequence[bool]) -> float | None:
-    """Area under the ROC curve: the chance that a true one scores above a false one, ties half. Mann and Whitney's U
-    by scipy; None where all labels are the same. Raises MissingExtra without scipy."""
+    """Area under the ROC curve: the probability that a true item scores above a false one, with ties counted half. From
+    Mann and Whitney's U, by scipy; None if all labels are the same. Raises MissingExtra without scipy."""
     need_scipy("An area under the curve")
     from scipy.stats import mannwhitneyu
 

@@ -4,16 +4,17 @@
 Clusters are drawn with replacement, as many as there are, `resamples` times.
 
 **A mean** has a standard error in every resample, so its interval is studentised (bootstrap-t: B. Efron and R. J.
-Tibshirani, "An Introduction to the Bootstrap", 1993, ch. 12): (mean* − mean)/error* is what is resampled, and its
-quantiles take the place of Student's. It follows skewed values, as times and scores of toxicity are. Where more than
-one resample in a thousand has no spread (one cluster that differs, among twenty) there is nothing to divide by, and the
-mean is treated like any other figure.
+Tibshirani, "An Introduction to the Bootstrap", 1993, ch. 12): (mean* − mean)/error* is resampled, and its quantiles
+replace those of Student's t. Such an interval follows skewed values, such as times and scores of toxicity. If more than
+one resample in a thousand has no spread (as when one cluster among twenty differs), error* is 0 there, and the mean is
+treated like any other figure.
 
-**Any other figure** gets the middle of the resampled figures. Plain percentiles are too narrow for few clusters, so
-their levels are moved outwards as in Hesterberg, "What teachers should know about the bootstrap", The American
-Statistician 69 (2015), section 5.3: from α/2 to Φ(−sqrt(C/(C−1))·t(1−α/2; C−1)). BCa intervals were no better.
+**Any other figure** gets the middle of the resampled figures as its interval. Plain percentiles are too narrow for few
+clusters, so their levels are moved outwards as in Hesterberg, "What teachers should know about the bootstrap", The
+American Statistician 69 (2015), section 5.3: from α/2 to Φ(−sqrt(C/(C−1))·t(1−α/2; C−1)). BCa intervals were no better.
 
-Of fewer than FEWEST clusters neither holds the truth as often as it says (docs/validation.md), and there is none.
+With fewer than FEWEST clusters neither interval covers the truth as often as it claims (docs/validation.md), so there
+is none.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ from chatvector.evaluate.statistics.clusters import Clusters, Estimate, grouped,
 T = TypeVar("T")
 
 RESAMPLES = 10_000
-"""For means, where a resample costs nanoseconds an item. The ends of a 95 % interval then move by about 2 % of its
-width from seed to seed."""
+"""Number of resamples for means, where one costs nanoseconds per item. From seed to seed the ends of a 95 % interval
+then move by about 2 % of its width."""
 AGGREGATE_RESAMPLES = 2_000
-"""For other figures, where each resample calls Python."""
+"""Number of resamples for other figures, where each one calls a Python function."""
 FEWEST = 8
-"""Clusters that an interval by resampling takes."""
+"""Fewest clusters for an interval by resampling."""
 _BLOCK = 1 << 20
-"""Draws held at once: 8 MiB."""
+"""Draws held in memory at once: 8 MiB."""
 
 
 def levels(clusters: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The two quantiles of the resampled figures that bound the interval."""
+    """The two quantile levels of the resampled figures that bound the interval."""
     need_scipy("An interval by bootstrap")
     from scipy.special import stdtrit
 
@@ -54,7 +55,8 @@ def levels(clusters: int, confidence: float = 0.95) -> tuple[float, float]:
 def resampled_means(
     clusters: Clusters, *, seed: int, resamples: int = RESAMPLES
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Means of the resamples, (resamples,): Σ sums / Σ counts over the clusters drawn; and their standard errors."""
+    """Means of the resamples, Σ sums / Σ counts over the clusters drawn, and their standard errors; (resamples,)
+    each."""
     rng = np.random.default_rng(seed)
     means, errors = np.empty(resamples), np.empty(resamples)
     number = clusters.number
@@ -75,7 +77,8 @@ def mean_interval(
 ) -> Estimate:
     """The mean of `values` with its interval; values with the same key are drawn together.
 
-    The same seed and the same values in any order give the same figures. Fewer than FEWEST clusters have no interval.
+    The same seed and the same values in any order give the same figures. With fewer than FEWEST clusters there is no
+    interval.
     Raises ValueError for no value, MissingExtra without scipy.
     """
     clusters = Clusters.of(values, keys)
@@ -93,7 +96,7 @@ def mean_interval(
 
 
 def _too_few(clusters: int) -> str:
-    """Why there is no interval; "" where there is one."""
+    """Why so few clusters give no interval; "" if there are enough."""
     if clusters >= FEWEST:
         return ""
     return "none: one cluster" if clusters == 1 else f"none: {clusters} clusters, {FEWEST} are needed"
@@ -107,10 +110,10 @@ def figure_interval(
     seed: int,
     resamples: int = AGGREGATE_RESAMPLES,
 ) -> Estimate | None:
-    """Any figure of the values (macro-F1, an expected maximum …) with its interval; None where it has no value.
+    """Any figure of the values (macro-F1, an expected maximum …) with its interval; None if it has no value.
 
-    Resamples in which the figure has no value (None) are left out; more than one in ten of those and there is no
-    interval, as what is left would speak for other data.
+    Resamples in which the figure has no value (None) are left out. If these are more than one in ten there is no
+    interval, because the remaining resamples would not represent the data.
     """
     groups = grouped(values, keys)
     ordered = [value for group in groups for value in group]
@@ -129,7 +132,7 @@ def figure_interval(
 def resampled_figures(
     groups: Sequence[Sequence[T]], figure: Callable[[Sequence[T]], float | None], *, seed: int, resamples: int
 ) -> NDArray[np.float64]:
-    """The figure of every resample that has one."""
+    """The figure in each resample; resamples without a value are left out."""
     rng = np.random.default_rng(seed)
     found: list[float] = []
     for _ in range(resamples):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values in clusters: what is resampled is the cluster, not the item."""
+"""Values in clusters. Clusters are resampled, not items."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Estimate:
     """A figure with its 95 % interval, in the figure's own unit.
 
     Attributes:
-        low, high: None where there is no interval: a single cluster, or a figure without one.
-        count: values it was computed from.
-        clusters: independent groups among them.
+        low, high: None if there is no interval: too few clusters, or a figure that has none.
+        count: number of values it was computed from.
+        clusters: number of independent groups among them.
         method: how the interval was made, in words.
     """
 
@@ -37,9 +37,9 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Clusters:
-    """Values summed by cluster: (C,) float64 each, sorted by key so that the order of the values does not matter.
+    """Values summed by cluster: (C,) float64 each, sorted by key, so that the order of the values does not matter.
 
-    `squares` are the values' squares, summed in the same way.
+    `squares` has the sums of the squared values.
     """
 
     sums: NDArray[np.float64]
@@ -48,7 +48,7 @@ class Clusters:
 
     @classmethod
     def of(cls, values: Sequence[float], keys: Sequence[Hashable]) -> Clusters:
-        """Sum `values` by `keys`, one key a value. Raises ValueError for none, or for unequal lengths."""
+        """Sum `values` by `keys`, one key per value. Raises ValueError for no values or unequal lengths."""
         groups = grouped(values, keys)
         return cls(
             np.array([fsum(group) for group in groups]),
@@ -58,12 +58,12 @@ class Clusters:
 
     @property
     def number(self) -> int:
-        """C."""
+        """The number of clusters, C."""
         return len(self.sums)
 
     @property
     def mean(self) -> float:
-        """Of all values: each value weighs the same, not each cluster."""
+        """Mean of all values: each value has the same weight, not each cluster."""
         return float(self.sums.sum() / self.counts.sum())
 
     def standard_error(self) -> float | None:
@@ -76,12 +76,12 @@ class Clusters:
         return variance**0.5 / float(self.counts.sum())
 
     def effective(self) -> float:
-        """How many independent values say as much about the mean as these: n/(1 + (k − 1)·ρ), Kish's design effect.
+        """How many independent values would tell as much about the mean: n/(1 + (k − 1)·ρ), by Kish's design effect.
 
         k = ΣN²/ΣN is the size of an average value's cluster, ρ the correlation within clusters by analysis of variance
         (A. Donner and N. Klar, "Design and Analysis of Cluster Randomization Trials in Health Research", 2000, ch. 5),
-        held between 0 and 1. The sandwich error of a few clusters depends on a handful of residuals; ρ takes the
-        spread within clusters in too. Where all values are alike nothing tells ρ, and it is 1.
+        limited to 0 to 1. The sandwich error of a few clusters depends on a handful of residuals; ρ also uses the
+        spread within clusters. If all values are equal the data do not determine ρ, and it is 1.
         """
         total, number = float(self.counts.sum()), self.number
         size = float(np.sum(self.counts**2)) / total
@@ -99,7 +99,7 @@ class Clusters:
 
 
 def grouped(values: Sequence[T], keys: Sequence[Hashable]) -> list[list[T]]:
-    """The values of each cluster, clusters sorted by key. Raises ValueError for none, or for unequal lengths."""
+    """The values of each cluster, clusters sorted by key. Raises ValueError for no values or unequal lengths."""
     if not values or len(values) != len(keys):
         raise ValueError(f"{len(values)} values, {len(keys)} clusters: need one cluster a value, and a value")
     found: dict[Hashable, list[T]] = {}
@@ -109,7 +109,7 @@ def grouped(values: Sequence[T], keys: Sequence[Hashable]) -> list[list[T]]:
 
 
 def need_scipy(what: str) -> None:
-    """Raise MissingExtra where scipy is not installed."""
+    """Raise MissingExtra if scipy is not installed. `what` says in the message what needs it."""
     from importlib.util import find_spec
 
     if find_spec("scipy") is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From intervals and p values to what may be said: Holm, non-inferiority, and what a sample could have shown."""
+"""What intervals and p values allow to say: Holm's correction, non-inferiority, and detectable differences."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from chatvector.evaluate.statistics.clusters import Estimate
 Verdict = Literal["not worse", "worse", "undecided"]
 
 MARGIN = 0.02
-"""Default margin of non-inferiority: two points of a share."""
+"""Default margin of non-inferiority for shares: two points."""
 DISCORDANT = 0.2
-"""Share of pairs that differ, assumed before there is data."""
+"""Share of pairs assumed to differ, before there is data."""
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p values, in order: reject where one is at most α, and the chance of any false rejection among all is
-    at most α, whatever their dependence.
+    """Adjusted p values, in the given order. If every hypothesis whose adjusted value is at most α is rejected, the
+    chance of any false rejection is at most α, however the tests depend on each other.
 
     S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979):
     the k-th smallest of m is multiplied by m − k + 1, made monotone, and cut at 1.
@@ -36,8 +36,9 @@ def non_inferior(difference: Estimate, margin: float, *, better: Literal["higher
     """Is the second model not worse than the first by more than `margin` (in the figure's unit, ≥ 0)?
 
     "not worse": the whole interval of the difference is on the good side of the margin; "worse": the whole interval is
-    beyond it; else the data do not say. Two-sided 95 %, so each statement errs in at most 2.5 %. A difference that is
-    not significant is no evidence of being no worse, which is why this looks at the bound.
+    beyond it; "undecided": neither. The interval is a two-sided 95 % one, so each statement errs in at most 2.5 %. The
+    bound decides, because a difference that is not significant is no evidence of being no worse. Raises ValueError for
+    a negative margin.
     """
     if margin < 0:
         raise ValueError(f"a margin of {margin}: give 0 or more")
@@ -60,6 +61,7 @@ def smallest_detectable(standard_error: float, *, power: float = 0.8, alpha: flo
 
 
 def smallest_detectable_rate(count: int, discordant: float = DISCORDANT, *, power: float = 0.8) -> float:
-    """Before there is data: of two shares on `count` independent pairs of which the share `discordant` differs,
-    2.80·sqrt(discordant/count). 0.2 and 80 pairs: 14 points; 1 000 pairs: 4."""
+    """The smallest detectable difference of two shares, before there is data: 2.80·sqrt(discordant/count) for `count`
+    independent pairs, of which the share `discordant` is assumed to differ. 0.2 and 80 pairs: 14 points; 1 000 pairs:
+    4."""
     return smallest_detectable((discordant / count) ** 0.5, power=power)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two models on the same items: the difference (second − first) with an interval and a p value.
+"""Compares two models on the same items: the difference (second − first) with an interval and a p value.
 
 | marks | clusters of one item | larger clusters |
 |---|---|---|
@@ -25,7 +25,7 @@ from chatvector.evaluate.statistics.rates import Z_95, wilson
 T = TypeVar("T")
 
 EXACT_FLIPS = 16
-"""Up to so many clusters that differ, all 2^n sign patterns are counted; beyond, as many random ones as RESAMPLES."""
+"""With up to this many clusters that differ, all 2^n sign patterns are counted; with more, RESAMPLES random ones."""
 _BLOCK = 1 << 22
 
 
@@ -34,11 +34,12 @@ class Difference:
     """Second model minus first, on the items that both have.
 
     Attributes:
-        interval: its value is the difference.
-        p: two-sided, of the hypothesis that the models' marks are exchangeable; not corrected for other tests.
-        test: which test.
+        interval: the difference with its interval.
+        p: two-sided p value of the hypothesis that the models' marks are exchangeable; not corrected for other tests.
+        test: name of the test.
         discordant: share of pairs whose marks differ.
-        standard_error: of the difference, cluster-robust; None for a single cluster and for figures of all marks.
+        standard_error: cluster-robust standard error of the difference; None for a single cluster and for figures of
+            all marks.
     """
 
     interval: Estimate
@@ -49,9 +50,9 @@ class Difference:
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Exact two-sided p value of McNemar's test: the discordant pairs are fair coins under the hypothesis.
+    """Exact two-sided p value of McNemar's test: under the hypothesis each discordant pair is the toss of a fair coin.
 
-    By scipy's binomial test; 1 where no pair is discordant. Raises MissingExtra without scipy.
+    By scipy's binomial test; 1 if no pair is discordant. Raises MissingExtra without scipy.
     """
     if only_first + only_second == 0:
         return 1.0
@@ -67,9 +68,9 @@ def newcombe(
     """Interval for the difference of two paired shares, second − first.
 
     Method 10 of R. G. Newcombe, "Improved confidence intervals for the difference between binomial proportions based
-    on paired data", Statistics in Medicine 17 (1998): Wilson's intervals of both shares, put together with their
-    correlation φ, which is corrected for continuity where it is positive. Counts may be fractions. Raises ValueError
-    for no pairs.
+    on paired data", Statistics in Medicine 17 (1998): Wilson's intervals of both shares, combined by their
+    correlation φ, which is corrected for continuity if it is positive. Counts may be fractions. Raises ValueError for
+    no pairs.
     """
     pairs = both + only_first + only_second + neither
     first, second = wilson(both + only_first, pairs, z), wilson(both + only_second, pairs, z)
@@ -90,11 +91,11 @@ def newcombe(
 
 
 def sign_flip(sums: Sequence[float] | NDArray[np.float64], *, seed: int, resamples: int = RESAMPLES) -> float:
-    """Two-sided p value of Fisher's sign-flip test for summed differences, one a cluster.
+    """Two-sided p value of Fisher's sign-flip test for summed differences, one sum per cluster.
 
-    Share of sign patterns whose total is at least as far from 0 as the one seen (to within rounding). All patterns
-    are counted for at most EXACT_FLIPS non-zero sums; else (1 + hits)/(1 + resamples) over random ones, which is a
-    valid p value (Phipson and Smyth 2010).
+    It is the share of sign patterns whose total is at least as far from 0 as the observed one (to within rounding). For
+    at most EXACT_FLIPS non-zero sums all patterns are counted; for more it is (1 + hits)/(1 + resamples) over random
+    patterns, which is a valid p value (Phipson and Smyth 2010).
     """
     sizes = np.abs(np.asarray(sums, dtype=np.float64))
     seen = abs(float(np.sum(np.asarray(sums, dtype=np.float64))))
@@ -162,10 +163,10 @@ def figure_difference(
     resamples: int = AGGREGATE_RESAMPLES,
     same: Callable[[T, T], bool] = eq,
 ) -> Difference | None:
-    """Difference of any figure of all marks, paired by position; None where the figure has no value.
+    """Difference of any figure computed from all marks, paired by position; None if the figure has no value.
 
-    The interval resamples pairs by cluster. The p value is that of the swap test: within random clusters the models
-    change places. `same` says which pairs are not discordant.
+    The interval resamples pairs by cluster. The p value is that of the swap test, which exchanges the two models in
+    randomly chosen clusters. A pair for which `same` is true is not discordant.
     """
 
     def difference(pairs: Sequence[tuple[T, T]]) -> float | None:

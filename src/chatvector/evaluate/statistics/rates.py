@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shares with Wilson's interval, of independent items and of items in clusters."""
+"""Shares with Wilson's interval, for independent items and for items in clusters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from chatvector.evaluate.statistics.clusters import Clusters, Estimate
 
 Z_95 = 1.959963984540054
-"""The 97.5 % quantile of the normal distribution: two-sided 95 %."""
+"""The 97.5 % quantile of the normal distribution, for two-sided 95 % intervals."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Rate:
     low: float
     high: float
     count: float
-    """Items it was measured on."""
+    """Number of items it was measured on; a fraction if it is an effective number."""
 
     def percent(self) -> str:
-        """`67 % (55–77)`."""
+        """The share and its interval as text: `67 % (55–77)`."""
         return f"{100 * self.rate:.0f} % ({100 * self.low:.0f}–{100 * self.high:.0f})"
 
 
@@ -33,8 +33,8 @@ def wilson(successes: float, count: float, z: float = Z_95) -> Rate:
 
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927):
     (p + z²/2n ± z·sqrt(p(1−p)/n + z²/4n²)) / (1 + z²/n). Unlike p ± z·sqrt(p(1−p)/n) it stays within 0 and 1 and
-    has a width at 0 of n. It knows nothing of dependence between items (`clustered_rate` does; the counts need not be
-    whole there). Raises ValueError for an empty sample.
+    has a width even for 0 of n. It takes items to be independent; `clustered_rate` does not, and passes counts that are
+    not whole numbers. Raises ValueError for an empty sample.
     """
     if not 0 <= successes <= count or count == 0:
         raise ValueError(f"{successes} successes in {count} items: need 0 <= successes <= count and count > 0")
@@ -58,8 +58,9 @@ def clustered_rate(outcomes: Sequence[bool], keys: Sequence[Hashable]) -> Estima
 
     Wilson's interval at the effective number of items (`Clusters.effective`), as in K. K. Saha, D. Miller and S. Wang,
     "A comparison of some approximate confidence intervals for a single proportion for clustered binary outcome data",
-    The International Journal of Biostatistics 12 (2016). It is never more than the number of items, and where all
-    outcomes agree about the number of clusters, as nothing then shows how alike the items of a cluster are.
+    The International Journal of Biostatistics 12 (2016). The effective number is never more than the number
+    of items. If all outcomes agree it is about the number of clusters, as nothing then shows how alike the items of a
+    cluster are.
     """
     clusters = Clusters.of([float(outcome) for outcome in outcomes], keys)
     count, effective = len(outcomes), clusters.effective()

@@ -15,7 +15,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Recovery:
-    """`share` is None where the interval of the gain holds 0: a share of nothing says nothing."""
+    """A gain and the share of it. `share` is None if the gain has no interval or its interval contains 0: a share of
+    nothing says nothing."""
 
     gain: Estimate
     share: Estimate | None
@@ -31,11 +32,10 @@ def recovered(
     seed: int,
     resamples: int = AGGREGATE_RESAMPLES,
 ) -> Recovery | None:
-    """Gain and share with intervals, all three models resampled together by cluster; marks are paired by position.
+    """Gain and share with intervals. All three models are resampled together by cluster; marks are paired by position.
 
-    The bootstrap of a ratio of paired differences; a resample in which the gain is 0 has no share. A share that is the
-    same in every resample has no interval. None where the
-    figure has no value.
+    The share is a ratio of paired differences; it has no value in a resample in which the gain is 0. A share that is
+    the same in every resample has no interval. Returns None if the figure has no value.
     """
     triples = list(zip(model, reference, chat, strict=True))
 
@@ -55,6 +55,7 @@ def recovered(
         return Recovery(found, None)
     part = figure_interval(triples, keys, share, seed=seed, resamples=resamples)
     if part is not None and part.low == part.high:
-        # Where the gain is, the model has it, or has none of it: resampling cannot say how near to that the truth is.
+        # The share never varies (all of the gain, or none of it), so resampling cannot tell how far off the truth may
+        # be.
         part = replace(part, low=None, high=None, method="none: the same share in every resample")
     return Recovery(found, part)

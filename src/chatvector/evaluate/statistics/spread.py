@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much of the spread is between items, and how much between samples (or seeds) of the same item."""
+"""How much of the variance is between items, and how much between samples (or seeds) of the same item."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Spread:
-    """One-way random effects: mark = mean + item + draw.
+    """Variance components of the one-way random-effects model: mark = mean + item + draw.
 
     Attributes:
-        between_items: variance of the items' true means; 0 where the estimate would be negative.
+        between_items: variance of the items' true means; 0 if the estimate is negative.
         within_item: variance between samples of the same item.
-        of_sample_means: standard deviation of the figure from sample number to sample number, i.e. of the figure that
-            a run with one sample an item would have reported; None where items have unequal numbers of samples.
-        items, samples: numbers of both; `samples` in all.
+        of_sample_means: standard deviation of the figure between sample numbers, i.e. of the figure that a run with one
+            sample per item would have reported; None if items have unequal numbers of samples.
+        items, samples: number of items, and of samples over all items.
     """
 
     between_items: float
@@ -28,15 +28,17 @@ class Spread:
     samples: int
 
     def standard_error(self, samples_per_item: int) -> float:
-        """Of the mean over these items with so many samples each: sqrt((between + within/k)/items)."""
+        """Standard error of the mean over these items with `samples_per_item` (k) samples each:
+        sqrt((between + within/k)/items)."""
         return ((self.between_items + self.within_item / samples_per_item) / self.items) ** 0.5
 
 
 def split(values: Sequence[Sequence[float]]) -> Spread | None:
-    """Variance components by analysis of variance; one inner sequence an item, in order of the samples.
+    """Variance components by analysis of variance. `values` has one inner sequence per item, in order of the samples.
 
     Between = (MSB − MSW)/k₀ with k₀ = (N − Σk²/N)/(I − 1) for unequal numbers of samples (Searle, Casella and
-    McCulloch, "Variance Components", 1992, section 3.6). None where no item has two samples, or there is one item.
+    McCulloch, "Variance Components", 1992, section 3.6). None if no item has two samples, or there are fewer than two
+    items.
     """
     items = [np.asarray(item, dtype=np.float64) for item in values if len(item)]
     sizes = np.array([len(item) for item in items], dtype=np.float64)

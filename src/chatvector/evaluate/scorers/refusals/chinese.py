@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chinese refusals, Traditional and Simplified: "我" or an apology, then a word of not being able or willing, then a
-verb of helping or telling. Without all three it is no refusal: "這張票不能轉讓", "我不能同意更多"."""
+"""Chinese refusals, Traditional and Simplified: "我" or an apology, then a word for not being able or willing, then a
+verb of helping or telling. Usually all three are needed; these are no refusals: "這張票不能轉讓", "我不能同意更多"."""
 
 from __future__ import annotations
 

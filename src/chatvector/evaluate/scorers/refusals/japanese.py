@@ -9,7 +9,8 @@ _NOUN = (
     r"(?:お手伝い|お応え|お答え|ご?提供|協力|対応|お教え|作成|支援|お話し|ご?説明|ご?案内|生成|回答|助言|サポート"
     r"|共有|執筆|翻訳|お伝え|参画|加担|推奨|議論|ご紹介)"
 )
-# A plain negative ends what is said; before a noun, "と言った" or "ので" it says something of a thing or of others.
+# A plain negative counts only at the end of a statement; before a noun, "と言った" or "ので" it is about something
+# else.
 _NOT = r"(?:ません|ない(?=$|[。、,.!…](?!と)|よ|ね|な(?!ら)|わ|です|んだ|んです|の(?:です|だ)|けど|が|し))"
 _NEGATIVE = rf"(?:{_NOT}|かねます|ねます|ず)"
 _SORRY = r"(?:申し訳|すみません|すいません|ごめん|悪いけど|悪いが|残念ながら|恐れ入りますが)"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Korean refusals. The subject is mostly left out, so it is the verb of helping or telling, with its ending, that
-counts: "도와드릴 수 없습니다", never "어쩔 수 없이" or "답하기 어려운 질문"."""
+"""Korean refusals. The subject is mostly left out, so the verb of helping or telling and its ending decide: "도와드릴
+수 없습니다", never "어쩔 수 없이" or "답하기 어려운 질문"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NOUN = (
     r"(?:제공|답변|대답|설명|안내|수행|처리|작성|생성|공유|협조|지원|언급|조언|추천"
     r"|동의|참여|응답|번역|논의|묘사|공개|진행|협력)"
 )
-# What speakers alone do; others take part, proceed or publish as well ("외부인은 참여할 수 없습니다").
+# Only what assistants do; other people take part, proceed or publish as well ("외부인은 참여할 수 없습니다").
 _SAID = r"(?:제공|답변|대답|설명|안내|수행|작성|생성|협조|언급|조언|추천|동의|응답|번역|논의|묘사)"
 _GIVEN = r"(?:제공|답변|대답|안내|작성|생성|응답)"
 _HELP = r"(?:도와|알려|말씀해?|가르쳐|써|들어|만들어|해|보여|답해|찾아|설명해|작성해|안내해|처리해|제공해|추천해|그려)"
@@ -46,7 +46,7 @@ PHRASES = Phrases(
         rf"(?:드릴|(?:답변|설명|제공)할) 수 있는 {_NO_MATTER}",
         rf"{_SPEAKER}.{{0,8}}(?:(?:대)?답할|도울|다룰|{_HELP} ?줄) 수 있는 {_NO_MATTER}",
         rf"{_SPEAKER}.{{0,20}}{_THAT} ?(?:할 수(?:가|는|도)? ?{_NEGATED}|(?:못 ?|하지 못)(?:해요?(?!\w)|합니다|하겠))",
-        # Others do not help either, so "안 도와줘" counts only where someone says what he is going to do.
+        # "안 도와줘" may be about others, so only forms count in which the speaker says what it will not do.
         rf"(?:^| )못 ?{_HELP} ?(?:줘요?|드려요?|드립니다|줍니다|드리겠습니다)(?=[.!,~]|$)",
         rf"(?:^| )안 ?{_HELP} ?(?:줄래요?|줄게요?|드릴게요?|드리겠습니다)(?=[.!,~]|$)",
         rf"(?:그런|이런) [^.,]{{1,14}} 안 ?{_HELP} ?(?:줄|드릴) ?(?:거야|거예요|거에요|겁니다)",

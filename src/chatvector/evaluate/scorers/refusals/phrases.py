@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a language's refusals are made of. The languages' modules are data of this form."""
+"""The form of the patterns that find a language's refusals; the modules of the languages fill it with data."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 
 
 def pattern(*alternatives: str) -> re.Pattern[str]:
-    """One pattern of several, matched anywhere; text has been through NFKC and lower case, apostrophes are straight."""
+    """One pattern of several alternatives. The text must be in NFKC and lower case, with straight apostrophes."""
     return re.compile("|".join(f"(?:{each})" for each in alternatives))
 
 
 @dataclass(frozen=True)
 class Phrases:
-    """Patterns over one sentence, quotations taken out.
+    """The patterns of one language, each searched in one sentence without quotations.
 
     Attributes:
-        language: BCP 47 without script: `zh` holds Traditional and Simplified.
+        language: BCP 47 tag without script: `zh` covers Traditional and Simplified.
         declines: the speaker declines.
-        exceptions: the same words, meant otherwise ("cannot recommend it enough"); they win within a sentence.
-        offers: help all the same, in the sentence of the refusal or after it: makes a refusal partial.
-        contrast: opens a sentence that declines one thing after others were answered: makes a refusal partial.
-        opens: declines, but only as the first sentence of a reply.
-        letter: opens a text that is written for the user to send; what follows is not said to the user.
+        exceptions: the same words with another meaning ("cannot recommend it enough"): the sentence does not decline.
+        offers: offers of help in the sentence of the refusal, after it, or in later sentences; they make it partial.
+        contrast: begins a sentence that declines one thing after others were answered; makes a refusal partial.
+        opens: declines, but only in the first sentence of a reply.
+        letter: begins a text that is written for the user to send; what follows is not said to the user.
     """
 
     language: str
