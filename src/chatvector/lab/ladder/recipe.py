@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a ladder is made of, as YAML or an object; as strict as the other recipes.
+"""The recipe of a ladder, as YAML or an object; it is checked as strictly as the other recipes.
 
     base: meta-llama/Llama-2-7b-hf
     chat: meta-llama/Llama-2-7b-chat-hf
@@ -11,7 +11,7 @@
     ask: {suite: korea, limit: 100}
     output: llama-2-ko-ladder
 
-A model is a name, or a mapping: the stages of training that make it.
+A model is a name, or a mapping with the stages of training that make it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Scale = Annotated[float, Field(gt=0, allow_inf_nan=False), NO_TRUTH]
 Count = Annotated[int, Field(ge=1), NO_TRUTH]
 
 BEFORE = ""
-"""Stands for a stage's model: what the stage before it made."""
+"""Placeholder for the model of a stage, which is the one that the stage before it made."""
 
 
 class Source(Strict):
@@ -182,11 +182,11 @@ class LadderRecipe(Document):
         return LadderRecipe.from_mapping(document, "--set")
 
     def source(self, key: ModelKey) -> Source | None:
-        """Where a model comes from."""
+        """Where a model comes from; None if the recipe does not name it."""
         return getattr(self, key)
 
     def stages(self, key: ModelKey) -> tuple[TrainingRecipe, ...]:
-        """The trainings that make a model, in order; none for one that is taken."""
+        """The trainings that make a model, in order; empty for a model that is taken as it is."""
         source = self.source(key)
         if source is None:
             return ()
@@ -196,7 +196,8 @@ class LadderRecipe(Document):
         return source.train
 
     def start(self, key: ModelKey) -> str | ModelKey:
-        """What the first stage of a training starts from: a name, or the key of another model."""
+        """The model itself if it is taken; else what its first stage starts from: a name, or the key of another
+        model."""
         source = self.source(key)
         assert source is not None
         return source.model if source.model is not None else STARTS[key]
@@ -222,7 +223,7 @@ class LadderRecipe(Document):
 
     @property
     def needed(self) -> tuple[ModelKey, ...]:
-        """The models that the rungs are made of, each after what it is trained from."""
+        """The models that the rungs are made of, each after the models that its training uses."""
         used = {rung.start for rung in self.wanted}
         if any(rung.vector for rung in self.wanted) or self.ask.chat_format_from is None:
             used |= set(PARENTS)
@@ -233,7 +234,7 @@ class LadderRecipe(Document):
         return tuple(key for key in MODELS if key in used)
 
     def place(self) -> str:
-        """The output directory. Raises RecipeError where there is none."""
+        """The output directory. Raises RecipeError if none is named."""
         if self.output is None:
             raise RecipeError("output: where to? name a directory with output: or --out")
         return self.output
