@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is trained, on what and how, as YAML or an object; as strict as the recipe of a merge.
+"""The recipe of a training, as YAML or an object; it is checked as strictly as the recipe of a merge.
 
 stage: sft
 model: my-org/llama-2-ko-7b
@@ -28,7 +28,7 @@ COLUMNS: Mapping[Stage, tuple[str, ...]] = {
     "sft": ("messages",),
     "dpo": ("prompt", "chosen", "rejected"),
 }
-"""The columns that each stage reads. See `columns` for files that call them otherwise."""
+"""Stage → columns that it reads. See `columns` for files with other names."""
 
 
 class LoraSpec(Strict):
@@ -116,13 +116,13 @@ class TrainingRecipe(Document):
 
     @property
     def rate(self) -> float:
-        """The learning rate, the stage's default filled in."""
+        """The learning rate: the recipe's or, by default, that of the stage."""
         if self.learning_rate is not None:
             return self.learning_rate
         return (1e-6 if self.stage == "dpo" else 2e-5) * (10 if self.lora else 1)
 
     def identity(self) -> dict[str, Any]:
-        """The part that decides the weights, without the names of files and models."""
+        """The part of the recipe that determines the weights, without the names of files and models."""
         own = {"model", "data", "output", "chat_template", "save_every"}
         return self.model_dump(mode="json", exclude=own)
 
