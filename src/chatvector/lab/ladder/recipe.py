@@ -39,11 +39,12 @@ class Source(Strict):
     """A model: taken by its name, or trained."""
 
     model: str | None = None
-    """Its name; with `train`, what the training starts from (chat and target: base; ft: target; chat_cp_ft: chat)."""
+    """Its name; with `train`, the model that the training starts from, by default another of the ladder (chat and
+    target: base; ft: target; chat_cp_ft: chat)."""
     train: tuple[TrainingRecipe, ...] = ()
-    """Stages, one after the other, with the keys of a training recipe but for `model` and `output`."""
+    """Stages, one after the other, with the keys of a training recipe except `model` and `output`."""
     same: bool = False
-    """Of chat_cp_ft only: the stages that make target and ft, begun from chat."""
+    """For chat_cp_ft only: train it by the stages that make target and ft, starting from chat."""
 
     @pydantic.field_validator("train", mode="before")
     @classmethod
@@ -80,7 +81,7 @@ class Questions(Strict):
     """What all rungs are asked, and what marks the replies."""
 
     suite: str | None = None
-    """A suite of `chatvector eval`; `quick` where no suite, axis or task is named."""
+    """A suite of `chatvector eval`; `quick` if no suite, axis or task is named."""
     axis: tuple[str, ...] = ()
     """All tasks of these axes."""
     task: tuple[str, ...] = ()
@@ -88,13 +89,13 @@ class Questions(Strict):
     language: tuple[str, ...] = ()
     """`ko`, `zh-Hant` …; by default the suite's own."""
     limit: Count | None = None
-    """Items a task in each half: so many to choose the scale on, and so many others to report."""
+    """Items per task in each half: so many to choose the scale on, and so many others to report."""
     seed: int = 0
-    """Of items, samples and resampling."""
+    """Seed of items, samples and resampling."""
     max_new_tokens: Count | None = None
-    """Limit of a reply, instead of each task's."""
+    """Largest number of tokens in a reply, instead of each task's own."""
     chat_format_from: str | None = None
-    """A model or file whose chat template the models without one are asked in; by default chat."""
+    """A model or file whose chat template is used for models without one; by default chat."""
     judge: str | None = None
     """Marks open replies: a URL or a model."""
     toxicity: str | None = None
@@ -102,7 +103,7 @@ class Questions(Strict):
     guard: str | None = None
     """Says which replies are unsafe."""
     guard_format: str | None = None
-    """How its verdicts are read, where its name does not say."""
+    """How the guard's verdicts are read, if its name does not tell."""
 
 
 class LadderRecipe(Document):
@@ -122,15 +123,16 @@ class LadderRecipe(Document):
     chat_cp_ft: Model | None = None
     """chat → CP → FT: the chat model, continually pre-trained and fine-tuned alike; `{same: true}` trains it so."""
     rungs: tuple[RungKey, ...] | None = None
-    """Which rungs; by default all that there are models for."""
+    """The rungs to build; by default all that there are models for."""
     scales: tuple[Scale, ...] = (0.5, 0.75, 1.0)
-    """What is tried on the items to choose on, for target + τ and FT + τ each; a single one is taken as it is."""
+    """Scales that are tried for target + τ and FT + τ each, on the items to choose on; a single one is used as it
+    is."""
     vocabulary: Literal["shared", "skip", "strict"] = "shared"
     """What happens to embedding and head: see docs/chat-format.md."""
     chat_format: str = "auto"
-    """Of target + τ: `auto`, `target`, `vector`, or a template file."""
+    """Chat format of target + τ: `auto`, `target`, `vector`, or a template file."""
     ft_chat_format: str = "target"
-    """Of FT + τ: `target` is FT's own."""
+    """Chat format of FT + τ: `target` is FT's own."""
     system_prompt: str = "keep"
     """`keep`, `none`, or the text that replaces what the template injects by itself."""
     force_lineage: bool = False
@@ -138,11 +140,11 @@ class LadderRecipe(Document):
     ask: Questions = Questions()
     """What the rungs are asked."""
     weights: dict[str, Factor] = Field(default_factory=dict)
-    """Of the parts of the figure of merit by which the scale is chosen; 1 where not named. See docs/sweep.md."""
+    """Weights of the parts of the figure of merit by which the scale is chosen; 1 if not named. See docs/sweep.md."""
     dtype: str | None = None
-    """In which models are loaded to be asked: `auto`, `fp32`, `bf16`, `fp16`."""
+    """Number format in which models are loaded to be asked: `auto`, `fp32`, `bf16`, `fp16`."""
     device: str | None = None
-    """Where they are asked: `cpu`, `cuda`, `cuda:1` …"""
+    """Device on which models are asked: `cpu`, `cuda`, `cuda:1` …"""
     output: str | None = None
     """The directory to write."""
 
