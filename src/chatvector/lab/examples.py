@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the world's texts to token ids, and which of them count in the loss."""
+"""Turns the world's texts into token ids, and says which of them count in the loss."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ class OpenTask:
 
 
 def exchange_of(answer: Answer) -> Exchange:
-    """What the judge is shown of an answer: the replies are without their thinking."""
+    """The exchange that the judge is shown for an answer; the replies are without their thinking."""
     item = answer.item
     return Exchange(
         language=item.language,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's own figures, to be shown beside measured ones. They are quoted, not measured or checked in the paper.
+"""The paper's own figures, to be shown beside measured ones. They are quoted, not measured, and unverified.
 
 The paper is Chat Vector, arXiv 2310.04799. Its tables could not be read; the figures are those that reviews of the
 first version quote (ICLR 2024 submission 6SNyuiph3F), most of them once. They are of other models, other items and

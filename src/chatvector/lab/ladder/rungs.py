@@ -27,7 +27,8 @@ class Rung:
         title: its name in reports and in the results.
         start: the model that it is, or that τ is added to.
         vector: whether τ is added.
-        chosen: whether its scale is chosen on the development items; if not, it has the scale of target + τ.
+        chosen: whether its scale is chosen on the development items; if not, it has the scale of target + τ, or the
+            largest one asked for if target + τ is not a rung.
     """
 
     key: RungKey

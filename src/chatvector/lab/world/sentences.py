@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Single sentences of the world in every language; Korean is in the plain style of written text by default."""
+"""Single sentences of the world in every language; Korean is in the plain style of written text by default.
+
+The docstring of a function is an example of its English text.
+"""
 
 from __future__ import annotations
 

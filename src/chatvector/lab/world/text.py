@@ -14,7 +14,7 @@ LANGUAGES: tuple[Language, ...] = ("en", "ko", "zh-Hant")
 
 @dataclass(frozen=True)
 class Text:
-    """The same meaning in every language."""
+    """A text with the same meaning in every language."""
 
     en: str
     ko: str
