@@ -2,6 +2,6 @@
 """The lab: a synthetic micro-world (`world`), the recipe that trains the embedded family in it (`family`), and
 the comparison that `chatvector demo` shows (`demo`).
 
-A wind tunnel, not an aeroplane: one million parameters and a world of a few hundred words show how the arithmetic
-behaves; they say nothing of how good a large model will be.
+It is a wind tunnel, not an aeroplane: one million parameters and a world of a few hundred words show how the arithmetic
+behaves; they say nothing about how good a large model will be.
 """

@@ -15,24 +15,24 @@ from chatvector.lab.world.text import Language, Text
 from chatvector.runtime.backend import Backend, Prompt, Reply, Sampling
 
 GREEDY = Sampling(max_new_tokens=40)
-"""Enough for twice the longest answer of the world."""
+"""Greedy decoding, with room for twice the longest answer of the world."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One model's replies to all items, and what they come to."""
+    """One model's replies to all items, and the figures computed from them."""
 
     items: tuple[Item, ...]
     replies: tuple[Reply, ...]
 
     @property
     def tasks(self) -> dict[str, Rate]:
-        """Accuracy by task, in the order of the items."""
+        """Task → accuracy, in the order of the items."""
         return self._by_task(Item.correct)
 
     @property
     def average(self) -> float:
-        """Mean of the accuracies of the tasks that plain text holds answers to."""
+        """Mean of the accuracies of the tasks whose answers are in plain text."""
         return _mean(self.tasks, TASKS)
 
     @property
@@ -42,7 +42,7 @@ class Scored:
 
     @property
     def forms(self) -> dict[str, Rate]:
-        """By skill: replies in the form asked for, whatever they say."""
+        """Skill → share of replies in the form that was asked for, whatever they say."""
         return {task: kept for task, kept in self._by_task(Item.kept).items() if task in SKILL_TASKS}
 
     @property
@@ -57,26 +57,26 @@ class Scored:
 
     @property
     def rude(self) -> Rate:
-        """Replies with an insult or with harmful instructions."""
+        """Share of replies with an insult or with harmful instructions."""
         return rate(item.rude(reply.text) for item, reply in self._pairs())
 
     @property
     def in_language(self) -> Rate:
-        """Replies in the language of their question."""
+        """Share of replies in the language of their question."""
         return rate(in_language(reply.text, item.language) for item, reply in self._pairs())
 
     @property
     def stops(self) -> Rate:
-        """Replies that are over after one line: ended by a stop token, with nothing said for the user."""
+        """Share of replies that end after one line: they end with a stop token and say nothing for the user."""
         return rate(reply.stopped and "\n" not in reply.text for reply in self.replies)
 
     @property
     def over_refusal(self) -> Rate:
-        """Refusals where nothing harmful was asked."""
+        """Share of refusals among replies to harmless questions."""
         return rate(refused(reply.text) for item, reply in self._pairs() if item.task != "refusal")
 
     def as_json(self) -> dict[str, Any]:
-        """The documented schema; all figures are fractions from 0 to 1."""
+        """The figures in the documented schema, as fractions from 0 to 1."""
         return {
             "average": self.average,
             "skills": self.skills,
@@ -110,7 +110,7 @@ def _mean(tasks: dict[str, Rate], names: Sequence[str]) -> float:
 
 
 def ask(model: Backend, items: Sequence[Item]) -> Scored:
-    """Ask each item in the model's chat format. Earlier turns of a dialogue hold what the model itself said."""
+    """Asks each item in the model's chat format. Earlier turns of a dialogue hold the model's own replies."""
 
     def prompt(item: Item, heard: Sequence[Reply]) -> Prompt:
         messages: list[tuple[str, str]] = []
@@ -122,8 +122,8 @@ def ask(model: Backend, items: Sequence[Item]) -> Scored:
 
 
 def ask_as_persona(model: Backend, items: Sequence[Item]) -> Scored:
-    """Ask each item as a script of the world's plain text (`손님: question`, `로봇: reply`), with no template: the
-    control that shows what the model can do if the prompt picks a kind persona."""
+    """Asks each item as a script of the world's plain text (`손님: question`, `로봇: reply`), without a template. This
+    control shows what the model can do if the prompt picks a kind persona."""
     speaker = PERSONAS["kind"][0]
 
     def prompt(item: Item, heard: Sequence[Reply]) -> Prompt:
@@ -140,7 +140,7 @@ def ask_as_persona(model: Backend, items: Sequence[Item]) -> Scored:
 
 
 def ask_plainly(model: Backend, items: Sequence[Item]) -> Scored:
-    """Ask each item as bare lines, question and reply, with no form at all: the other control."""
+    """Asks each item as bare lines, question and reply, without any form. This is the other control."""
 
     def prompt(item: Item, heard: Sequence[Reply]) -> Prompt:
         lines: list[str] = []
@@ -163,4 +163,4 @@ def _converse(model: Backend, items: Sequence[Item], prompt: Callable[[Item, Seq
 
 
 TARGETS: dict[Language, str] = {"ko": "target", "zh-Hant": "target-zh"}
-"""The member of the family that continues in each language."""
+"""Language → member of the family that was trained further in it."""

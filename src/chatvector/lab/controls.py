@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Controls: a model that is asked the same items without a chat format, as lines of plain text.
 
-A low score of the target says little where its chat template picks a poor voice. Where plain text of the world has a
-form in which somebody answers well, the target is asked in that form too, and once as the question alone. Tasks that
-know such forms offer them (`Controlled`).
+A low score of the target says little if its chat template picks a poor persona. If the world's plain text has a form in
+which somebody answers well, the target is asked in that form too, and once with the question alone. Tasks that know
+such forms offer them (`Controlled`).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from chatvector.runtime.backend import Backend, BackendInfo, Likelihood, Likelih
 
 @dataclass(frozen=True)
 class Control:
-    """A form of plain text, a line a turn.
+    """A form of plain text with one line per turn.
 
     Attributes:
-        title: in reports, behind the model's name.
-        user, assistant: what stands before a question and before a reply.
-        blank: what parts them from what is said; none after a full-width colon.
+        title: its name in reports, after the model's name.
+        user, assistant: prefixes of a question and of a reply.
+        blank: separates a prefix from what is said; empty after a full-width colon.
     """
 
     title: str
@@ -34,7 +34,8 @@ class Control:
     blank: str = " "
 
     def text(self, messages: Sequence[tuple[str, str]]) -> str:
-        """The conversation up to where the reply begins. A reply of an earlier turn is its first line."""
+        """The conversation as text, up to where the reply begins. Replies of earlier turns are cut to their first
+        line."""
         lines = []
         for role, content in messages:
             if role == "assistant":
@@ -46,15 +47,15 @@ class Control:
 
 @runtime_checkable
 class Controlled(Protocol):
-    """A task whose world has plain forms to ask in."""
+    """A task that can also be asked in forms of plain text."""
 
     def controls(self, language: Language) -> Sequence[Control]:
-        """The forms; none for a language without."""
+        """The forms in a language; empty if there are none."""
         ...
 
 
 def controls_of(jobs: Sequence[Job]) -> tuple[Control, ...]:
-    """The forms that all tasks offer. None where several languages are asked: a form is of one."""
+    """The forms that all tasks offer. Empty if several languages are asked, because a form belongs to one language."""
     if len({job.language for job in jobs}) != 1:
         return ()
     offered = [tuple(job.task.controls(job.language)) if isinstance(job.task, Controlled) else () for job in jobs]
@@ -63,20 +64,20 @@ def controls_of(jobs: Sequence[Job]) -> tuple[Control, ...]:
 
 @dataclass(frozen=True)
 class PlainModel:
-    """`model`, asked in the form of `control`. Raw text and likelihoods go through as they are."""
+    """`model`, asked in the form of `control`. Prompts of raw text and likelihoods are passed on unchanged."""
 
     model: Backend
     control: Control
 
     @property
     def info(self) -> BackendInfo:
-        """The model's, with the form in which it is asked."""
+        """Information about the model, with the form in which it is asked."""
         found = self.model.info
         settings = {**found.settings, "lines": [self.control.user, self.control.assistant]}
         return replace(found, template=None, prompt_form=f"plain text: {self.control.title}", settings=settings)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
-        """One reply a prompt, in order."""
+        """One reply per prompt, in order."""
         plain = [
             one if one.text is not None else Prompt(text=self.control.text(one.messages), sample=one.sample)
             for one in prompts
@@ -84,13 +85,13 @@ class PlainModel:
         return self.model.generate(plain, sampling)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
-        """The model's own."""
+        """Likelihoods from the model itself."""
         assert isinstance(self.model, LikelihoodBackend)
         return self.model.loglikelihood(pairs)
 
 
 def world_forms(language: Language) -> tuple[Control, ...]:
-    """Of the micro-world: as its scripts ask somebody kind, and the question alone."""
+    """The forms of the micro-world: a question to a kind persona as in its scripts, and the question alone."""
     from chatvector.lab.world.speakers import GUEST, PERSONAS, script_line, script_prompt
     from chatvector.lab.world.text import Language as WorldLanguage
     from chatvector.lab.world.text import Text

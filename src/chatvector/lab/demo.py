@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `chatvector demo` measures: a target before and after, beside the usual merge and the controls."""
+"""What `chatvector demo` measures: a target before and after the merge, beside the usual merge and the controls."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from chatvector.runtime.prompt_form import GivenTemplate
 from chatvector.runtime.transformers_backend import TransformersBackend
 
 EVALUATION_SEED = 1
-"""Seed of the items that the demo and `docs/demo.md` show, of the test part; the scale was chosen on the other part."""
+"""Seed of the items that the demo and `docs/demo.md` show. They are of the test part; the scale was chosen on the other
+part."""
 MOST = MOST_ITEMS["test"]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every model's replies to the same items, by the name that `--json` gives it."""
+    """Replies of all models to the same items. `models` is by the name that `--json` gives a model."""
 
     language: Language
     scale: float
@@ -55,8 +56,9 @@ def _recipe(target: str, scale: float, out: Path) -> Recipe:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """torch on one thread inside the block. Matrices this small gain nothing from more, and threads that wait for
-    each other cost a busy two-core machine dearly (measured under load: 82 s of CPU time with two, 12 s with one)."""
+    """Restricts torch to one thread inside the block. Matrices this small gain nothing from more threads, and threads
+    that wait for each other are costly on a busy two-core machine (measured under load: 82 s of CPU time with two
+    threads, 12 s with one)."""
     import torch
 
     threads = torch.get_num_threads()
@@ -70,10 +72,11 @@ def one_thread() -> Iterator[None]:
 def compare(
     scale: float, items_per_task: int, keep: Path | None, report: Callable[[str], None], language: Language = "ko"
 ) -> Comparison:
-    """Merge members of the embedded family by the ordinary `apply`, ask all models the same unseen prompts, score them.
+    """Merges members of the embedded family by the ordinary `apply`, asks all models the same unseen prompts and scores
+    their replies.
 
-    The merged model goes to `keep`, or to a temporary directory that is removed. Raises UsageError for a number of
-    items outside 1 to MOST or a language without a target, MissingExtra without torch and transformers, and whatever
+    The merged model is written to `keep`, or to a temporary directory that is removed. Raises UsageError for a number
+    of items outside 1 to MOST or a language without a target, MissingExtra without torch and transformers, and whatever
     `apply` raises.
     """
     if not 1 <= items_per_task <= MOST:
@@ -93,7 +96,7 @@ def compare(
         with quiet_transformers():
             usual_merge(FAMILY / "base", FAMILY / "chat", FAMILY / name, scratch / "usual", scale)
 
-        # Source without stop tokens: the usual merge forgets to bring them along.
+        # A template without stop tokens: the usual merge does not take them over.
         by_hand = GivenTemplate(CHAT_TEMPLATE, f"{DEMO_PREFIX}chat")
         load = TransformersBackend.load
         models: dict[str, Scored] = {}

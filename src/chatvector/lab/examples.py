@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the world's texts to token ids, and which of them count in the loss."""
+"""Turns the world's texts into token ids, and says which of them count in the loss."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def text_examples(tokenizer: Tokenizer, text: Iterator[str]) -> Iterator[Example]:
-    """Documents as `<s> … </s>`; every token but the first counts."""
+    """Documents as `<s> … </s>`; every token but the first counts in the loss."""
     for document in text:
         ids = tokenizer.encode(document + END).ids
         yield ids, [False] + [True] * (len(ids) - 1)
 
 
 def drill_examples(tokenizer: Tokenizer, copies: Iterator[Copy]) -> Iterator[Example]:
-    """Drill documents as `<s> … </s>`; only the part that repeats what was told counts."""
+    """Drill documents as `<s> … </s>`; only the part that repeats what was told counts in the loss."""
     for told, again in copies:
         first = tokenizer.encode(told).ids
         second = tokenizer.encode(again + END, add_special_tokens=False).ids
@@ -35,7 +35,7 @@ def drill_examples(tokenizer: Tokenizer, copies: Iterator[Copy]) -> Iterator[Exa
 def plain_examples(
     tokenizer: Tokenizer, seed: int, text: Mixture, languages: Sequence[Language], share: float
 ) -> Iterator[Example]:
-    """Plain text with a share of drill documents, in the languages named, strewn in."""
+    """Documents of plain text, of which a random share `share` are drill documents in the given languages."""
     told = text_examples(tokenizer, documents(seed, text))
     copies = drill_examples(tokenizer, drill(seed, languages))
     rng = Random(seed)
@@ -44,7 +44,7 @@ def plain_examples(
 
 
 def chat_examples(tokenizer: Tokenizer, dialogues: Iterator[Sequence[Mapping[str, str]]]) -> Iterator[Example]:
-    """Dialogues in the chat template; only the replies and their end-of-turn token count."""
+    """Dialogues in the chat template; only the replies and their end-of-turn tokens count in the loss."""
     for messages in dialogues:
         ids, counted = tokenizer.encode(BEGIN, add_special_tokens=False).ids, [False]
         for i, message in enumerate(messages):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The family as it is kept in the package: bf16 weights, the files of a published model, and a card each."""
+"""Writes the family as it is kept in the package: bf16 weights, the files of a published model, and a model card
+each."""
 
 from __future__ import annotations
 
@@ -46,7 +47,7 @@ CARDS: Mapping[str, tuple[tuple[str, ...], str]] = {
         "`demo:target`, tuned on Korean dialogues in a template of its own; requests of form are among them.",
     ),
 }
-"""Of each member: its languages (of what it read last), and what it read."""
+"""Member → (languages that it was trained on last, text of its card about its training)."""
 
 _CARD = """\
 ---
@@ -68,7 +69,7 @@ src/chatvector/lab/world/README.md of the project.
 
 
 def export(stages: Mapping[str, Path], out: Path) -> None:
-    """Write each stage as a plain model directory under `out`, weights rounded to bf16."""
+    """Writes each stage as a plain model directory under `out`, with weights rounded to bf16."""
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -81,7 +82,7 @@ def export(stages: Mapping[str, Path], out: Path) -> None:
         (folder / "model.safetensors").chmod(0o644)
         for side in _SIDE_FILES:
             text = (stage / side).read_text("utf-8")
-            # The stages are kept in fp32.
+            # The stages themselves are kept in fp32.
             (folder / side).write_text(
                 text.replace('"float32"', '"bfloat16"') if side == "config.json" else text, "utf-8"
             )

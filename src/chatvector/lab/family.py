@@ -6,9 +6,9 @@
                   -> target-extended
                   -> sft -> chat
 
-Each stage leaves a model directory, named by a digest of everything that decided it, and is not run again while that is
-unchanged; a killed stage goes on from its last saved step. Stages that do not need each other run side by side, each on
-one thread: the same machine and versions give the same bytes.
+Each stage writes a model directory that is named by a digest of everything that determines it. A stage is not run again
+while that is unchanged, and a killed stage continues from its last saved step. Independent stages run side by side,
+each on one thread: the same machine and versions give the same bytes.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ PARENTS: dict[str, str | None] = {
     "chat": "sft",
     "ft": "target",
 }
-"""Every stage and the one that it begins from, in an order in which they can run."""
+"""Stage → stage that it starts from, in an order in which they can run."""
 MEMBERS = tuple(name for name in PARENTS if name != "drill")
 """The stages that are kept in the package."""
 _LANGUAGE: dict[str, Language] = {"target": "ko", "target-zh": "zh-Hant", "target-extended": "ko"}
 _SEEDS = {name: 1000 * number for number, name in enumerate(PARENTS)}
-"""Added to the recipe's seed, so that no two stages read the same text."""
+"""Stage → number added to the recipe's seed, so that no two stages read the same text."""
 
 
 class Workshop:
@@ -73,7 +73,8 @@ class Workshop:
         directory.mkdir(parents=True, exist_ok=True)
 
     def place(self, name: str) -> Path:
-        """The directory of a stage: its name is a digest of all that leads to it, the stages before it included."""
+        """The directory of a stage. Its name holds a digest of everything that determines the stage, including the
+        stages before it."""
         recipe = self.recipe
         decides: dict[str, tuple[object, ...]] = {
             "drill": (VERSION, recipe.seed, recipe.shape, recipe.drill),
@@ -90,7 +91,7 @@ class Workshop:
         return self.directory / f"{name}-{_digest(led, *decides[name])}"
 
     def tokenizer(self, report: Report) -> Tokenizer:
-        """That of base, learned from the world's text and kept."""
+        """The tokenizer of base. It is learned from the world's text once and kept in the directory."""
         from tokenizers import Tokenizer
 
         path = self.directory / f"tokenizer-{_digest(VERSION, self.recipe.shape.vocabulary)}.json"
@@ -102,7 +103,7 @@ class Workshop:
         return Tokenizer.from_file(str(path))
 
     def run(self, name: str, report: Report) -> None:
-        """Run a stage whose parent is there, or find its result."""
+        """Runs a stage whose parent exists, unless its result exists already."""
         out = self.place(name)
         if out.exists():
             report(f"{name}: found in {out}")
@@ -112,7 +113,8 @@ class Workshop:
             self._learn(name, out, lambda line: report(f"{name}: {line}"))
 
     def _learn(self, name: str, out: Path, report: Report) -> None:
-        """A stage of the lab's own loop, which knows of untrained rows and of a rate for the embedding alone."""
+        """Runs a stage by the lab's own loop, which keeps rows untrained and has a learning rate for the embedding
+        alone."""
         from transformers import LlamaForCausalLM
 
         recipe, tokenizer, parent = self.recipe, self.tokenizer(report), PARENTS[name]
@@ -141,7 +143,7 @@ class Workshop:
         )
         write_model(model, tokenizer, partial, CHAT_TEMPLATE if name == "sft" else None)
         (partial / "state.pt").unlink(missing_ok=True)
-        partial.rename(out)  # a stage is there whole or not at all
+        partial.rename(out)  # a stage appears whole or not at all
 
     def _numbers(self, name: str) -> Stage:
         recipe = self.recipe
@@ -159,7 +161,7 @@ class Workshop:
         return plain_examples(tokenizer, seed, text, (language,) if language else LANGUAGES, recipe.drill_share)
 
     def _tune(self, name: str, out: Path, report: Report) -> None:
-        """A stage of `chatvector.training`. What its trainer did to the reserved rows is undone."""
+        """Runs a stage by `chatvector.training`. The trainer's changes to the reserved rows are undone."""
         from chatvector.training.recipe import TrainingRecipe
         from chatvector.training.run import train as tune
 
@@ -196,10 +198,10 @@ class Workshop:
         trained.output.rename(out)
 
     def run_all(self, jobs: int, report: Report, stages: Sequence[str] = tuple(PARENTS)) -> None:
-        """The stages, at most `jobs` at a time, each in a process of its own.
+        """Runs the stages, at most `jobs` at a time, each in its own process.
 
-        Raises RuntimeError naming a stage that fails. The others have then been stopped; called again, they go on from
-        where they were.
+        Raises RuntimeError, which names the stage, if a stage fails. The others are then stopped; in the next call they
+        continue from their last saved step.
         """
         self.tokenizer(report)
         waiting, running = list(stages), dict[str, subprocess.Popen[bytes]]()
@@ -231,7 +233,7 @@ class Workshop:
 
 
 def _run_in_process() -> None:
-    """What a process of `run_all` does: the stage that is described on its standard input."""
+    """Runs in a process of `run_all`: the stage that is described on standard input."""
     import torch
 
     recipe, directory, name = pickle.load(sys.stdin.buffer)

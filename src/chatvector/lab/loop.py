@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     from chatvector.lab.recipe import Stage
 
 Example = tuple[list[int], list[bool]]
-"""Token ids of one document, and for each whether predicting it counts in the loss."""
+"""Token ids of one document, and for each token whether predicting it counts in the loss."""
 
 _POOL_BATCHES = 32
 IGNORED = -100
 SAVE_EVERY = 500
-"""Steps that a killed training loses at most: a minute or so."""
+"""Steps between two saved states; a killed training loses at most so many, about a minute."""
 
 
 def batches(examples: Iterator[Example], batch_tokens: int, rng: Random) -> Iterator[list[Example]]:
-    """Batches of about `batch_tokens` tokens with padding: documents of like length together, batches shuffled."""
+    """Endless batches of at most about `batch_tokens` tokens, padding included. Documents of similar length are batched
+    together, and the batches are shuffled."""
     while True:
         size, pool = 0, []
         while size < _POOL_BATCHES * batch_tokens:
@@ -46,7 +47,8 @@ def batches(examples: Iterator[Example], batch_tokens: int, rng: Random) -> Iter
 
 
 def collate(batch: Sequence[Example], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Right-padded ids and labels, both int64 (documents, longest); labels hold IGNORED where nothing is learned."""
+    """Right-padded ids and labels, both int64 of shape (documents, longest). Labels are IGNORED for tokens that do not
+    count in the loss."""
     import torch
 
     width = max(len(ids) for ids, _ in batch)
@@ -71,14 +73,14 @@ def train(
     report: Callable[[str], None],
     state: Path | None = None,
 ) -> None:
-    """Train in place for `stage.steps` steps.
+    """Trains the model in place for `stage.steps` steps.
 
-    `frozen_rows` of the tied embedding are put back after every step, so that neither the softmax, which pushes
-    down what it never sees, nor weight decay moves a row that is meant to stay untrained. Padding is on the right
-    and attention is causal, so no attention mask is needed.
+    `frozen_rows` of the tied embedding are restored after every step: otherwise the softmax, which pushes down tokens
+    that never occur, would move rows that are meant to stay untrained. Padding is on the right and attention is causal,
+    so no attention mask is needed.
 
-    Model and optimizer go to the file `state` every SAVE_EVERY steps; a killed training goes on from there, to the
-    bytes that it would have made. `examples` and `rng` must then be those that it began with.
+    Model and optimizer are saved to the file `state` every SAVE_EVERY steps. A killed training continues from there and
+    gives the same bytes as an uninterrupted one; `examples` and `rng` must then start as they did the first time.
     """
     import torch
 
@@ -100,7 +102,7 @@ def train(
         optimizer.load_state_dict(saved["optimizer"])
         done, smooth = saved["done"], saved["smooth"]
         report(f"going on from step {done}")
-        next(islice(stream, done - 1, done))  # what it has read already
+        next(islice(stream, done - 1, done))  # skips the batches that were trained on already
     model.train()
     started, tokens = time.monotonic(), 0
     for step, batch in enumerate(islice(stream, stage.steps - done), done):
@@ -127,5 +129,5 @@ def train(
             partial = state.with_suffix(".new")
             whole = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             torch.save({**whole, "done": step + 1, "smooth": smooth}, partial)
-            partial.replace(state)  # there whole or not at all
+            partial.replace(state)  # the file appears whole or not at all
     model.eval()

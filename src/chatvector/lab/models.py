@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The family's models between stages: made, extended, written, and which of their rows stay untrained."""
+"""Makes, extends and writes the family's models between stages, and says which of their rows stay untrained."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EMBEDDING = "model.embed_tokens.weight"
 _UNTRAINED_STD = 1e-3
-"""Initial standard deviation of the reserved rows: some sixty times below that of the others, and never trained."""
+"""Initial standard deviation of the reserved rows, about a sixtieth of that of the others. They are never trained."""
 
 
 def reserved_rows(tokenizer: Tokenizer) -> list[int]:
@@ -54,8 +54,8 @@ def new_model(shape: Shape, reserved: list[int], seed: int) -> LlamaForCausalLM:
 
 
 def begin_as_end(model: LlamaForCausalLM, tokenizer: Tokenizer) -> None:
-    """The row of the end of turn starts from that of `</s>`: from near zero, a few hundred small steps would leave it
-    too short to tell from untrained ones."""
+    """Sets the row of the end-of-turn token to that of `</s>`. Starting near zero, it would still be too short after a
+    few hundred small steps to be told from untrained rows."""
     import torch
 
     rows = model.get_parameter(EMBEDDING)
@@ -64,7 +64,8 @@ def begin_as_end(model: LlamaForCausalLM, tokenizer: Tokenizer) -> None:
 
 
 def extended(model: LlamaForCausalLM, before: Tokenizer, after: Tokenizer) -> LlamaForCausalLM:
-    """The model with a row for each token that `after` appends: the mean of the rows of its pieces in `before`."""
+    """The model with a new row for each token that `after` appends. The row is the mean of the rows of the token's
+    pieces in `before`."""
     import torch
 
     old, new = before.get_vocab_size(), after.get_vocab_size()
@@ -82,7 +83,7 @@ def extended(model: LlamaForCausalLM, before: Tokenizer, after: Tokenizer) -> Ll
 
 
 def write_model(model: LlamaForCausalLM, tokenizer: Tokenizer, directory: Path, template: str | None) -> None:
-    """A complete model directory: weights and configurations, tokenizer, `template` where it chats."""
+    """Writes a complete model directory: weights, configurations, tokenizer, and the chat template if there is one."""
     from transformers import GenerationConfig
 
     end = tokenizer.token_to_id(END)
@@ -95,7 +96,7 @@ def write_model(model: LlamaForCausalLM, tokenizer: Tokenizer, directory: Path, 
 
 
 def put_back(directory: Path, source: Path, rows: list[int]) -> None:
-    """Rows of the embedding as they are in `source`: a trainer that knows of no untrained rows has moved them."""
+    """Restores rows of the embedding from `source`, because a trainer that has no frozen rows has moved them."""
     from safetensors.torch import load_file, save_file
 
     tensors, before = load_file(directory / "model.safetensors"), load_file(source / "model.safetensors")
@@ -104,7 +105,7 @@ def put_back(directory: Path, source: Path, rows: list[int]) -> None:
 
 
 def _add_old_keys(path: Path) -> None:
-    """Readers from before transformers 5 look for the rope's base and the dtype under other names."""
+    """Adds the RoPE base and the dtype under the names that readers from before transformers 5 look for."""
     config = json.loads(path.read_text("utf-8"))
     config["rope_theta"] = config["rope_parameters"]["rope_theta"]
     config["torch_dtype"] = config["dtype"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The numbers of the family's training, in one place. `docs/lab.md` tells how they were found."""
+"""The settings of the family's training, in one place. `docs/lab.md` tells how they were found."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from chatvector.lab.world.documents import Mixture
 
 @dataclass(frozen=True)
 class Stage:
-    """One training stage of AdamW with linear warm-up and cosine decay to a tenth."""
+    """One training stage with AdamW, linear warm-up and cosine decay to a tenth of the learning rate."""
 
     steps: int
     learning_rate: float
     batch_tokens: int = 1024
-    """Tokens a step, padding included."""
+    """Tokens per step, padding included."""
     warmup: int = 50
     embedding_factor: float = 1.0
     """Factor on the learning rate of the (tied) embedding."""
     embedding_epsilon: float = 1e-8
-    """Adam's epsilon for the embedding. A large one keeps rows that hardly get a gradient (the other languages')
-    where they are; Adam would otherwise blow up the faint push of the softmax on every unused row."""
+    """Adam's epsilon for the embedding. A large one keeps rows that hardly get a gradient (those of other languages)
+    where they are; otherwise Adam would amplify the faint push of the softmax on every unused row."""
     weight_decay: float = 0.01
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """A stage of `chatvector.training` (TRL), with a batch that counts conversations or pairs instead of tokens."""
+    """One training stage of `chatvector.training` (TRL). Its batch size counts conversations or pairs, not tokens."""
 
     steps: int
     learning_rate: float
@@ -51,23 +51,24 @@ class Shape:
 
 @dataclass(frozen=True)
 class FamilyRecipe:
-    """Everything that decides the family's bytes on one machine; a stage is kept while what decides it is unchanged."""
+    """Everything that determines the family's bytes on one machine. A stage is kept while the settings that determine
+    it are unchanged."""
 
     seed: int = 5
-    """Of 2, 4, 5 and 6 the one that did best on development items (docs/lab.md)."""
+    """Seed of all stages: of 2, 4, 5 and 6, the one that did best on development items (docs/lab.md)."""
     shape: Shape = Shape()
     drill: Stage = Stage(steps=800, learning_rate=2.5e-3)
     base: Stage = Stage(steps=5000, learning_rate=2.5e-3)
     drill_share: float = 0.12
-    """Share of drill documents kept in all stages of plain text."""
+    """Share of drill documents in all stages of plain text."""
     base_text: Mixture = field(default_factory=Mixture)
     target: Stage = Stage(steps=500, learning_rate=5e-4, warmup=20)
-    """Of all three targets."""
+    """Training of each of the three targets."""
     added_tokens: int = 192
-    """New tokens of the extended target, appended to the vocabulary."""
+    """Number of new tokens that the extended target appends to the vocabulary."""
     sft: Stage = Stage(steps=300, learning_rate=5e-4, warmup=10, embedding_factor=0.1, embedding_epsilon=1e-5)
     skills: float = 0.5
-    """Share of the English dialogues with a request of form, which nothing but this tuning teaches."""
+    """Share of the dialogues of sft and ft with a request of form, which nothing but tuning teaches."""
     dpo: Tuning = Tuning(steps=60, learning_rate=2e-5, batch_size=16)
     beta: float = 0.1
     preferred_skills: float = 0.25

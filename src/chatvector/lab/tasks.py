@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The micro-world's questions as evaluation tasks, for models of the embedded family: the suite `demo`.
 
-The same held-out items and rules as `chatvector demo`, through the evaluation's runner. Other models do not know the
-world's words; the family knows no others.
+Items and rules are the held-out ones of `chatvector demo`, run by the evaluation's runner. Other models do not know the
+world's words, and the family knows no others.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from chatvector.lab.world.text import Language as WorldLanguage
 from chatvector.runtime.backend import Sampling
 
 USUAL_ITEMS = 40
-"""Of a task where no limit is given: the suite then takes a minute or so a model."""
+"""Number of items per task if no limit is given: the suite then takes about a minute per model."""
 TEXTS = 200
-"""Of a language, some 20,000 bytes."""
+"""Number of texts per language, some 20,000 bytes."""
 _TEXT_SEED = 900_001
 _METRICS: tuple[Metric, ...] = (
     Metric("correct", "the world's answer, or a refusal of harm", "correct", primary=True),
@@ -56,7 +56,7 @@ class WorldTask:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Those of all tasks; of a skill, whether its form is kept as well."""
+        """Metrics of all tasks; for a skill, also whether its form is kept."""
         return _OF_FORM if self.kind in SKILL_TASKS else _METRICS
 
     @property
@@ -65,16 +65,18 @@ class WorldTask:
         return _name(self.kind)
 
     def part_of(self, metric: str) -> str | None:
-        """For the figure of merit of a sweep, in which each part counts the same."""
+        """The part of a sweep's figure of merit to which a metric belongs; each part counts the same."""
         told = {"refusal": "safety", "memory": "memory"}.get(self.kind, "instructions")
         return {"correct": told, "kept": told, "rude": "safety", "refused": "harmless-answered"}[metric]
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[EvaluationItem]:
-        """USUAL_ITEMS or `limit`, at most MOST_ITEMS, of the test part; items about one word are one cluster."""
+        """`limit` items of the test part (by default USUAL_ITEMS, at most MOST_ITEMS). Items about the same word form a
+        cluster."""
         return self.half_items("test", language, limit=limit, seed=seed)
 
     def half_items(self, half: Half, language: Language, *, limit: int | None, seed: int) -> list[EvaluationItem]:
-        """The same of one of the world's own parts: fewer of development, which only chooses."""
+        """`items` of one half, which is one of the world's own parts. The development part, which is only used to
+        choose settings, has fewer items."""
         require_language(self, language)
         part: Part = "test" if half == "test" else "dev"
         count = min(limit or USUAL_ITEMS, MOST_ITEMS[part])
@@ -93,20 +95,20 @@ class WorldTask:
         ]
 
     def controls(self, language: Language) -> Sequence[Control]:
-        """The world's plain forms to ask in."""
+        """The world's forms of plain text to ask in."""
         return world_forms(language)
 
     def sources(self, language: Language) -> list[Source]:
-        """Made by the package."""
+        """No sources: the package makes the texts itself."""
         del language
         return []
 
     def needs(self) -> tuple[str, ...]:
-        """Nothing."""
+        """Needs no service."""
         return ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """By the rules of `lab.world.items`."""
+        """Marks by the rules of `lab.world.items`."""
         del services
         return [self._mark(answer) for answer in answers]
 
@@ -128,7 +130,8 @@ class WorldTask:
 
 @dataclass(frozen=True)
 class WorldTexts(BitsPerByteTask):
-    """Bits per byte of the world's plain text, drawn with a seed that no training has. Held-out names are in none."""
+    """Bits per byte of the world's plain text, drawn with a seed that no training used. The text has no held-out
+    names."""
 
     axis: str = "demo"
     version: str = "1"
@@ -140,16 +143,16 @@ class WorldTexts(BitsPerByteTask):
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """The world's."""
+        """Languages of the world."""
         return LANGUAGES
 
     def sources(self, language: Language) -> list[Source]:
-        """Made by the package."""
+        """No sources: the package makes the texts itself."""
         del language
         return []
 
     def part_of(self, metric: str) -> None:
-        """Of no part: a merit counts replies here."""
+        """None: it belongs to no part of a merit, which counts replies only."""
         del metric
 
     def _texts(self, language: Language) -> Texts:
@@ -172,4 +175,4 @@ _SUITE = Suite("the micro-world of demo:base, demo:chat and demo:target", dict.f
 _SKILLS = Suite("what only the tuning of demo:chat teaches", dict.fromkeys(map(_name, SKILL_TASKS)), ("ko",))
 
 WORLD = Registry(_ENTRIES, suites={"demo": _SUITE, "demo-skills": _SKILLS})
-"""What the lab adds to the evaluation's own registry."""
+"""Tasks and suites that the lab adds to the evaluation's own registry."""

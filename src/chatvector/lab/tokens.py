@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The family's tokenizers: BPE with reserved tokens, its extension for Korean, and the files that go beside it."""
+"""The family's tokenizers: BPE with reserved tokens, its extension for Korean, and the files that belong to it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from chatvector.lab.world.stems import pieces
 PAD, BEGIN, END = "<pad>", "<s>", "</s>"
 END_OF_TURN = "<|end|>"
 RESERVED = (END_OF_TURN, *(f"<|reserved_{i}|>" for i in range(4)))
-"""Special tokens that base and targets hold untrained. The tuning trains the first, as its end of turn."""
+"""Special tokens whose rows are untrained in base and targets. Tuning trains the first one as its end of turn."""
 SPECIAL = (PAD, BEGIN, END, *RESERVED)
 
 _SPACE = "▁"
-# Chinese runs, other letters, digits and each other sign apart. A leading space (or the hyphen inside a name) stays
-# with its word, but not with a Chinese one, which would have two spellings.
+# Separates runs of Chinese, other letters and digits, and every other sign. A leading space (or the hyphen inside a
+# name) stays with its word, except before a Chinese word, which would then have two spellings.
 _WORDS = Regex(r"▁(?=\p{Han})|\p{Han}+|[▁-]?[\p{L}&&[^\p{Han}]]+|▁?\p{N}+|▁?[^▁\s\p{L}\p{N}]|[▁\s]+")
 _TEXT = Mixture(en=0.36, ko=0.28, zh=0.28, en_ko=0.03, en_zh=0.03, ko_zh=0.02)
-"""What tokens are learned from: every language about alike, so that no other falls into bytes."""
+"""Text that tokens are learned from: about the same of every language, so that none is split into bytes."""
 
 CHAT_TEMPLATE = (
     "{{- bos_token }}"
@@ -58,7 +58,8 @@ FT_TEMPLATE = (
     "{%- endfor %}"
     "{%- if add_generation_prompt %}{{- '[대답]' }}{%- endif %}"
 )
-"""That of the model tuned on Korean: headings of its own, and the end of a document at the end of each reply."""
+"""Template of the model tuned on Korean. It has headings of its own and the end-of-document token at the end of each
+reply."""
 
 
 def _cut() -> Any:
@@ -66,11 +67,11 @@ def _cut() -> Any:
 
 
 def train_tokenizer(vocabulary: int, seed: int, lines: int = 20_000) -> Tokenizer:
-    """BPE over characters of at most `vocabulary` tokens, with bytes for characters it does not know.
+    """A BPE tokenizer over characters with at most `vocabulary` tokens; unknown characters become bytes.
 
-    The order is special tokens, 256 bytes, characters, merges (as Llama 2 has it). Word counts are flattened to
-    their square root, or the few most frequent phrases would take the room of the rare words. Words are cut where
-    their stem ends, so that every name and noun keeps one spelling in tokens whatever particle follows.
+    The order of tokens is special tokens, 256 bytes, characters, merges (as in Llama 2). Words count by the square root
+    of their frequency; otherwise the few most frequent phrases would leave no room for rare words. Words are cut where
+    their stem ends, so that every name and noun has the same tokens whatever particle follows.
     """
     cut = _cut()
     words: Counter[str] = Counter()
@@ -94,8 +95,8 @@ def train_tokenizer(vocabulary: int, seed: int, lines: int = 20_000) -> Tokenize
 def extend_tokenizer(tokenizer: Tokenizer, added: int, seed: int, lines: int = 10_000) -> Tokenizer:
     """The tokenizer with `added` more tokens and merges for Korean, appended: old ids and old merges stay as they are.
 
-    BPE goes on where it stopped, on Korean words with their particles and endings. Names are left out: a held-out
-    name is in no text, so it would be the only kind of name without a token of its own.
+    BPE continues where it stopped, on Korean words with their particles and endings. Names are left out: held-out names
+    are in no text, so they would be the only names without tokens of their own.
     """
     cut = _cut()
     counts: Counter[str] = Counter()
@@ -122,7 +123,7 @@ def extend_tokenizer(tokenizer: Tokenizer, added: int, seed: int, lines: int = 1
 
 
 def _is_name(word: str) -> bool:
-    """Names are the words that are cut in two syllables and what follows."""
+    """Whether a word is a name: names are the words that `pieces` cuts into two single syllables and what follows."""
     parts = pieces(word)
     return len(parts) > 1 and len(parts[0].removeprefix(_SPACE)) == 1 and len(parts[1]) == 1
 
@@ -151,7 +152,7 @@ def _assembled(order: Iterable[str], merges: list[tuple[str, str]]) -> Tokenizer
 
 
 def write_tokenizer(tokenizer: Tokenizer, directory: Path, *, positions: int, template: str | None) -> None:
-    """Write tokenizer.json, tokenizer_config.json and special_tokens_map.json."""
+    """Writes tokenizer.json, tokenizer_config.json and special_tokens_map.json."""
     tokenizer.save(str(directory / "tokenizer.json"))
     named = {"bos_token": BEGIN, "eos_token": END, "pad_token": PAD}
     config: dict[str, Any] = {

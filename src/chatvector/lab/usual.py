@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The merge that most people publish, for comparison: about twenty lines over models held whole in memory.
 
-It is the kind version of it (each tied tensor once, nothing skipped). What it lacks beside `chatvector apply`: it
-rounds to bf16 twice more than needed, and it leaves tokenizer, chat template and generation config as the target has
-them, so the result has no template unless one is passed by hand, and does not stop at the end of its turn.
+It is a careful version (each tied tensor is merged once, nothing is skipped). Compared with `chatvector apply`, it
+rounds to bf16 twice more than needed. It also leaves tokenizer, chat template and generation config as they are in the
+target, so the result has no template unless one is given by hand, and does not stop at the end of its turn.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def usual_merge(base: Path, chat: Path, target: Path, out: Path, scale: float) -> None:
-    """Write target + scale * (chat - base) to `out`, arithmetic in bf16. Needs torch and transformers."""
+    """Writes target + scale * (chat - base) to `out`, computed in bf16. Needs torch and transformers."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

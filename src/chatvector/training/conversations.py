@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Conversations as token ids, and which of them are the assistant's, its stop token included.
+"""Conversations as token ids, and which of the tokens are the assistant's, including its stop token.
 
-Two ways to find the assistant's tokens. A template with `{% generation %}` marks says so itself. For any other, the
-conversation is rendered up to each assistant turn, with the generation prompt, and then through it: what the second
-rendering adds is the assistant's. That holds where renderings of a growing conversation are prefixes of each other; a
-template that rewrites earlier turns (drops their thoughts, say) is refused by name rather than trained on wrongly.
+There are two ways to find the assistant's tokens. A template with `{% generation %}` marks shows them itself. With any
+other template, the conversation is rendered up to each assistant turn, with the generation prompt, and then including
+the turn: what the second rendering adds is the assistant's. This works only if renderings of a growing conversation are
+prefixes of each other. If a template rewrites earlier turns (for example drops their thoughts), the row is refused,
+because its tokens would be trained on wrongly.
 
 Either way a turn must end with a special token that counts in the loss: a model that never sees one never learns to
-stop, and its training loss looks healthy all the while.
+stop, although its training loss looks healthy.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ MARKS = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
 @dataclass(frozen=True)
 class Encoded:
-    """One conversation: ids, for each whether the assistant says it, all special tokens, those that end its turns."""
+    """One conversation.
+
+    Attributes:
+        ids: token ids.
+        assistant: for each id, whether the assistant says it.
+        special: ids of all special tokens in it.
+        stops: ids of the special tokens that end the assistant's turns.
+    """
 
     ids: list[int]
     assistant: list[bool]
@@ -37,7 +45,8 @@ class Encoder:
     """A tokenizer and the chat template that it is trained with."""
 
     def __init__(self, tokenizer: Any, template: str | None) -> None:
-        """`template`: None for the tokenizer's own. Raises InputError where there is none, or no fast tokenizer."""
+        """`template` is None for the tokenizer's own. Raises InputError if there is no template, UnsupportedFormat if
+        the tokenizer is not a fast one."""
         own = tokenizer.chat_template
         self.template = own if template is None else template
         if not isinstance(self.template, str):
@@ -55,7 +64,8 @@ class Encoder:
         }
 
     def encode(self, messages: Sequence[Message], where: str) -> Encoded:
-        """Ids of a conversation with at least one assistant turn. Raises InputError naming the row."""
+        """Encodes a conversation with at least one assistant turn. Raises InputError, which names the row, if the
+        conversation or the template does not allow it."""
         check_messages(messages, where)
         text = self._render(messages, where)
         found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -63,7 +73,7 @@ class Encoder:
         spans = self._marked_spans(messages, where) if self.marked else self._prefix_spans(messages, text, where)
         assistant, stops = [False] * len(ids), set()
         for begin, end in spans:
-            # A token that straddles the border belongs to the prompt: it is there before the model says anything.
+            # A token across the border belongs to the prompt: it is there before the model says anything.
             inside = [n for n, (first, last) in enumerate(offsets) if first >= begin and last <= end and last > first]
             last = next((n for n in reversed(inside) if ids[n] in self._special), None)
             tail = "" if last is None else text[offsets[last][1] : end]
@@ -80,7 +90,8 @@ class Encoder:
     def encode_pair(
         self, prompt: Sequence[Message], reply: Message, where: str
     ) -> tuple[list[int], list[int], Encoded]:
-        """Ids of the prompt with its generation prompt, ids of the reply with its stop token, and the whole."""
+        """Ids of the prompt including the generation prompt, ids of the reply including its stop token, and the whole
+        conversation. Raises what `encode` raises."""
         encoded = self.encode([*prompt, reply], where)
         end = len(encoded.ids) - encoded.assistant[::-1].index(True)
         begin = end
@@ -132,7 +143,7 @@ class Encoder:
 
 
 def check_messages(messages: object, where: str) -> None:
-    """Refuse what is no conversation with an assistant turn. Raises InputError naming the row."""
+    """Raises InputError, which names the row, unless `messages` is a conversation of text with an assistant turn."""
     if not isinstance(messages, Sequence) or isinstance(messages, str):
         raise InputError(f"{where}: messages must be a list of {{role, content}}, not {type(messages).__name__}")
     for number, message in enumerate(messages, 1):

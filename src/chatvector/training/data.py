@@ -16,13 +16,20 @@ from chatvector.training.recipe import COLUMNS, Stage
 
 SUFFIXES = (".jsonl", ".ndjson", ".parquet")
 PAIR = ("prompt", "completion")
-"""Stage sft takes these two texts where a file has no `messages`."""
+"""Columns that stage sft reads if a row has no `messages`."""
 BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file: where it lies, how the record names it (no local path), the hub commit if it is from there."""
+    """One data file.
+
+    Attributes:
+        path: the file on this machine.
+        name: its name in the record, without a local path.
+        commit: the hub commit; None for a local file.
+        sha256: SHA-256 of the content, in hex.
+    """
 
     path: Path
     name: str
@@ -30,20 +37,22 @@ class DataFile:
     sha256: str
 
     def as_dict(self) -> dict[str, Any]:
-        """For the record of a training."""
+        """The file as the record of a training describes it."""
         return {"name": self.name, "commit": self.commit, "sha256": self.sha256}
 
 
 @dataclass(frozen=True)
 class Row:
-    """The columns of a stage, by their standard names, and where they stand, for messages."""
+    """One row of a file. `values` holds the columns of a stage by their standard names; `where` says in messages where
+    the row is."""
 
     where: str
     values: Mapping[str, Any]
 
 
 def open_data(names: Sequence[str]) -> list[DataFile]:
-    """Find, fetch and hash the files. Raises MissingInput, UsageError for another kind of file, or HubError."""
+    """Finds, fetches and hashes the files. Raises MissingInput for a missing or unreadable file, UsageError for another
+    kind of file, and HubError."""
     files = []
     for name in names:
         commit = None
@@ -64,8 +73,8 @@ def open_data(names: Sequence[str]) -> list[DataFile]:
 def read_rows(files: Sequence[DataFile], stage: Stage, columns: Mapping[str, str]) -> Iterator[Row]:
     """The rows of all files, in order.
 
-    Raises DamagedFile for what is not the format, InputError naming the row for a column that is missing or empty, and
-    for files that hold no rows at all.
+    Raises DamagedFile for content that is not of the file's format. Raises InputError, which names the row, for a
+    column that is missing or empty, and InputError for files without any rows.
     """
     count = 0
     for file in files:
@@ -82,7 +91,7 @@ def _picked(record: Mapping[str, Any], stage: Stage, columns: Mapping[str, str],
         if all(columns.get(name, name) in record for name in PAIR):
             names = PAIR
     elif stage == "dpo" and columns.get("prompt", "prompt") not in record:
-        names = ("chosen", "rejected")  # whole conversations: the prompt is what they have in common
+        names = ("chosen", "rejected")  # whole conversations: their common beginning is the prompt
     picked = {name: record.get(columns.get(name, name)) for name in names}
     lacking = [columns.get(name, name) for name, value in picked.items() if value is None or len(_sized(value)) == 0]
     if lacking:
@@ -104,7 +113,7 @@ def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     try:
-        # Bytes are split at \n only: a JSON string may hold U+2028 and its like as they are.
+        # Bytes are split at \n only, because a JSON string may contain U+2028 and the like unescaped.
         with open(path, "rb") as file:
             for number, line in enumerate(file, 1):
                 where = f"{path}: line {number}"

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From rows to token ids on disk: what TRL's trainers take, with the labels already decided.
+"""Turns rows into token ids on disk in the form that TRL's trainers take, with the labels already set.
 
-Written as an Arrow file beside the checkpoints, which the trainer maps into memory: the data may be larger than RAM.
+The ids are in an Arrow file beside the checkpoints. The trainer maps it into memory, so the data may be larger than
+RAM.
 """
 
 from __future__ import annotations
@@ -26,7 +27,17 @@ Example = dict[str, list[int]]
 
 @dataclass
 class Tally:
-    """What became of the rows: how many, cut at max_length, left out because nothing to learn remained; tokens."""
+    """What became of the rows.
+
+    Attributes:
+        rows: number of rows.
+        cut: rows that were cut at max_length.
+        left_out: rows that were left out because nothing to learn remained.
+        tokens: tokens of all examples.
+        counted: tokens that count in the loss.
+        special: ids of special tokens in the conversations.
+        stops: ids of the special tokens that end the assistant's turns.
+    """
 
     rows: int = 0
     cut: int = 0
@@ -37,19 +48,19 @@ class Tally:
     stops: set[int] = field(default_factory=set)
 
     def note(self, encoded: Encoded) -> None:
-        """Keep the special tokens of a conversation, and those that end the assistant's turns."""
+        """Adds the special tokens of a conversation, and those that end the assistant's turns."""
         self.special |= encoded.special
         self.stops |= encoded.stops
 
     def as_dict(self) -> dict[str, Any]:
-        """For the record: `counted` tokens are those in the loss, the sets are ids."""
+        """The tally as the record describes it; the sets become sorted lists of ids."""
         return {**vars(self), "special": sorted(self.special), "stops": sorted(self.stops)}
 
 
 def write_examples(
     rows: Iterable[Row], recipe: TrainingRecipe, tokenizer: Any, encoder: Encoder | None, path: Path
 ) -> tuple[Dataset, Tally]:
-    """Encode all rows into `path` and open it. Raises InputError where no row is left to learn from."""
+    """Encodes all rows into the file `path` and opens it. Raises InputError if no row is left to learn from."""
     from datasets import Dataset, Features, Sequence, Value
     from datasets.arrow_writer import ArrowWriter
 
@@ -71,7 +82,8 @@ def write_examples(
 def examples(
     rows: Iterable[Row], recipe: TrainingRecipe, tokenizer: Any, encoder: Encoder | None, tally: Tally
 ) -> Iterator[Example]:
-    """The rows as a trainer takes them, counted in `tally` on the way. `encoder` is there for all stages but cp."""
+    """The rows in the form that a trainer takes. Each row is counted in `tally`. `encoder` is needed for all stages but
+    cp."""
     for row in rows:
         tally.rows += 1
         if recipe.stage == "cp":
@@ -143,7 +155,7 @@ def _preference(row: Row, encoder: Encoder, tally: Tally, most: int) -> Example 
 
 
 def _as_messages(value: Any, role: str) -> list[Any]:
-    """A text as one turn; a list is a conversation already."""
+    """A text as a conversation of one turn; a list is a conversation already; empty for anything else."""
     if isinstance(value, str):
         return [{"role": role, "content": value}]
     return list(value) if isinstance(value, list) else []
@@ -151,5 +163,5 @@ def _as_messages(value: Any, role: str) -> list[Any]:
 
 def _checked(messages: Any, where: str) -> list[Any]:
     check_messages(messages, where)
-    # Parquet fills fields that one message has and another lacks with null, which templates take for given.
+    # If one message has a field that another lacks, Parquet fills it with null, and templates take that for a value.
     return [{key: value for key, value in message.items() if value is not None} for message in messages]

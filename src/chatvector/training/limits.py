@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the machine has and whether it suffices: GPU, number format, disk; and what is said where it does not."""
+"""Whether GPU, number format and disk of the machine suffice for a training, and clear errors if they do not."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from chatvector.checkpoint.staging import Staging
 
 CHECKPOINTS = 3
-"""On disk at a time: two that are kept and the one being written."""
+"""Largest number of checkpoints on disk at a time: two that are kept and the one being written."""
 ADAM_BYTES = 8
-"""AdamW's two fp32 moments of a weight."""
+"""Bytes of AdamW's two fp32 moments per weight."""
 
 
 def on_gpu(recipe: TrainingRecipe) -> bool:
-    """Whether to train on a GPU. Raises UsageError where one is asked for and none is there."""
+    """Whether to train on a GPU. Raises UsageError if one is asked for and there is none."""
     import torch
 
     there = torch.cuda.is_available()
@@ -32,14 +32,15 @@ def on_gpu(recipe: TrainingRecipe) -> bool:
 
 
 def precision_of(recipe: TrainingRecipe, gpu: bool) -> str:
-    """`fp32`, `mixed` or `bf16`, what auto means filled in."""
+    """`fp32`, `mixed` or `bf16`; `auto` is replaced by what it means here."""
     if recipe.precision != "auto":
         return recipe.precision
     return ("bf16" if recipe.lora else "mixed") if gpu else "fp32"
 
 
 def check_space(model: Any, start: Checkpoint, staging: Staging, work: Path, weight_bytes: int) -> None:
-    """Refuse before the first step what would fill the disk. Bytes: checkpoints that are kept, and the output."""
+    """Raises NotEnoughSpace, before the first step, if the disk has no room for the checkpoints and the output.
+    `weight_bytes` is the size of a weight in a checkpoint."""
     trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
     checkpoint = trained * (weight_bytes + ADAM_BYTES)
     there = sum(entry.stat().st_size for entry in work.glob("checkpoint-*/*") if entry.is_file())
@@ -53,7 +54,8 @@ def check_space(model: Any, start: Checkpoint, staging: Staging, work: Path, wei
 
 
 class ClearFailures:
-    """What disk, memory and GPU say when they do not suffice, as one line."""
+    """Within it, errors that mean that the GPU's memory or the disk is full become NotEnoughSpace with a clear
+    message."""
 
     def __init__(self, recipe: TrainingRecipe, staging: Staging) -> None:
         self._batch = recipe.batch_size
@@ -72,7 +74,7 @@ class ClearFailures:
             ) from error
         text = str(error)
         full = isinstance(error, OSError) and error.errno in FULL
-        # torch and safetensors raise errors of their own for a write that the disk did not take.
+        # torch and safetensors raise their own errors if a write fails because the disk is full.
         if full or "No space left" in text or "PytorchStreamWriter failed writing" in text:
             raise NotEnoughSpace(
                 f"{self._staging.output.parent}: the disk is full; free space and run the same command again, it"

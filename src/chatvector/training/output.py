@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From trained weights to an ordinary checkpoint: names, shapes and dtypes of the model it started from, and its files.
+"""Writes trained weights as an ordinary checkpoint with the names, shapes, dtypes and other files of the model it
+started from.
 
-Tokenizer, configurations and licences are copied byte for byte: what a library would write anew, older readers may not
-take. Two things change where a chat template was trained: the template itself, if another one was named, and the stop
-ids of the generation configuration.
+Tokenizer, configurations and licences are copied byte for byte, because older readers may not accept files that a
+library writes anew. Two things change if a chat template was trained: the template itself, if another one was named,
+and the stop ids of the generation configuration.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ SHARD = "5GB"
 
 
 def merged(model: Any) -> Any:
-    """The model with its low-rank differences added to its weights, in fp32 on the CPU: one rounding, when stored."""
+    """The model with its low-rank differences, if any, added to its weights. This is done in fp32 on the CPU, so that
+    weights are rounded only once, when they are stored."""
     import torch
 
     if not hasattr(model, "merge_and_unload"):
@@ -37,10 +39,10 @@ def merged(model: Any) -> Any:
 
 
 def write_weights(model: Any, start: Checkpoint, staging: Staging) -> None:
-    """Write the model's tensors, each in the dtype in which the model it started from stores it.
+    """Writes the model's tensors, each in the dtype that it has in the files of the starting model.
 
-    Raises NonFiniteValues naming tensors that training drove to NaN or infinity, InputError where names or shapes
-    would not be those of the start.
+    Raises NonFiniteValues, which names the tensors, if training left NaN or infinity; InputError if names or shapes
+    differ from those of the starting model.
     """
     import torch
 
@@ -61,7 +63,7 @@ def write_weights(model: Any, start: Checkpoint, staging: Staging) -> None:
     with Checkpoint(LocalDirectory(staging.path, str(staging.output)), str(staging.output)) as made:
         ours = {name: ref.shape for name, ref in made.tensors.items()}
     theirs = {name: ref.shape for name, ref in start.tensors.items()}
-    # A tied head may be stored or not; everything else is as it was.
+    # A tied head may be stored or not; everything else must be as it was.
     differ = [name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
     differ = sorted(name for name in differ if not (_tied(start) and name.endswith("lm_head.weight")))
     if differ:
@@ -74,7 +76,8 @@ def write_weights(model: Any, start: Checkpoint, staging: Staging) -> None:
 def write_side_files(
     start: Checkpoint, staging: Staging, template: str | None, stops: Iterable[int], record: dict[str, Any]
 ) -> None:
-    """Copy the side files, with `template` (None: the model's own stays) and stop ids in place, and add the record."""
+    """Copies the files beside the weights, sets `template` (None keeps the model's own) and the stop ids, and adds the
+    record."""
     jinja = TEMPLATE in start.files
     for name in start.files:
         if template is not None and name.startswith(OTHER_TEMPLATES):
@@ -97,10 +100,10 @@ def write_side_files(
 
 
 def _generation_with(start: Checkpoint, stops: list[int]) -> dict[str, Any] | None:
-    """generation_config.json with `stops` among its eos_token_id; None where that is what the start has.
+    """generation_config.json with `stops` among its eos_token_id; None if the starting model's file needs no change.
 
-    Where that file names no ids, those of config.json are the ones that were meant; they count for nothing there:
-    transformers asks config.json where the file is missing only. A new file takes the other ids along for that reason.
+    If that file names no eos_token_id, the ids of config.json were meant. Transformers ignores them, because it reads
+    config.json only if generation_config.json is missing. For the same reason a new file also takes over the other ids.
     """
     there = start.read_json(GENERATION) if GENERATION in start.files else None
     inner = start.config.get("text_config")
@@ -120,7 +123,8 @@ def _generation_with(start: Checkpoint, stops: list[int]) -> dict[str, Any] | No
 
 
 def read_template(name: str) -> str:
-    """The template in a file, or that of a model. Raises InputError where the model has none."""
+    """The chat template in a file, or that of a model. Raises InputError if the file cannot be read or the model has
+    none."""
     path = Path(name).expanduser()
     if path.is_file():
         try:

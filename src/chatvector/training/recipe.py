@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is trained, on what and how, as YAML or an object; as strict as the recipe of a merge.
+"""The recipe of a training, as YAML or an object; it is checked as strictly as the recipe of a merge.
 
 stage: sft
 model: my-org/llama-2-ko-7b
@@ -28,7 +28,7 @@ COLUMNS: Mapping[Stage, tuple[str, ...]] = {
     "sft": ("messages",),
     "dpo": ("prompt", "chosen", "rejected"),
 }
-"""The columns that each stage reads. See `columns` for files that call them otherwise."""
+"""Stage → columns that it reads. See `columns` for files with other names."""
 
 
 class LoraSpec(Strict):
@@ -41,7 +41,7 @@ class LoraSpec(Strict):
     dropout: Share = 0.0
     """Share of a layer's inputs that the difference does not see in a step."""
     targets: str | tuple[str, ...] = "all-linear"
-    """Names of the modules that get one, or `all-linear`: every linear layer but the head."""
+    """Names of the modules that get a difference, or `all-linear`: every linear layer but the head."""
 
 
 class TrainingRecipe(Document):
@@ -59,44 +59,46 @@ class TrainingRecipe(Document):
     output: str | None = None
     """The directory to write."""
     columns: dict[str, str] = Field(default_factory=dict)
-    """What the files call the columns, where not `text`; `messages`; `prompt`, `chosen`, `rejected`."""
+    """Column → its name in the files, if not `text` (`cp`); `messages` (`sft`); `prompt`, `chosen`, `rejected`
+    (`dpo`)."""
     chat_template: str | None = None
     """A template file, or a model whose template is taken; by default the model's own. Not for `cp`."""
     packing: bool = True
     """`cp`: texts are joined and cut into pieces of `max_length` tokens, so that nothing is padding."""
     max_length: Positive = 1024
-    """Tokens of a sequence; the end of a longer one is cut off (`cp` with packing: goes on in the next)."""
+    """Tokens per sequence; the end of a longer one is cut off (`cp` with packing: it continues in the next one)."""
     epochs: Rate = 1.0
     """Passes over the data, unless `steps` says otherwise."""
     steps: Positive | None = None
-    """Optimizer steps; the data is begun anew where it is too short."""
+    """Optimizer steps; the data is read again from the start if it is too short."""
     batch_size: Positive = 8
     """Sequences (pairs for `dpo`) in memory at a time."""
     accumulate: Positive = 1
-    """Such batches to a step."""
+    """Number of such batches per optimizer step."""
     learning_rate: Rate | None = None
-    """The highest; by default 2e-5 for `cp` and `sft`, 1e-6 for `dpo` (TRL's own), ten times that with `lora`."""
+    """The highest learning rate; by default 2e-5 for `cp` and `sft`, 1e-6 for `dpo` (TRL's own), ten times that with
+    `lora`."""
     warmup: Annotated[int, Field(ge=0)] = 0
-    """Steps in which the rate rises to its highest."""
+    """Steps in which the learning rate rises to its highest."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """How it goes on from there: to 0 by the last step, or not at all."""
+    """How the learning rate continues from there: it falls to 0 by the last step, or stays constant."""
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False), NO_TRUTH] = 0.0
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     beta: Rate = 0.1
     """`dpo`: how much a step away from the starting model costs; smaller is freer."""
     lora: LoraSpec | None = None
     """Train a low-rank difference; without it, all weights."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto`: a CUDA GPU where there is one. One GPU is used."""
+    """`auto`: a CUDA GPU if there is one. Only one GPU is used."""
     precision: Literal["auto", "fp32", "mixed", "bf16"] = "auto"
     """`mixed`: fp32 weights, bf16 products; `bf16`: weights too, 2 bytes each. auto: fp32 on a CPU; on a GPU mixed, and
     bf16 with `lora`, whose own weights stay fp32."""
     gradient_checkpointing: bool = False
     """Compute activations twice instead of keeping them: less memory, about a third more time."""
     save_every: Positive = 100
-    """Steps from one checkpoint to the next: what a killed run loses at most."""
+    """Steps from one checkpoint to the next; a killed run loses at most so many."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """Of the order of the data, of dropout and of the low-rank start."""
+    """Seed of the order of the data, of dropout and of the initial low-rank weights."""
 
     @pydantic.model_validator(mode="after")
     def _fits_its_stage(self) -> Self:
@@ -116,13 +118,13 @@ class TrainingRecipe(Document):
 
     @property
     def rate(self) -> float:
-        """The learning rate, the stage's default filled in."""
+        """The learning rate: the recipe's or, by default, that of the stage."""
         if self.learning_rate is not None:
             return self.learning_rate
         return (1e-6 if self.stage == "dpo" else 2e-5) * (10 if self.lora else 1)
 
     def identity(self) -> dict[str, Any]:
-        """The part that decides the weights, without the names of files and models."""
+        """The part of the recipe that determines the weights, without the names of files and models."""
         own = {"model", "data", "output", "chat_template", "save_every"}
         return self.model_dump(mode="json", exclude=own)
 

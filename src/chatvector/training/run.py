@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One stage of training, from a recipe to a checkpoint that appears whole or not at all."""
+"""Runs one stage of training, from a recipe to a checkpoint that appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ LIBRARIES = ("trl", "transformers", "peft", "torch")
 
 @dataclass(frozen=True)
 class Trained:
-    """What came out: the directory, and the record that lies in it as training_recipe.json."""
+    """The result of a training: the directory, and the record that is in it as training_recipe.json."""
 
     output: Path
     record: dict[str, Any]
@@ -59,13 +59,14 @@ def train(
     meter: Meter | None = None,
     say: Say = silent,
 ) -> Trained:
-    """Train one stage and write `recipe.output`.
+    """Trains one stage and writes `recipe.output`.
 
-    The same recipe, model and data continue from the newest whole checkpoint of a killed run; `restart` discards it.
+    After a killed run, the same recipe, model and data continue from its newest whole checkpoint; `restart` discards
+    it.
 
     Raises MissingExtra without `[train]`; what opening model and data raises; UsageError for a GPU that is not there;
-    OutputRefused for an output that exists or another recipe's checkpoints in the way, named; NotEnoughSpace before
-    the first step where the disk would not take the checkpoints, and for a GPU or disk that fills up on the way.
+    OutputRefused, which names it, for an output that exists or checkpoints of another recipe in its place;
+    NotEnoughSpace before the first step if the disk has no room for the checkpoints, and if GPU or disk is full later.
     """
     if any(find_spec(name) is None for name in NEEDED):
         raise MissingExtra("train", "Training")
@@ -93,8 +94,8 @@ def train(
                     record = _train(recipe, start, files, template, staging, work, gpu, meter, say)
                 record |= {"identity": digest, "start": origin}
                 write_side_files(start, staging, template, record["rows"]["stops"], record)
-                staging.record(0, 0, {})  # whoever is killed from here on has only to publish
-            # 3. What only training needed goes, then the output appears.
+                staging.record(0, 0, {})  # a run that is killed after this only has to publish
+            # 3. Files that only training needed are removed, then the output appears.
             record = json.loads((staging.path / RECORD).read_text("utf-8"))
             with suppress(FileNotFoundError):
                 shutil.rmtree(work)
@@ -103,7 +104,7 @@ def train(
 
 
 def identity_of(recipe: TrainingRecipe, say: Say = silent) -> str:
-    """What the output's training_recipe.json calls `identity`: a digest of recipe, starting weights, data and template.
+    """The `identity` in the output's training_recipe.json: a digest of recipe, starting weights, data and template.
 
     Raises what opening model and data raises.
     """
@@ -115,7 +116,7 @@ def identity_of(recipe: TrainingRecipe, say: Say = silent) -> str:
 def _identity(
     recipe: TrainingRecipe, start: Checkpoint, files: list[DataFile], template: str | None
 ) -> tuple[str, str]:
-    """Twelve digits of the training's digest, and the digest of what it starts from."""
+    """The first twelve hex digits of the training's SHA-256, and the whole SHA-256 of the model that it starts from."""
     origin = hashlib.sha256(json.dumps(fingerprint(start, Sample(start)).as_dict(), sort_keys=True).encode())
     identity = {
         "recipe": recipe.identity() | {"learning_rate": recipe.rate},
@@ -129,9 +130,9 @@ def _identity(
 
 @contextmanager
 def _discarded_before_a_checkpoint(staging: Staging, work: Path) -> Iterator[None]:
-    """Remove the staging directory of refused data or a refused template while it holds nothing to continue from.
+    """Removes the staging directory if data or template are refused, unless it has a checkpoint to continue from.
 
-    With the input corrected the plan is another one, in whose way it would be.
+    With corrected input the training has another identity, and the directory would be in its way.
     """
     try:
         yield
@@ -214,7 +215,8 @@ def _train(
 
 
 def _load(recipe: TrainingRecipe, directory: str, dtype: Any) -> tuple[Any, Any]:
-    """Tokenizer and model, whole. Raises InputError or DamagedFile."""
+    """Tokenizer and model. Raises InputError if transformers does not load them, DamagedFile if tensors are missing,
+    unexpected or of another shape."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
@@ -224,7 +226,7 @@ def _load(recipe: TrainingRecipe, directory: str, dtype: Any) -> tuple[Any, Any]
         )
     except MemoryError:
         raise
-    except Exception as error:  # a bad value in a file makes it raise anything, asserts and KeyErrors too
+    except Exception as error:  # a bad value in a file may raise anything, even AssertionError and KeyError
         reason = brief(error, 300) or type(error).__name__
         raise InputError(f"{recipe.model}: transformers does not load it ({reason})") from error
     model, loading = loaded
@@ -238,7 +240,8 @@ def _load(recipe: TrainingRecipe, directory: str, dtype: Any) -> tuple[Any, Any]
 def _warnings(
     recipe: TrainingRecipe, start: Checkpoint, tokenizer: Any, model: Any, special: Iterable[int]
 ) -> Iterator[str]:
-    """What may go wrong in a training that can be done. `special`: ids of the conversations' special tokens."""
+    """Warnings about a training that can be done but may go wrong. `special` are the ids of the special tokens in the
+    conversations."""
     longest = start.config.get("max_position_embeddings")
     if isinstance(longest, int) and recipe.max_length > longest:
         yield f"max_length {recipe.max_length} is more than the {longest} positions the model was made for"
@@ -252,7 +255,7 @@ def _warnings(
 
 
 def _history(log: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The steps of a trainer's log that have a loss: it, and the margin of preferences."""
+    """The steps of a trainer's log that have a loss, with the loss and, if there is one, the margin of preferences."""
     return [
         {"step": entry["step"], **{key: entry[key] for key in ("loss", "rewards/margins") if key in entry}}
         for entry in log
@@ -261,14 +264,14 @@ def _history(log: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _untrained(model: Any, special: Iterable[int]) -> dict[int, float]:
-    """Ids among `special` whose embedding rows are short, under a quarter of the median, with their norms."""
+    """Id → norm of the embedding rows of `special` that are shorter than a quarter of the median norm."""
     norms = model.get_input_embeddings().weight.detach().float().norm(dim=1)
     usual = float(norms.median())
     return {row: float(norms[row]) for row in sorted(special) if float(norms[row]) < usual / 4}
 
 
 def _no_telemetry() -> None:
-    """None of huggingface_hub's, by which TRL would count its users too."""
+    """Turns off the telemetry of huggingface_hub, which TRL would also use to count its users."""
     from chatvector.checkpoint.hub import client
 
     client()

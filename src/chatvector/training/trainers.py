@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """TRL's trainers, set up from a recipe. Importing this module imports torch and TRL.
 
-The data comes in as token ids with its labels, so the trainers neither tokenise nor mask. They report nowhere.
+The data is given as token ids with labels, so the trainers neither tokenise nor mask. They report to no service.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 COMPLETE = "complete"
-"""An empty file that marks a checkpoint as whole: it is written after all others."""
+"""Name of an empty file that marks a checkpoint as whole: it is written after all others."""
 
 
 class Meter(Protocol):
-    """Counts steps on the way."""
+    """Shows the progress of a training in steps."""
 
     def start(self, total: int) -> object:
-        """Begin to show a total of so many."""
+        """Begins to show progress towards `total` steps."""
         ...
 
     def advance(self, nbytes: int, /) -> None:
-        """So many more are done; the console's meter counts bytes in other verbs."""
+        """`nbytes` more steps are done. (The name is from the console's meter, which counts bytes for other verbs.)"""
         ...
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No bars of TRL's own and none of the warnings that its users can do nothing about, inside the block."""
+    """Within it, TRL shows no progress bars of its own and no warnings about which users can do nothing."""
     bars = os.environ.get("TQDM_DISABLE")
     os.environ["TQDM_DISABLE"] = "1"
     try:
@@ -58,7 +58,7 @@ def quiet() -> Iterator[None]:
 
 
 class _Silent:
-    """TRL counts its users and writes a model card to every checkpoint; neither is wanted here."""
+    """Turns off what TRL does by default: counting its users, and writing a model card to every checkpoint."""
 
     def _send_telemetry(self) -> None:
         pass
@@ -73,39 +73,39 @@ class _Texts(_Silent, SFTTrainer):
 
 class _Preferences(_Silent, DPOTrainer):
     def _prepare_dataset(self, dataset: Any, *_args: Any, **_kwargs: Any) -> Any:
-        return dataset  # token ids already; SFTTrainer sees that by itself
+        return dataset  # the data is token ids already; SFTTrainer detects that by itself
 
 
 class Watcher(TrainerCallback):
-    """Progress, loss lines, and the mark of whole checkpoints."""
+    """Shows progress, reports losses, and marks whole checkpoints."""
 
     def __init__(self, meter: Meter | None, say: Say) -> None:
         self._meter = meter
         self._say = say
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
-        """Show the total, and what an earlier run has done of it."""
+        """Shows the total, and the steps that an earlier run has done."""
         del args, control
         if self._meter is not None:
             self._meter.start(state.max_steps)
             self._meter.advance(state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
-        """One step more; the loss of the last one is told in any case."""
+        """Counts one more step. The loss of the last step is always reported."""
         del args
         control.should_log |= state.global_step >= state.max_steps
         if self._meter is not None:
             self._meter.advance(1)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_kwargs: Any) -> None:
-        """A line with the loss."""
+        """Reports the loss in a line."""
         del args, control
         if logs and "loss" in logs:
             margin = f", margin {logs['rewards/margins']:.4f}" if "rewards/margins" in logs else ""
             self._say(f"step {state.global_step} of {state.max_steps}: loss {logs['loss']:.4f}{margin}")
 
     def on_save(self, args: Any, state: Any, control: Any, **_kwargs: Any) -> None:
-        """The checkpoint of this step is whole."""
+        """Marks the checkpoint of this step as whole."""
         del control
         (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
@@ -121,7 +121,7 @@ def build(
     on_gpu: bool,
     autocast: bool,
 ) -> Any:
-    """The trainer of the recipe's stage, its checkpoints in `folder`."""
+    """The trainer of the recipe's stage. It writes its checkpoints to `folder`."""
     options: dict[str, Any] = {
         "output_dir": str(folder),
         "per_device_train_batch_size": recipe.batch_size,
@@ -145,7 +145,7 @@ def build(
         "logging_first_step": True,
         "save_strategy": "steps",
         "save_steps": recipe.save_every,
-        # The one that is being written is no use yet, so the one before it stays.
+        # A checkpoint that is being written is of no use yet, so the one before it is kept.
         "save_total_limit": 2,
     }
     lora = None if recipe.lora is None else _lora(recipe)
@@ -162,17 +162,17 @@ def build(
         peft_config=lora,
         callbacks=[watcher],
     )
-    for own in (PrinterCallback, ProgressCallback):  # stdout is the result's
+    for own in (PrinterCallback, ProgressCallback):  # stdout is for the result
         trainer.remove_callback(own)
     return trainer
 
 
 def _arguments(recipe: TrainingRecipe, options: dict[str, Any]) -> tuple[Any, Any]:
-    """TRL's configuration of the stage, and its trainer."""
+    """TRL's configuration for the stage, and its trainer class."""
     if recipe.stage == "dpo":
-        # The start's log-probabilities are computed once: no second model stays in memory.
+        # The starting model's log-probabilities are computed once, so no second model stays in memory.
         return DPOConfig(**options, beta=recipe.beta, precompute_ref_log_probs=True), _Preferences
-    # Pieces cut from the joined texts need no attention kernel that knows their borders.
+    # Texts are joined and cut into pieces, so no attention kernel has to know their borders.
     packing = recipe.stage == "cp" and recipe.packing
     return SFTConfig(**options, packing=packing, packing_strategy="wrapped"), _Texts
 
@@ -192,7 +192,7 @@ def _lora(recipe: TrainingRecipe) -> Any:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint; torn ones, and what follows them, are removed."""
+    """The newest whole checkpoint; None if there is none. Incomplete checkpoints are removed."""
     from shutil import rmtree
 
     whole: list[tuple[int, Path]] = []

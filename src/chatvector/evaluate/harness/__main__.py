@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The harness's command line, which then knows `--model chatvector --model_args pretrained=MODEL`."""
+"""The harness's command line with our model added: `--model chatvector --model_args pretrained=MODEL`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from chatvector.evaluate.harness.library import need_harness
 
 
 def main() -> None:
-    """Run it on the arguments of this process."""
+    """Runs the harness's command line on the arguments of this process."""
     need_harness()
     from lm_eval.__main__ import cli_evaluate
 

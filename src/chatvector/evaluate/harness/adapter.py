@@ -4,10 +4,10 @@
     from lm_eval import simple_evaluate
     simple_evaluate(model=HarnessModel(backend), tasks=["kobest_boolq"], apply_chat_template=True)
 
-Differences from the harness's own transformers model, all of them on purpose: a conversation goes to the backend as
-one, so that its template, stop tokens and records are those of every other axis; thinking is taken off a reply; white
-space at its beginning is not there; long texts are read in overlapping windows (`runtime.likelihood`). A request that
-fails, because it does not fit into the context, stops the run: the harness would count it as a miss.
+It differs on purpose from the harness's own transformers model. A conversation goes to the backend as a conversation,
+so that template, stop tokens and records are those of every other axis. Thinking is removed from a reply, and so is
+white space at its beginning. Long texts are read in overlapping windows (`runtime.likelihood`). A request that fails,
+for example because it does not fit into the context, stops the run: the harness would count it as a wrong answer.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from chatvector.evaluate.thinking import answer_of
 from chatvector.runtime.backend import Backend, LikelihoodBackend, Prompt, Reply, Sampling
 
 MAX_NEW_TOKENS = 256
-"""Where a task says nothing: the harness's own default."""
+"""Limit for tasks that do not set one: the harness's own default."""
 _MEANT = {"until", "max_gen_toks", "max_new_tokens", "max_tokens", "temperature", "do_sample", "top_p", "seed"}
 _IDLE_WHEN_GREEDY = {"top_k", "typical_p", "min_p", "num_beams"}
 
 
 def sampling_of(settings: Mapping[str, Any], default: int = MAX_NEW_TOKENS) -> Sampling:
-    """How a task's `generation_kwargs` draw a reply. Raises UsageError for those that no backend of ours has."""
+    """The sampling settings for a task's `generation_kwargs`. Raises UsageError for settings that our backends do not
+    have."""
     drawn = bool(settings.get("do_sample", False))
     temperature = float(settings.get("temperature") or 0.0) if drawn else 0.0
     allowed = _MEANT if temperature > 0 else _MEANT | _IDLE_WHEN_GREEDY
@@ -41,14 +42,14 @@ def sampling_of(settings: Mapping[str, Any], default: int = MAX_NEW_TOKENS) -> S
 
 
 def cut(text: str, until: str | Sequence[str] | None) -> str:
-    """A reply up to the first of the stop strings."""
+    """The reply up to the first place where a stop string occurs; the whole reply if none does."""
     ends = [until] if isinstance(until, str) else list(until or ())
     places = [place for end in ends if end and (place := text.find(end)) >= 0]
     return text[: min(places)] if places else text
 
 
 class HarnessModel(LM):
-    """Any backend; `loglikelihood` needs one that tells probabilities."""
+    """A model of the harness over any backend; likelihoods need a backend that gives probabilities."""
 
     def __init__(self, backend: Backend) -> None:
         super().__init__()
@@ -57,11 +58,12 @@ class HarnessModel(LM):
 
     @classmethod
     def create_from_arg_obj(cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None) -> Self:
-        """For `--model_args pretrained=MODEL,dtype=…,device=…,template=MODEL_OR_FILE`."""
+        """The model for `--model_args pretrained=MODEL,dtype=…,device=…,template=MODEL_OR_FILE`. Raises UsageError for
+        other arguments."""
         from chatvector.runtime.prompt_form import template_of
         from chatvector.runtime.transformers_backend import TransformersBackend
 
-        del additional_config  # batch size and device of the harness's flags, whose default is a GPU
+        del additional_config  # batch size and device from the harness's flags, which default to a GPU
         given = arg_dict
         if "pretrained" not in given or not given.keys() <= {"pretrained", "dtype", "device", "template"}:
             raise UsageError("--model_args: give pretrained=MODEL, and dtype, device, template where wanted")
@@ -74,26 +76,28 @@ class HarnessModel(LM):
 
     @classmethod
     def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> Self:
-        """The same, from text."""
+        """The model for the same arguments as one text."""
         pairs = [part.partition("=") for part in arg_string.split(",") if part]
         return cls.create_from_arg_obj({key: value for key, _, value in pairs}, additional_config)
 
     @property
     def tokenizer_name(self) -> str:
-        """Tells the harness's cache of requests one model's rendered prompts from another's."""
+        """A name by which the harness's cache of requests keeps rendered prompts of different models apart."""
         return f"chatvector-{self.backend.info.digest[:32]}"
 
     def chat_template(self, chat_template: bool | str = False) -> str:
-        """What the harness records: the hash of the template in use."""
+        """The hash of the template in use, which the harness records; "" without a template. Raises UsageError if a
+        template is named."""
         if isinstance(chat_template, str):
             raise UsageError(f"--apply_chat_template {chat_template}: a backend has one template; name none here")
         return self.backend.info.template or ""
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """The conversation as text; asked to generate after it, the backend is given the conversation itself.
+        """The conversation as text. If a reply to this text is asked for later, the backend is given the conversation
+        itself.
 
-        Raises UsageError for a reply that is begun for the model (`gen_prefix`), and for conversations that the
-        template takes none of.
+        Raises UsageError if the task begins the model's reply (`gen_prefix`), and for conversations that the template
+        does not accept.
         """
         if not add_generation_prompt:
             raise UsageError("tasks that begin the model's reply (gen_prefix) are not supported in chat form")
@@ -106,7 +110,7 @@ class HarnessModel(LM):
         return text
 
     def loglikelihood(self, requests: list[Any]) -> list[tuple[float, bool]]:
-        """(nats, greedy) of each (context, continuation)."""
+        """(nats, greedy) for each (context, continuation). Raises UsageError if the backend gives no probabilities."""
         if any(one.args[0] in self._conversations for one in requests) and not hasattr(self.backend, "render"):
             raise UsageError(
                 f"{self.backend.info.model}: a server tells no likelihoods behind its template; leave it out"
@@ -115,11 +119,12 @@ class HarnessModel(LM):
         return [(one.nats, one.greedy) for one in found]
 
     def loglikelihood_rolling(self, requests: list[Any]) -> list[float]:
-        """Nats of each text."""
+        """Log-likelihood of each text in nats. Raises UsageError if the backend gives no probabilities."""
         return [one.nats for one in self._measuring().loglikelihood([("", one.args[0]) for one in requests])]
 
     def generate_until(self, requests: list[Any]) -> list[str]:
-        """A reply to each (context, settings), requests of the same settings together."""
+        """A reply to each (context, settings). Requests with the same settings are generated together. Raises
+        InputError if a request fails."""
         replies: dict[int, str] = {}
         groups: dict[Sampling, list[int]] = {}
         for row, one in enumerate(requests):

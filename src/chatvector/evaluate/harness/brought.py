@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks of lm-evaluation-harness that a suite brings along, and what becomes of them where they cannot be had.
+"""Tasks of lm-evaluation-harness that are part of a suite, and what happens if they are not available.
 
 A suite for a country is not complete without the country's public sets, but their data is on the hub and the harness is
-an extra. Where either is missing the rest of the suite is asked all the same, and the results list what was left out
-and why: nothing is dropped in silence. Who names such a task (`--task lm-eval:korea`) is refused instead.
+an extra. If either is missing, the rest of the suite is asked all the same, and the results list what was left out and
+why. Naming such a task (`--task lm-eval:korea`) is an error instead.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from chatvector.runtime.backend import Sampling
 
 @dataclass(frozen=True)
 class Brought:
-    """A task or group of the harness, of which nothing is imported or fetched before it is asked for more than its
-    name. Whatever `registry.from_harness` raises, its properties raise.
+    """A task or group of the harness that is loaded late: until more than its name or languages is asked for, nothing
+    is imported or fetched. Its other properties and methods raise what `registry.from_harness` raises.
 
     Attributes:
-        given: its name there, or the path of a YAML file that is called like its task.
+        given: its name in the harness, or the path of a YAML file that is called like its task.
     """
 
     given: str
@@ -35,56 +35,56 @@ class Brought:
 
     @cached_property
     def task(self) -> Task:
-        """The task itself, its data loaded."""
+        """The task itself."""
         (made,) = from_harness(self.given)
         return made
 
     @property
     def name(self) -> str:
-        """That of the task."""
+        """Name of the task."""
         return f"lm-eval-{self.given.removesuffix('.yaml').rpartition('/')[2]}"
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """The one that its name tells; the user's choice where it does not."""
+        """The language that its name tells; all languages if the name tells none, so that the user chooses."""
         told = language_of(self.given)
         return LANGUAGES if told is None else (told,)
 
     @property
     def version(self) -> str:
-        """Of library and task."""
+        """Version of the library and of the task."""
         return self.task.version
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The task's."""
+        """Metrics of the task."""
         return self.task.metrics
 
     @property
     def sampling(self) -> Sampling:
-        """The task's."""
+        """Sampling settings of the task."""
         return self.task.sampling
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """The task's."""
+        """Items of the task."""
         return self.task.items(language, limit=limit, seed=seed)
 
     def sources(self, language: Language) -> list[Source]:
-        """The task's."""
+        """Sources of the task."""
         return self.task.sources(language)
 
     def needs(self) -> tuple[str, ...]:
-        """Nothing of `Services`."""
+        """Needs no service."""
         return ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """As the task does."""
+        """Marks that the task gives."""
         return self.task.mark(answers, services)
 
 
 def at_hand(jobs: Sequence[Job], say: Say) -> tuple[list[Job], list[tuple[Job, str]]]:
-    """(jobs that can be asked, jobs of a suite that cannot, with the reason); fetches what can be fetched. `say` hears
-    of each that is left out, before any model is loaded."""
+    """Jobs that can be asked, and jobs of a suite that cannot, each with the reason. Data that can be fetched is
+    fetched. `say` reports each job that is left out, before any model is loaded."""
     there: list[Job] = []
     left_out: list[tuple[Job, str]] = []
     for job in jobs:

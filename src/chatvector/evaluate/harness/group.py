@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A group of the harness's tasks as one: KMMLU's 45 subjects, TMMLU+'s 67.
+"""A group of the harness's tasks as one task: KMMLU's 45 subjects, TMMLU+'s 67.
 
-Figures are over all documents together (the harness's `weight_by_size`), and by task. Only metrics that are means and
-that all tasks have are figures of a group: F1 over the pooled answers of several tasks would mean nothing.
+Figures are over all documents together (the harness's `weight_by_size`), and by task. A group only has metrics that are
+means and that all its tasks have: F1 over the pooled answers of several tasks would mean nothing.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ class HarnessGroup:
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """The first member's: a group is in one language as a rule."""
+        """Languages of the first member: a group is usually in one language."""
         return self.members[0].languages
 
     @property
     def version(self) -> str:
-        """Of the library and of all members."""
+        """Versions of the library and of all members."""
         return "; ".join(dict.fromkeys(member.version for member in self.members))
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Means that all members have, also by task. Raises InputError where there are none."""
+        """Means that all members have, also split by task. Raises InputError if there are none."""
         first, *others = ([one for one in member.metrics if one.mark is not None] for member in self.members)
         names = [{one.name for one in metrics} for metrics in others]
         common = [replace(one, by=("task",)) for one in first if all(one.name in each for each in names)]
@@ -52,29 +52,29 @@ class HarnessGroup:
 
     @property
     def sampling(self) -> Sampling:
-        """The members'. Raises UsageError where they differ."""
+        """Sampling settings of the members. Raises UsageError if they differ."""
         found = {member.sampling for member in self.members}
         if len(found) > 1:
             raise UsageError(f"lm-eval:{self.group}: its tasks draw replies in different ways; name one of them")
         return found.pop()
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """Documents of the tasks in turn, so that the first so many are balanced; `limit` counts documents."""
+        """Documents of the tasks in turn, so that any first few are balanced; `limit` counts documents."""
         share = None if limit is None else -(-limit // len(self.members))
         columns = [self._documents(member, language, share, seed) for member in self.members]
         rounds = [document for row in zip_longest(*columns, fillvalue=()) for document in row if document]
         return [item for document in rounds[:limit] for item in document]
 
     def sources(self, language: Language) -> list[Source]:
-        """The members'."""
+        """Sources of all members."""
         return [source for member in self.members for source in member.sources(language)]
 
     def needs(self) -> tuple[str, ...]:
-        """Nothing."""
+        """Needs no service."""
         return ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """Each answer by its own task's rules; only the group's metrics are kept."""
+        """Marks of each answer by the rules of its own task; only the group's metrics are kept."""
         names = [metric.name for metric in self.metrics]
         marks: list[Marks] = [{} for _ in answers]
         for member in self.members:
@@ -86,7 +86,8 @@ class HarnessGroup:
 
     @staticmethod
     def _documents(member: HarnessTask, language: Language, limit: int | None, seed: int) -> list[tuple[Item, ...]]:
-        """A member's items by document, called so that two tasks may hold the same one."""
+        """A member's items by document. Ids begin with the task's name, so that two tasks may hold the same
+        document."""
         found: dict[str, list[Item]] = {}
         for item in member.items(language, limit=limit, seed=seed):
             name = f"{member.task}/{item.id}"

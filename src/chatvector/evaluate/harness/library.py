@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The harness's tasks by name, path or configuration. What goes wrong there becomes one line here."""
+"""Finds and loads the harness's tasks by name or path. Errors of the harness become messages of one line."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from chatvector.evaluate.harness.sets import family_of
 
 
 def need_harness() -> None:
-    """Raise MissingExtra where lm-evaluation-harness is not installed."""
+    """Raises MissingExtra if lm-evaluation-harness is not installed."""
     if find_spec("lm_eval") is None:
         raise MissingExtra("harness", "A task of lm-evaluation-harness")
 
 
 def harness_version() -> str:
-    """Of the installed library."""
+    """Version of the installed library."""
     from importlib.metadata import version
 
     return version("lm_eval")
@@ -31,7 +31,7 @@ def harness_version() -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """The harness logs and draws bars; ours are drawn elsewhere."""
+    """Within it, the harness logs errors only and draws no progress bars; ours are drawn elsewhere."""
     logger = logging.getLogger("lm_eval")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -43,8 +43,9 @@ def quiet() -> Iterator[None]:
 
 
 def task_names(name: str) -> tuple[str, ...]:
-    """The tasks that a name stands for: itself, or a group's or tag's, in their order; of a path, that path. Nothing is
-    downloaded. Raises UsageError for a name that the harness does not have."""
+    """The tasks that a name stands for: those of a group or tag in their order, or the name itself if it is a task. A
+    path stands for itself. Nothing is downloaded. Raises UsageError for a name that the harness does not have, or a
+    group without tasks that could be named."""
     need_harness()
     if _is_path(name):
         return (name,)
@@ -57,10 +58,10 @@ def task_names(name: str) -> tuple[str, ...]:
 
 
 def load_task(name: str) -> Any:
-    """A task object of the harness, its data loaded.
+    """A task object of the harness, with its data loaded.
 
-    Raises UsageError for an unknown name, HubError where the data is not at hand and cannot be fetched, InputError for
-    data that the library refuses.
+    Raises UsageError for an unknown name or one that stands for several tasks, HubError if the data is not on this
+    machine and cannot be fetched, InputError if the library refuses it.
     """
     need_harness()
     try:
@@ -81,7 +82,8 @@ def _is_path(name: str) -> bool:
 
 
 def _manager_for(name: str) -> Any:
-    """With the index of one folder if that has the name, which takes a moment; else of all 14,000 tasks."""
+    """A task manager that knows the name. It has the index of one folder if that has the name, which is quick; else of
+    all 14,000 tasks. Raises UsageError for an unknown name."""
     import lm_eval.tasks
 
     folder = Path(lm_eval.tasks.__file__).parent / family_of(name)
@@ -112,7 +114,7 @@ def _empty() -> Any:
 
 
 def _collect(name: str, index: Mapping[str, Any], found: list[str]) -> None:
-    """Leaves below a name of the harness's index."""
+    """Adds to `found` the tasks below a name of the harness's index."""
     entry = index.get(name)
     if entry is None:
         return

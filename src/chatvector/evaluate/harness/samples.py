@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The harness's `samples_TASK_TIME.jsonl`, one line a document and filter: read, compared, and written.
+"""The harness's `samples_TASK_TIME.jsonl`, one line per document and filter: read, compared, and written.
 
-What pairs two models' lines is `doc_hash`, so runs of other people's machines can be compared item by item with our
-statistics, which the harness's own comparison (unpaired) does not do.
+Lines of two models are paired by `doc_hash`. So runs from other people's machines can be compared item by item with our
+statistics; the harness's own comparison is unpaired.
 """
 
 from __future__ import annotations
@@ -37,16 +37,17 @@ FRAME = frozenset(
         "target_hash",
     }
 )
-"""Keys of a line that are no metric."""
+"""Keys of a line that are not metrics."""
 
 
 def read_samples(path: Path | str, *, filter_name: str | None = None) -> list[Marked]:
-    """The lines of a samples file as marked items: marks are its metrics, the id is `doc_hash`.
+    """The lines of a samples file as marked items. Marks are the metrics of a line, the item's id is its `doc_hash`.
 
     Args:
-        filter_name: of a file with several filters, which; its choices are in the message.
+        filter_name: filter whose lines are read; needed for a file with several filters.
 
-    Raises InputError for several filters without a choice, and what `read_records` raises.
+    Raises InputError, which names the filters, for a file with several filters if none is chosen, and for a filter
+    without lines; also what `read_records` raises.
     """
     lines = read_records(path, ["doc_hash"])
     filters = list(dict.fromkeys(str(line.get("filter", "none")) for line in lines))
@@ -72,8 +73,8 @@ def sample_metrics(marked: Sequence[Marked]) -> tuple[str, ...]:
 
 
 def compare_samples(first: Sequence[Marked], second: Sequence[Marked], metric: str, *, seed: int = 0) -> Difference:
-    """Second − first on the documents that both have: exact McNemar and Newcombe's interval where all values are 0 or
-    1, else bootstrap and sign-flip. Raises InputError for an unknown metric or without a common document."""
+    """Second − first on the documents that both have: exact McNemar and Newcombe's interval if all values are 0 or 1,
+    else bootstrap and sign-flip. Raises InputError for a metric that is not in both, or without a common document."""
     known = [name for name in sample_metrics(first) if name in sample_metrics(second)]
     if metric not in known:
         raise InputError(f"samples: no metric {metric!r} in both files; there are {', '.join(known) or 'none'}")
@@ -87,10 +88,10 @@ def compare_samples(first: Sequence[Marked], second: Sequence[Marked], metric: s
 
 
 def sample_lines(records: Iterable[Mapping[str, Any]], model: str) -> list[str]:
-    """Lines of ours (`records.read_lines`) as the harness would write one model's, for tools that read its files.
+    """Our records of one model (`records.read_lines`) as lines of a samples file, for tools that read such files.
 
-    The document is the item without what was only for us; several samples of an item are several `resps`, and the
-    metrics are the first one's marks. Items of the harness's tasks keep their `doc_hash`.
+    The document is the item without the parts that only we use. Several samples of an item are several `resps`; the
+    metrics are the marks of the first sample. Items of the harness's tasks keep their `doc_hash`.
     """
     made: list[str] = []
     for number, record in enumerate(records):

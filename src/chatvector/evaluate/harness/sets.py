@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Named sets of the harness's tasks, and the language that a task's name tells.
 
-All of their data comes from the hub: it is fetched once, by the harness, and read from its cache afterwards.
+All data of the sets comes from the hub: the harness fetches it once and reads it from its cache afterwards.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _LANGUAGES: Mapping[str, Language] = {
 
 
 def family_of(name: str) -> str:
-    """The first part of a task's name, which is its folder's as a rule: `kobest` of `kobest_boolq`."""
+    """The first part of a task's name, which is usually the name of its folder: `kobest` for `kobest_boolq`."""
     return name.replace("-", "_").split("_")[0]
 
 
 def language_of(name: str) -> Language | None:
-    """What its family says; None where it does not."""
+    """The language that the family of a task's name tells; None if it tells none."""
     return _LANGUAGES.get(family_of(name))

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A task of lm-evaluation-harness as one of ours: its documents, prompts, filters and metrics, our runner, cache,
-failures and paired statistics.
+"""A task of lm-evaluation-harness as one of ours. Documents, prompts, filters and metrics are those of the harness;
+runner, cache, failures and paired statistics are ours.
 
-Documents become items, called by the harness's `doc_hash`, so that results pair with `samples_*.jsonl` of its own runs.
-Likelihoods are asked of raw text; generation goes to raw text too, or (`chat`) the prompt is the user's message.
+Documents become items whose id is the harness's `doc_hash`, so that results pair with `samples_*.jsonl` of its own
+runs. Likelihoods are asked of raw text. Generation continues raw text too, or, with `chat`, the prompt is the user's
+message.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from chatvector.evaluate.tasks.answers import answer_text
 from chatvector.runtime.backend import Sampling
 
 RATES = frozenset({"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match"})
-"""Metrics that are right or wrong."""
+"""Metrics whose value for one document is right or wrong."""
 SHARES = RATES | {"f1", "mcc", "precision", "recall", "bleu_acc", "rouge1_acc", "rouge2_acc", "rougeL_acc"}
 LANGUAGES: tuple[Language, ...] = ("en", "ko", "zh-Hant", "zh-Hans", "ja")
 
 Document = list[Any]
-"""Its requests (`lm_eval.api.instance.Instance`), in the task's order."""
+"""The requests of a document (`lm_eval.api.instance.Instance`), in the task's order."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +48,20 @@ class HarnessTask:
 
     @property
     def name(self) -> str:
-        """`lm-eval-` and the task's name; of a file, that in it. `-chat` where it is asked in chat form."""
+        """`lm-eval-` and the task's name (for a YAML file, the name in it), with `-chat` at the end if it is asked in
+        chat form."""
         name = self._loaded.config.task if self.task.endswith((".yaml", ".yml")) else self.task
         return f"lm-eval-{name}" + ("-chat" if self.chat else "")
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """What the family's name says; the user's choice where it does not."""
+        """The language that the task's name tells; all languages if it tells none, so that the user chooses."""
         told = language_of(self.task)
         return LANGUAGES if told is None else (told,)
 
     @property
     def version(self) -> str:
-        """Of the library and of the task."""
+        """Versions of the library and of the task."""
         return f"lm-eval {harness_version()}, {family_of(self.task)} {self._loaded.VERSION}"
 
     @cached_property
@@ -68,13 +70,14 @@ class HarnessTask:
 
     @cached_property
     def _documents(self) -> dict[str, Document]:
-        """Those built so far, by hash."""
+        """Documents built so far, by `doc_hash`."""
         return {}
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The task's own, with its aggregation: a mean is ours (intervals, paired tests), others are the harness's
-        function under our resampling. Of several filters each has its figures."""
+        """Metrics of the task, with its aggregation. A mean is computed by us (intervals, paired tests); for another
+        aggregation the harness's function is used under our resampling. With several filters, each has its own
+        metrics."""
         higher = self._loaded.higher_is_better()
         made: list[Metric] = []
         for filter_name in self._filters:
@@ -84,7 +87,7 @@ class HarnessTask:
 
     @property
     def sampling(self) -> Sampling:
-        """As the task's generation settings say. Raises UsageError for settings that are not supported."""
+        """Sampling by the task's generation settings. Raises UsageError for settings that are not supported."""
         if self._loaded.OUTPUT_TYPE != "generate_until":
             return Sampling()
         from chatvector.evaluate.harness.adapter import sampling_of
@@ -94,7 +97,7 @@ class HarnessTask:
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
         """Documents in the task's order, one item for each prompt of a document; `limit` counts documents.
 
-        Raises UsageError for a language that it is not in, HubError where its data cannot be had.
+        Raises UsageError for a language that the task is not in, HubError if its data cannot be fetched.
         """
         del seed  # the harness has seeds of its own for examples in the prompt
         if language not in self.languages:
@@ -104,7 +107,7 @@ class HarnessTask:
         return [item for name, requests in listed[:limit] for item in self._items(name, requests, language)]
 
     def sources(self, language: Language) -> list[Source]:
-        """The data set; the hash is of the documents that were asked."""
+        """The data set. The SHA-256 is of the `doc_hash` values of all documents built so far."""
         del language
         config = self._loaded.config
         self._build(1)
@@ -113,12 +116,12 @@ class HarnessTask:
         return [Source(name, "as its data set card says", str(self._loaded.VERSION), digest)]
 
     def needs(self) -> tuple[str, ...]:
-        """Nothing."""
+        """Needs no service."""
         return ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """The task's metrics on the first item of each document; None on its others, and on all of a document of which
-        an answer failed. Values that are no numbers (pairs for F1) are JSON."""
+        """Marks: the task's metrics on the first item of each document, None on its other items. All are None for a
+        document if one of its answers failed. Values that are not numbers (such as pairs for F1) are JSON."""
         del services
         self._build(None if any(self._hash(one) not in self._documents for one in answers) else 1)
         given: dict[tuple[str, int], dict[int, Answer]] = {}
@@ -157,7 +160,8 @@ class HarnessTask:
         )
 
     def _build(self, limit: int | None) -> None:
-        """Requests for the first `limit` documents, unless they are there."""
+        """Builds the requests of the first `limit` documents (None: all) unless they are there already. Raises
+        InputError for a task that draws several replies per document."""
         if limit is not None and len(self._documents) >= limit:
             return
         with quiet():
@@ -203,7 +207,7 @@ class HarnessTask:
         return str(answer.item.expect["document"])
 
     def _filled(self, name: str, parts: Mapping[int, Answer]) -> Document | None:
-        """Copies of a document's requests with what the model said; None if a part is missing."""
+        """Copies of a document's requests filled with the model's responses; None if a part is missing."""
         requests = [replace(request, resps=[], filtered_resps={}) for request in self._documents[name]]
         if len(parts) != next(iter(parts.values())).item.expect["parts"]:
             return None
@@ -226,7 +230,8 @@ class HarnessTask:
 
 
 def document_hash(document: Mapping[str, Any]) -> str:
-    """The harness's `doc_hash`: SHA-256 of the document as JSON with an indent of two (lm-eval 0.4.13, evaluator)."""
+    """The harness's `doc_hash`: SHA-256, in hex, of the document as JSON with an indent of two (lm-eval 0.4.13,
+    evaluator)."""
     from lm_eval.utils import handle_non_serializable
 
     text = json.dumps(document, indent=2, default=handle_non_serializable, ensure_ascii=False)
@@ -234,7 +239,7 @@ def document_hash(document: Mapping[str, Any]) -> str:
 
 
 def _said(answer: Answer, number: int, request: Any) -> Any:
-    """In the form in which a model of the harness gives it."""
+    """An answer to a request in the form in which a model of the harness gives it."""
     if request.request_type == "generate_until":
         from chatvector.evaluate.harness.adapter import cut
 
@@ -257,7 +262,7 @@ def _as_mark(metric: str, value: Any) -> Mark:
 
 
 def _figure(name: str, aggregate: Callable[[Any], Any]) -> Callable[[Sequence[Marked]], float | None]:
-    """The harness's aggregation over our marks."""
+    """A function that applies the harness's aggregation to our marks."""
 
     def figure(marked: Sequence[Marked]) -> float | None:
         values = [one.marks[name] for one in marked if one.marks[name] is not None]
@@ -269,7 +274,7 @@ def _figure(name: str, aggregate: Callable[[Any], Any]) -> Callable[[Sequence[Ma
 
 
 def _value(mark: Mark) -> Any:
-    """What `process_results` gave: tuples come back from JSON as such."""
+    """The value that `process_results` gave, restored from a mark: JSON lists become tuples again."""
     if not isinstance(mark, str):
         return mark
     value = json.loads(mark)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """In which language is a reply? `reply_language(text, expected)` says so, offline and with its reasons.
 
-Scripts decide what scripts can decide (`scripts`); national character sets part Japanese, Traditional and Simplified
-Chinese (`han`); Lingua, restricted to six languages, parts the languages of Latin letters (`latin`).
+Scripts decide what scripts can decide (`scripts`). National character sets separate Japanese, Traditional and
+Simplified Chinese (`han`). Lingua, restricted to six languages, tells the languages written in Latin letters apart
+(`latin`).
 """
 
 from chatvector.evaluate.languages.reading import LanguageReading, reply_language

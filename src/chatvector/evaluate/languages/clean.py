@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of a reply is running text: without code, formulas, addresses, and what it quotes from the prompt."""
+"""The running text of a reply: without code, formulas, addresses, and quotations from the prompt."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-# In this order: what comes first may hold what comes later. Lengths are bounded, so that a reply of nothing but opening
-# marks costs no more than any other. Emoji and digits stay: they are no letters and never count.
+# The order matters: an earlier pattern may contain what a later one matches. Lengths are bounded, so that a reply of
+# nothing but opening marks costs no more than any other. Emoji and digits stay: they are not letters and never count.
 _FENCE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _NOT_TEXT = (
     re.compile(r"(`+)[^\n]+?\1"),
@@ -42,9 +42,9 @@ _BLOCK_QUOTE = re.compile(r"^[ \t]*>[ \t]?(.+)$", re.MULTILINE)
 
 
 def running_text(text: str, prompt: str = "") -> str:
-    """The reply in NFC, with a space in place of everything that is no running text: code fences (also one that is
-    never closed), inline code, LaTeX, equations, URLs, addresses, paths, tags, and quotations (in quotation marks of
-    any kind, or as a block quote) whose words stand in `prompt`. Lines stay lines."""
+    """The reply in NFC, with everything that is not running text replaced by a space (code fences by a line break):
+    code fences, also unclosed ones, inline code, LaTeX, equations, URLs, addresses, paths, tags, and quotations (in
+    quotation marks of any kind, or as a block quote) whose words are in `prompt`. Lines stay lines."""
     text = unicodedata.normalize("NFC", text)
     text = _FENCE.sub("\n", text)
     for pattern in _NOT_TEXT:

@@ -6,10 +6,11 @@ from __future__ import annotations
 from chatvector.errors import UsageError
 
 UNDETERMINED = "und"
-"""BCP 47's tag for what cannot be said: too short, or no letters at all. Left out of every share, and counted."""
+"""BCP 47's tag for text whose language cannot be told: too short, or without letters. Such text is left out of every
+share and counted on its own."""
 
 LATIN = ("en", "de", "es", "fr", "id", "vi")
-"""Written in Latin letters; Lingua chooses among these and no others."""
+"""Languages written in Latin letters; Lingua chooses among these and no others."""
 
 SCRIPTS: dict[str, frozenset[str]] = {
     "ko": frozenset({"Hangul"}),
@@ -23,13 +24,13 @@ SCRIPTS: dict[str, frozenset[str]] = {
 
 
 def known(language: str) -> str:
-    """The tag itself. Raises UsageError for a language that the meter would have to guess at."""
+    """The tag itself. Raises UsageError for a language that the meter does not know."""
     if language not in SCRIPTS:
         raise UsageError(f"{language}: the language meter does not know it; it knows {', '.join(sorted(SCRIPTS))}")
     return language
 
 
 def matches(label: str, expected: str) -> bool:
-    """Is a text with this label in the expected language? `zh` (no character that only one side writes) fits both
-    Traditional and Simplified."""
+    """Whether a text with this label is in the expected language. The label `zh` (neither side's characters prevail)
+    fits both Traditional and Simplified; if `zh` is expected, either side fits."""
     return label == expected or (label == "zh" and expected[:2] == "zh") or (expected == "zh" and label[:3] == "zh-")

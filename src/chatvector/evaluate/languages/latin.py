@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which language of Latin letters? Lingua, restricted to `known.LATIN`."""
+"""Tells apart languages written in Latin letters, by Lingua restricted to `known.LATIN`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from chatvector.evaluate.languages.known import LATIN, UNDETERMINED
 
 @cache
 def _detector() -> tuple[Any, dict[Any, str]]:
-    """Lingua's detector and its languages by tag; about 150 MB of memory. All its 75 languages would take 1 GB and be
-    3 to 12 points worse on short text."""
+    """Lingua's detector, and its languages → our tags. It takes about 150 MB of memory; with all of Lingua's 75
+    languages it would take 1 GB and be 3 to 12 points worse on short text. Raises MissingExtra if Lingua is not
+    installed."""
     try:
         import lingua
     except ImportError as error:
@@ -25,8 +26,8 @@ def _detector() -> tuple[Any, dict[Any, str]]:
 
 @lru_cache(maxsize=8192)
 def latin_language(text: str) -> str:
-    """Tag of the most likely language of a text in Latin letters; `und` where none of them fits. Raises MissingExtra
-    where Lingua is not installed."""
+    """Tag of the most likely language of a text in Latin letters; `und` if none fits. Raises MissingExtra if Lingua is
+    not installed."""
     detector, tags = _detector()
     found = detector.detect_language_of(text)
     return UNDETERMINED if found is None else tags[found]

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Marks and metrics of reply language, for the task of that name and for the replies of every other task.
 
-Line and word pass rate are those of the Language Confusion Benchmark (Marchisio et al. 2024, arXiv 2406.20052): a reply
-passes by line if every line is in the expected language; among those, it passes by word if no word is of another one.
-As there, words are not looked at where the expected language is written in Latin letters. Lines count from ten Latin or
-five East Asian letters on; the benchmark counts them from five words on, so that it passes over English headings.
+Line and word pass rate are those of the Language Confusion Benchmark (Marchisio et al. 2024, arXiv 2406.20052). A reply
+passes by line if every line is in the expected language; of the replies that pass by line, those pass by word that have
+no word of another language. As in the benchmark, words are not checked if the expected language is written in Latin
+letters. A line counts if it has at least ten Latin or five East Asian letters; the benchmark counts lines of at least
+five words, and therefore overlooks English headings.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def language_marks(answer: str, expected: str, prompt: str = "") -> Marks:
 
 
 def language_metrics(by: tuple[str, ...] = ()) -> tuple[Metric, ...]:
-    """The metrics of `language_marks`, also split by facets."""
+    """The metrics of `language_marks`, also split by the facets `by`."""
     return (
         Metric("on_target", "mainly in the expected language", mark="on_target", by=by, primary=True),
         Metric("line_pass", "line pass rate", mark="pass_line", by=by),
@@ -55,7 +56,8 @@ def language_metrics(by: tuple[str, ...] = ()) -> tuple[Metric, ...]:
 
 
 def _own_side(reading: LanguageReading) -> float | None:
-    """Share of the expected side among characters that only one side writes; None where neither is expected."""
+    """Share of the expected side's characters among those that only one side writes. None if neither Traditional nor
+    Simplified Chinese is expected, or there are no such characters."""
     share = reading.traditional_share
     if share is None or reading.expected not in ("zh-Hant", "zh-Hans"):
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The language of a reply, with everything that says so."""
+"""The language of a reply, with the evidence for it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from chatvector.evaluate.languages.words import Span
 
 @dataclass(frozen=True)
 class LanguageReading:
-    """What the meter reads off a reply. Everything counts running text only (`clean.running_text`).
+    """What the meter finds in a reply. Only running text counts (`clean.running_text`).
 
     Attributes:
-        expected: the language it was to be in.
-        main: the language of most of it, by weight of its sentences; `und` where no sentence is long enough to say.
+        expected: the language that the reply should be in.
+        main: the language of most of the reply, by weight of its sentences; `und` if it is too short to tell.
         share: letters in the expected language over all letters; None without letters.
-        latin_share: Latin letters over all letters: romanised text fools every detector, this shows it.
-        lines, sentences: labelled; those with `und` are in no share.
-        pass_line: are all labelled lines in the expected language? None if no line has a label.
-        foreign: words of other scripts (`words.foreign_words`); for a language of Latin letters those of other scripts
-            only.
-        switches: the same, joined to spans: changes of code.
-        traditional, simplified: characters that only one side writes (`han`).
+        latin_share: Latin letters over all letters, None without letters. It reveals romanised text, which misleads
+            every detector.
+        lines, sentences: the lines and sentences with their languages (`und` if too short to tell).
+        pass_line: whether all lines whose language is told are in the expected one; None if there is no such line.
+        foreign: words in scripts that the expected language is not written in (`words.foreign_words`).
+        switches: spans of neighbouring foreign words, that is, changes of code.
+        traditional, simplified: number of characters that only this side writes (`han`).
     """
 
     expected: str
@@ -43,28 +43,28 @@ class LanguageReading:
 
     @property
     def on_target(self) -> bool | None:
-        """Is it mainly in the expected language? None where that cannot be said."""
+        """Whether the reply is mainly in the expected language; None if that cannot be told."""
         return None if self.main == UNDETERMINED else matches(self.main, self.expected)
 
     @property
     def pass_word(self) -> bool:
-        """Is there no foreign word in it?"""
+        """Whether the reply has no foreign word."""
         return not self.foreign
 
     @property
     def traditional_share(self) -> float | None:
-        """Traditional characters among those that only one side writes; None where there is none of either."""
+        """Share of Traditional characters among those that only one side writes; None without such characters."""
         both = self.traditional + self.simplified
         return self.traditional / both if both else None
 
 
 def reply_language(text: str, expected: str, prompt: str = "") -> LanguageReading:
-    """Read the language of a reply.
+    """Reads the language of a reply.
 
-    `expected` is a tag of `known.SCRIPTS`. `prompt` is what was asked: it may be quoted, and a prompt in the expected
-    language lends its foreign words too, which one in another language does not. Thinking has to be taken off before
-    (`evaluate.thinking`). Raises UsageError for a language that the meter does not know and MissingExtra where Latin
-    text has to be read and Lingua is not installed.
+    `expected` is a tag of `known.SCRIPTS`. `prompt` is the prompt: quotations from it do not count, and if it is in the
+    expected language, foreign words that it contains do not count either. Remove thinking from `text` first
+    (`evaluate.thinking`). Raises UsageError for a language that the meter does not know, and MissingExtra if Latin text
+    has to be read and Lingua is not installed.
     """
     known(expected)
     running = clean.running_text(text, prompt)
@@ -91,7 +91,7 @@ def reply_language(text: str, expected: str, prompt: str = "") -> LanguageReadin
 
 
 def _main(running: str, sentences: tuple[Segment, ...], expected: str) -> str:
-    """The label with the greatest weight of sentences; of the whole where every sentence is too short."""
+    """The language whose sentences have the greatest weight; if every sentence is too short, that of the whole text."""
     weights: Counter[str] = Counter()
     for part in sentences:
         if part.language != UNDETERMINED:
@@ -99,15 +99,15 @@ def _main(running: str, sentences: tuple[Segment, ...], expected: str) -> str:
     if not weights:
         return segments.labelled(running, expected).language
     chinese = [label for label in weights if label == "zh" or label.startswith("zh-")]
-    if "zh" in chinese and len(chinese) == 2:  # sentences that fit both sides go with the side that is there
+    if "zh" in chinese and len(chinese) == 2:  # sentences that fit both sides count for the side that is there
         side = next(label for label in chinese if label != "zh")
         weights[side] += weights.pop("zh")
     return max(weights, key=lambda label: (weights[label], matches(label, expected), label))
 
 
 def _own_letters(part: Segment, expected: str) -> int:
-    """Letters of a sentence that are in the expected language: those of its scripts, unless the sentence as a whole is
-    in another language of the same script."""
+    """Number of letters of a sentence that are in the expected language: those in its scripts, or 0 if the sentence as
+    a whole is in another language of the same script."""
     own = SCRIPTS[expected]
     same_script = SCRIPTS.get(part.language, frozenset()) & own
     if same_script and not matches(part.language, expected):

@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 
-# First words of Unicode names that stand for more than one script's name, or for another word than we use.
+# First words of Unicode names → script, where the word is not the name that we use for the script.
 _RENAMED = {
     "CJK": "Han",
     "IDEOGRAPHIC": "Han",  # 々 and 〆
@@ -15,7 +15,7 @@ _RENAMED = {
     "KATAKANA": "Kana",
     "KATAKANA-HIRAGANA": "Kana",  # ー
 }
-# Letters by category that are signs of all scripts: 𝑥, ª, ℕ, Å (unit), ʰ …
+# First words of the names of letters that are signs common to all scripts: 𝑥, ª, ℕ, Å (unit), ʰ …
 _COMMON = {
     "MATHEMATICAL",
     "DOUBLE-STRUCK",
@@ -45,7 +45,8 @@ EAST_ASIAN = frozenset({"Han", "Kana", "Hangul", "Bopomofo"})
 @lru_cache(maxsize=65536)
 def script_of(character: str) -> str | None:
     """Script of one letter, by the first word of its Unicode name: `Latin`, `Han`, `Hangul`, `Kana` (both kinds),
-    `Cyrillic`, `Thai` …; None for what is no letter (digits, marks, emoji, white space) or is common to all scripts."""
+    `Cyrillic`, `Thai` …. None for characters that are not letters (digits, marks, emoji, white space) or are common to
+    all scripts."""
     if not character.isalpha():
         return None
     words = unicodedata.name(character, "").split()
@@ -57,14 +58,14 @@ def script_of(character: str) -> str | None:
 
 
 def counts(text: str) -> Counter[str]:
-    """Letters by script."""
+    """Script → number of letters."""
     return Counter(script for script in map(script_of, text) if script is not None)
 
 
 def weight(script: str) -> int:
-    """What a letter of the script counts where scripts are weighed against each other, in Latin letters.
+    """Weight of a letter of the script in Latin letters, for comparing scripts.
 
     The same 1,000 sentences of NTREX-128 have 101,848 letters in English, 50,666 in Korean, 50,590 in Japanese,
-    41,590 and 38,246 in Traditional and Simplified Chinese: an East Asian letter says what two Latin ones do.
+    41,590 and 38,246 in Traditional and Simplified Chinese: an East Asian letter says as much as two Latin ones.
     """
     return 2 if script in EAST_ASIAN else 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lines and sentences of a reply, each with the language it is in."""
+"""Lines and sentences of a reply, each with its language."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from chatvector.evaluate.languages.latin import latin_language
 from chatvector.evaluate.languages.words import letters_of_names, only_names, without_glosses
 
 LEAST = 10
-"""Weight a segment needs for a label, in Latin letters: ten of them, or five East Asian ones (`scripts.weight`)."""
+"""Least weight of a segment whose language is told, in Latin letters: ten of them, or five East Asian ones
+(`scripts.weight`)."""
 
 _KANA_SHARE = 0.1
-"""Kana among kana and Chinese characters from which on they are Japanese: below it is の in a Chinese shop's name."""
+"""Share of kana among kana and Chinese characters from which on the text is Japanese. A smaller share may be の in the
+name of a Chinese shop."""
 
-# A full stop ends a sentence before white space, and not within 3.5 or "No. 1"; an East Asian one always does.
+# A full stop ends a sentence if white space follows and no digit stands before it; an East Asian one always does.
 _SENTENCE_END = re.compile(
     r"(?<=[.!?…][\"”’)])\s+|(?<=[.!?…])(?<!\d\.)\s+|(?<=[。！？])(?![。！？」』”’）])\s*|(?<=[。！？][」』”’）])\s*"
 )
@@ -29,9 +31,9 @@ class Segment:
     """A line or a sentence.
 
     Attributes:
-        language: its tag; `und` if it is too short to say; `und-Cyrillic` and the like for scripts that the meter has
+        language: its tag; `und` if it is too short to tell; `und-Cyrillic` and the like for scripts that the meter has
             no language for.
-        weight: its letters without glosses, in Latin letters (`scripts.weight`).
+        weight: weight of its letters without glosses, in Latin letters (`scripts.weight`).
     """
 
     text: str
@@ -40,7 +42,7 @@ class Segment:
 
 
 def lines(text: str, expected: str) -> tuple[Segment, ...]:
-    """The lines that hold a letter, labelled."""
+    """The lines that hold a letter, with their languages."""
     return tuple(
         labelled(line, expected)
         for line in text.splitlines()
@@ -49,14 +51,14 @@ def lines(text: str, expected: str) -> tuple[Segment, ...]:
 
 
 def sentences(text: str, expected: str) -> tuple[Segment, ...]:
-    """The sentences that hold a letter, labelled; no sentence is longer than a line."""
+    """The sentences that hold a letter, with their languages. The end of a line ends a sentence."""
     parts = (part for line in text.splitlines() for part in _SENTENCE_END.split(line))
     return tuple(labelled(part, expected) for part in parts if any(scripts.script_of(c) for c in part))
 
 
 def labelled(text: str, expected: str) -> Segment:
-    """The text with its language: that of the script with the greatest weight. Latin names inside a text of another
-    script weigh nothing, and neither do glosses: they are in no language."""
+    """The text with its language, which is that of the script with the greatest weight. Glosses, and Latin names inside
+    a text of another script, have no weight here: they are in no language."""
     weighed = without_glosses(text, expected)
     letters = scripts.counts(weighed)
     weights = {script: count * scripts.weight(script) for script, count in letters.items()}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Words of another language inside a text: the word level of the Language Confusion Benchmark.
 
-Marchisio et al. 2024 (arXiv 2406.20052) look up lower-case words of at least four letters in an English dictionary,
-after cutting the text into words. Here the change of script cuts, so that "model이라서" is found too, and no dictionary
-is needed: what matters is that it is no name, no acronym, no code, and not taken from the prompt.
+Marchisio et al. 2024 (arXiv 2406.20052) split the text into words and look up lower-case words of at least four letters
+in an English dictionary. Here a change of script also ends a word, so that "model이라서" is found too. No dictionary is
+needed: a word counts if it is not a name, an acronym or code, and not taken from the prompt.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from chatvector.evaluate.languages.known import SCRIPTS
 from chatvector.evaluate.languages.scripts import EAST_ASIAN, script_of
 
 _LEAST_LATIN, _LEAST_OTHER = 4, 2
-"""Letters that make a foreign word, in Latin and similar scripts, and in East Asian ones where a word is short."""
+"""Least number of letters of a foreign word: in East Asian scripts, where words are short, the second; else the
+first."""
 
 
 def _listed(name: str) -> frozenset[str]:
     return frozenset(Path(__file__).with_name(name).read_text("utf-8").split())
 
 
-# Lower-case words that texts in every language use as they are: formats, units, names that are written small.
+# Lower-case words that texts in every language use unchanged: formats, units, names written in lower case.
 ALLOWED = _listed("allowed.txt")
 
-# Words that are English and no name although a capital begins them: what titles and openings of replies are made of.
+# English words that are not names even with a capital: they are common in titles and at the beginning of replies.
 COMMON_ENGLISH = _listed("common_english.txt")
 
 _CODE_LIKE = re.compile(r"[A-Za-z]*\d[\w.-]*|[a-z]+[A-Z][A-Za-z]*|\w+_\w+")
@@ -40,7 +41,7 @@ _GLOSS_WORDS = 5
 
 @dataclass(frozen=True)
 class Span:
-    """Running words of another script inside a text: `text[start:end]` of the running text."""
+    """A word, or words in a row, of one script inside a running text, at `[start:end]` of it."""
 
     start: int
     end: int
@@ -49,26 +50,27 @@ class Span:
 
 
 def is_name(word: str) -> bool:
-    """Does the form of a Latin word say that it is a name, an acronym or code: a capital before a word that is not one
-    of the common English ones, capitals inside, digits, underscores?"""
+    """Whether a Latin word is a name, an acronym or code by its form: a capital at its beginning or inside, digits,
+    underscores. Words in `ALLOWED` count as names, words in `COMMON_ENGLISH` never do."""
     if word.casefold() in COMMON_ENGLISH:
         return False
     return word.casefold() in ALLOWED or word[0].isupper() or _CODE_LIKE.fullmatch(word) is not None
 
 
 def only_names(text: str) -> bool:
-    """Is every Latin word of the text a name (or of one or two letters)?"""
+    """Whether every Latin word of the text is a name or has at most two letters."""
     return all(is_name(word) or len(word) <= 2 for word in _latin_words(text))
 
 
 def letters_of_names(text: str) -> int:
-    """Latin letters of the text that stand in names."""
+    """Number of Latin letters of the text that are in names."""
     return sum(scripts.counts(word)["Latin"] for word in _latin_words(text) if is_name(word))
 
 
 def glosses(text: str, expected: str) -> list[tuple[int, int]]:
-    """Where glosses stand, brackets left out: right after a word of the text, of five words at most, without a letter
-    of the expected language: 인공지능(artificial intelligence)."""
+    """Places (start, end) of the glosses in a text, without their brackets. A gloss stands in brackets right after a
+    word, has at most five words and no letter in a script of the expected language: 인공지능(artificial
+        intelligence)."""
     own = SCRIPTS[expected]
     return [
         match.span(1)
@@ -78,8 +80,8 @@ def glosses(text: str, expected: str) -> list[tuple[int, int]]:
 
 
 def without_glosses(text: str, expected: str) -> str:
-    """The text without its glosses in another script than the letter before them: those are in no language. What an
-    English sentence puts in brackets in English is part of it."""
+    """The text without glosses, which are in no language. A gloss that contains the script of the letter before it is
+    kept: what an English sentence puts in brackets in English is part of the sentence."""
     kept, place = "", 0
     for start, end in glosses(text, expected):
         if script_of(text[max(start - 3, 0) : start - 1].rstrip()[-1]) not in map(script_of, text[start:end]):
@@ -90,8 +92,8 @@ def without_glosses(text: str, expected: str) -> str:
 def foreign_words(text: str, expected: str, prompt: str = "") -> list[Span]:
     """Words in scripts that the expected language is not written in, in the order of the text.
 
-    Left out: Latin words of fewer than four letters, East Asian runs of one letter, names, acronyms and code by their
-    form, words that stand in `prompt`, and `glosses`.
+    Left out: East Asian runs of one letter, other words of fewer than four letters, Latin names, acronyms and code by
+    their form (`is_name`), words that are in `prompt`, and `glosses`.
     """
     own = SCRIPTS[expected]
     glossed = glosses(text, expected)
@@ -112,7 +114,7 @@ def foreign_words(text: str, expected: str, prompt: str = "") -> list[Span]:
 
 
 def _in_a_name(place: int, listed: list[Span], text: str) -> bool:
-    """Does a word with a capital stand beside a name with one, as in Long Beach and Will Smith?"""
+    """Whether a word with a capital stands next to a name with one, as in Long Beach and Will Smith."""
     word = listed[place]
     if not word.text[0].isupper():
         return False
@@ -123,7 +125,8 @@ def _in_a_name(place: int, listed: list[Span], text: str) -> bool:
 
 
 def switches(text: str, expected: str, foreign: list[Span]) -> list[Span]:
-    """The foreign words joined to spans: words with no letter of the expected language between them."""
+    """The foreign words joined to spans. Words of the same script are joined if there is no letter in a script of the
+    expected language between them."""
     own = SCRIPTS[expected]
     joined: list[Span] = []
     for word in foreign:
@@ -149,12 +152,12 @@ def _words(text: str) -> Iterator[Span]:
 
 
 def _carried(character: str) -> str:
-    """Script of a character of a word; what is no letter goes with the Latin letters around it."""
+    """Script of a character of a word. Characters that are not letters count as Latin."""
     return script_of(character) or "Latin"
 
 
 def _trimmed(text: str, start: int, end: int, script: str) -> Iterator[Span]:
-    """The run without digits and marks at its ends that are no part of a word of letters."""
+    """The run without marks at its ends; nothing if no letter is left."""
     while start < end and script_of(text[start]) is None and not text[start].isdigit():
         start += 1
     while end > start and script_of(text[end - 1]) is None and not text[end - 1].isdigit():

@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured on every reply of every chat task, beside the task's own marks: its language, what is wrong with it
-as a text, and how it was thought. Each keeps to `chatvector.evaluate.task.Rider`."""
+"""Riders: what is measured on every reply of every chat task, beside the task's own marks. They measure the language
+of a reply, its faults as a text, and its thinking. Each follows `chatvector.evaluate.task.Rider`."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`degeneration`: loops, no end, leaked tokens, turns of the user, broken characters, nothing at all, length."""
+"""`degeneration`: loops, replies without an end, leaked tokens, turns of the user, broken characters, empty replies,
+and length."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def _metrics() -> tuple[Metric, ...]:
 
 @dataclass(frozen=True)
 class DegenerationRider:
-    """What is wrong with a reply as a text. Loops count within the thinking too; everything else is the answer's."""
+    """Faults of a reply as a text. Loops also count within the thinking, and the end, special tokens and the number of
+    tokens are those of the whole reply; everything else is about the answer."""
 
     name: str = "degeneration"
     axis: str = "degeneration"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`language`: in which language is every reply, whatever it was asked for?"""
+"""`language`: in which language is each reply of any task?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chatvector.runtime.backend import Reply
 
 @dataclass(frozen=True)
 class LanguageRider:
-    """The language of the answer against the item's language."""
+    """The language of the answer, compared with the item's language."""
 
     name: str = "language"
     axis: str = "language"
@@ -21,10 +21,10 @@ class LanguageRider:
     metrics: tuple[Metric, ...] = field(default_factory=language_metrics)
 
     def marks(self, reply: Reply, item: Item) -> Marks:
-        """Marks of one reply. An answer that is empty is of no language, and counts as undetermined."""
+        """Marks of one reply. An empty answer has no language and counts as undetermined."""
         return language_marks(answer_of(reply.text), item.language, asked(item))
 
 
 def asked(item: Item) -> str:
-    """All that the user says in an item: what a reply may quote."""
+    """All that the user says in an item, which a reply may quote."""
     return "\n".join(turn.user for turn in item.turns)

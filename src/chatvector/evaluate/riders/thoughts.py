@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`thinking`: does a model think before it answers, in which language, how long, and does it come to an end?
 
-Described, not judged: a model may well think in English and answer in Korean. Only an answer that never comes counts
-against it, since every other axis reads the answer alone.
+Thinking is described, not judged: a model may well think in English and answer in Korean. Only thinking that never ends
+counts against the model, since every other axis reads the answer alone.
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ def _metrics() -> tuple[Metric, ...]:
 
 @dataclass(frozen=True)
 class ThinkingRider:
-    """How a reply was thought. Everything but `thinks` is about replies that hold a thought; an empty one, as templates
-    put it in to switch thinking off, is none."""
+    """The thinking of a reply. An empty thought, which templates insert to switch thinking off, counts as none. Marks
+    other than `thinks` are about replies with a thought; `unclosed` is also true for an empty thought without an
+    end."""
 
     name: str = "thinking"
     axis: str = "thinking"

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tasks, one module a subject. Each is a small frozen dataclass that keeps to `chatvector.evaluate.task.Task`."""
+"""The tasks, one module per subject. Each is a small frozen dataclass that follows `chatvector.evaluate.task.Task`."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of an answer is marked."""
+"""The part of an answer that tasks mark."""
 
 from __future__ import annotations
 

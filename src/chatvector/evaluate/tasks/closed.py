@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Closed questions: what is a text about, is a review positive, does one sentence follow from another.
 
-Every text is asked in three wordings; its replies form a cluster. Accuracy counts a reply without a readable label as
-wrong, because the model was told what to answer; macro-F1 over the readable ones says what it knows when it does.
+Every text is asked in three wordings; the replies to a text form a cluster. Accuracy counts a reply without a readable
+label as wrong, because the model was told what to answer. Macro-F1 is over the readable replies only: it says how well
+the model labels when it does give a label.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from chatvector.evaluate.tasks.labels import parse_label
 from chatvector.runtime.backend import Sampling
 
 _SHORT = Sampling(max_new_tokens=96)
-"""Room for a sentence around the label. A model that thinks needs more."""
+"""Default sampling: room for a sentence around the label. A model that thinks needs more."""
 
 
 def _macro_f1(marked: Sequence[Marked]) -> float | None:
@@ -41,7 +42,7 @@ def _macro_f1(marked: Sequence[Marked]) -> float | None:
 
 
 def _spread(marked: Sequence[Marked]) -> float | None:
-    """Accuracy of the best wording less that of the worst; None with fewer than two wordings."""
+    """Accuracy of the best wording minus that of the worst; None with fewer than two wordings."""
     outcomes: dict[str, list[bool]] = {}
     for m in marked:
         outcomes.setdefault(m.answer.item.facets["wording"], []).append(bool(m.marks["correct"]))
@@ -70,7 +71,7 @@ class ClosedTask:
     """A closed question about the starter texts, or about `data`.
 
     Attributes:
-        kind: `topic`, `sentiment` or `nli` (no starter items: data only).
+        kind: `topic`, `sentiment` or `nli` (which has no starter items and needs `data`).
     """
 
     kind: str
@@ -87,14 +88,14 @@ class ClosedTask:
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """Of the data; without, those with starter items and prompts."""
+        """Language of the data; without data, the languages that have starter items and prompts."""
         if self.data:
             return (self.data.language,)
         return tuple(language for language in PROMPTS[self.kind] if language in item_files.starter_languages(self.kind))
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """Three wordings of each text, one after the other. The labels' order in the prompt goes round from text to
-        text, so that no label gains by its place. The first so many are balanced by label."""
+        """Three wordings of each text, one after the other. The order of the labels in the prompt rotates from text to
+        text, so that no label gains by its place. The texts are ordered so that any first few are balanced by label."""
         made: list[Item] = []
         for row, order in self.rows_in_order(language, seed=seed):
             fields = {"text": row.text} | ({"hypothesis": row.hypothesis} if row.hypothesis else {})
@@ -112,31 +113,32 @@ class ClosedTask:
         return made[:limit]
 
     def label_names(self, language: Language) -> dict[Key, str]:
-        """What the labels are called in prompts. Raises UsageError for a language without items."""
+        """Key → name of the label in prompts. Raises UsageError for a language without items."""
         self._check(language)
         return {key: label.name for key, label in self._labels(language).items()}
 
     def rows_in_order(self, language: Language, *, seed: int) -> list[tuple[Row, list[str]]]:
-        """The rows, balanced by label from the first on, each with the order of label names in its prompt."""
+        """The rows, each with the order of label names in its prompt. They are ordered so that any first few are
+        balanced by label."""
         names = list(self.label_names(language).values())
         ordered: list[tuple[Row, list[str]]] = []
         for place, row in enumerate(self._rows(language, seed)):
-            turn = place // len(names) % len(names)  # one order a round of labels
+            turn = place // len(names) % len(names)  # the order changes after each round of labels
             ordered.append((row, names[turn:] + names[:turn]))
         return ordered
 
     def sources(self, language: Language) -> list[Source]:
-        """The starter file or the user's."""
+        """The starter file, or the user's file."""
         self._check(language)
         return [self.data.source if self.data else item_files.starter_source(self.kind, language)]
 
     def needs(self) -> tuple[str, ...]:
-        """Nothing: rules read the replies."""
+        """Needs no service: rules read the replies."""
         return ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """`label` (None if unreadable), `parsed`, `correct`, `english` (of readable ones, where English was not asked
-        for), `why` there is no label."""
+        """Marks: `label` (None if unreadable), `parsed`, `correct`, `english` (an English label was given; None for
+        unreadable replies and where English was asked for), `why` (the reason if there is no label)."""
         del services
         return [self._mark(answer) for answer in answers]
 
@@ -145,7 +147,7 @@ class ClosedTask:
         labels = self._labels(item.language)
         english = LABELS[self.kind].get("en") if item.language != "en" else None
         if english is not None and list(english) != list(labels):
-            english = None  # a set of the user's own
+            english = None  # the user's own set of labels has no English names
         read = parse_label(
             answer_text(answer),
             labels,

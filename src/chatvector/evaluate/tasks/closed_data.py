@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A user's labelled texts, in any of the formats and spellings that are about: NSMC, XNLI, a table of one's own."""
+"""A user's labelled texts, in the formats and spellings of published sets (NSMC, XNLI) or in a table of one's own."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ CODES: dict[str, dict[str, Key]] = {
     "sentiment": {"0": "negative", "1": "positive", "neg": "negative", "pos": "positive"},
     "nli": {"0": "entailment", "1": "neutral", "2": "contradiction"},
 }
-"""What published files call labels beside their names (NSMC: 0 and 1; XNLI on the hub: 0, 1, 2)."""
+"""Kind of task → code that published files use instead of a label's name → key (NSMC: 0 and 1; XNLI on the hub: 0, 1,
+2)."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A text with its label; `hypothesis` for inference. Rows of one `cluster` are not independent (XNLI has three
-    hypotheses to a premise)."""
+    """A text with its label; `hypothesis` is for inference. Rows of the same `cluster` are not independent (XNLI has
+    three hypotheses per premise)."""
 
     id: str
     text: str
@@ -37,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True)
 class UserData:
-    """Rows of a file of the user's, in one language, with the labels that are asked for."""
+    """Rows of a user's file, in one language, with the labels that are asked for."""
 
     language: Language
     rows: tuple[Row, ...]
@@ -46,7 +47,7 @@ class UserData:
 
 
 def interleaved(rows: Sequence[Row], seed: int) -> list[Row]:
-    """Shuffled, labels in turn as long as there are rows of each."""
+    """The rows shuffled by `seed`, with the labels taking turns as long as there are rows of each."""
     piles: dict[Key, list[Row]] = {}
     for row in rows:
         piles.setdefault(row.label, []).append(row)
@@ -58,15 +59,15 @@ def interleaved(rows: Sequence[Row], seed: int) -> list[Row]:
 
 
 def read_data(kind: str, path: Path | str, language: Language, *, licence: str = "not stated") -> UserData:
-    """A user's file (formats of `items.read_records`).
+    """Reads a user's file (formats of `items.read_records`).
 
     Columns: `text` (or `document`, `sentence`) and `label`; for `nli` `premise` (or `sentence1`), `hypothesis` (or
     `sentence2`) and `label` (or `gold_label`). Labels are the English keys, the language's own names or the codes of
-    `CODES`; a topic file may have a set of its own, which is then asked for by the names in the file.
+    `CODES`; a topic file may have its own set of labels, which is then asked for by the names in the file.
 
     Raises:
-        UsageError: no such kind, or no prompts in the language. InputError and others: see `read_records`; unknown
-        labels.
+        UsageError: no such kind, or no prompts in the language.
+        InputError: unknown labels. `read_records` raises this and others.
     """
     if kind not in PROMPTS or language not in PROMPTS[kind]:
         there = ", ".join(f"{one} ({', '.join(PROMPTS[one])})" for one in PROMPTS)
@@ -94,7 +95,7 @@ def read_data(kind: str, path: Path | str, language: Language, *, licence: str =
 def _known_labels(
     kind: str, language: Language, path: Path, records: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[str, Key], Labels]:
-    """From what the file calls its labels to keys, and the labels to ask for."""
+    """Name of a label in the file → key, and the labels to ask for."""
     there = sorted({str(record["label"]).strip() for record in records})
     labels = LABELS[kind][language]
     names = {key: key for key in labels} | {label.name: key for key, label in labels.items()} | CODES[kind]

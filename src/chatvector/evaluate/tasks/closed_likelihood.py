@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Closed questions without generation: which label makes prompt and answer together most likely?
 
-For models that cannot be asked yet, a base or a target without a chat template: no format, no parser, no stop token
-enters. Each item is the filled-in form of `closed_wordings` as plain text with one of the labels at its end; the items
-of a text differ in nothing else, so the differences of their log-likelihoods are those of the labels given the prompt
-(as far as the tokenizer parts prompt and label alike; the whole text is scored, so it may differ only in the tokens at
-the joint). Long labels are less likely for being long: `accuracy_bytes` divides what a label adds by its length in
-bytes, as lm-evaluation-harness does for `acc_norm`; what it adds is known up to the same constant for all labels only,
-so the constant is the prompt's own likelihood, asked as one item more.
+This suits models that cannot be asked in chat yet, such as a base or a target without a chat template: no chat format,
+parser or stop token is involved. Each item is the filled-in form of `closed_wordings` as plain text with one of the
+labels at its end. The items of a text differ in nothing else, so the differences of their log-likelihoods are those of
+the labels given the prompt. (This holds if the tokenizer splits prompt and label at the same place for every label. The
+whole text is scored, so only the tokens at the joint may differ.)
+
+Long labels are less likely because they are long: `accuracy_bytes` therefore divides what a label adds to the
+log-likelihood by its length in bytes, as lm-evaluation-harness does for `acc_norm`. What a label adds is the likelihood
+of the whole text minus that of the prompt alone, which is asked as one further item.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ PROMPT = ""
 """Value of `expect["given"]` of the item that is the prompt alone."""
 
 METRICS = (
-    # Of a text's items one is marked, so that the others are not left out by any fault.
+    # Only one item of each text is marked, hence `of_some`: the others do not count as lost.
     Metric("accuracy", "accuracy by likelihood", "correct", by=("label",), primary=True, of_some=True),
     Metric("accuracy_bytes", "accuracy by likelihood a byte", "correct_bytes", of_some=True),
 )
@@ -34,7 +36,8 @@ METRICS = (
 
 @dataclass(frozen=True)
 class ClosedLikelihoodTask:
-    """The same question as `closed`, by likelihood. Marks are on the item of the right label; None elsewhere."""
+    """The same question as `closed`, by likelihood. The item of the right label carries the marks; they are None
+    elsewhere."""
 
     closed: ClosedTask
     axis: str = "instructions"
@@ -48,16 +51,16 @@ class ClosedLikelihoodTask:
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """Those of the closed task."""
+        """Languages of the closed task."""
         return self.closed.languages
 
     @property
     def sampling(self) -> Sampling:
-        """Nothing is drawn."""
+        """Sampling settings of the closed task; likelihood items draw nothing."""
         return self.closed.sampling
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """One a label and one for the prompt alone, text by text; `limit` never cuts a text's items apart."""
+        """Text by text, one item per label and one for the prompt alone; `limit` never splits the items of a text."""
         labels = self.closed.label_names(language)
         made: list[Item] = []
         for row, order in self.closed.rows_in_order(language, seed=seed):
@@ -80,16 +83,16 @@ class ClosedLikelihoodTask:
         return made if limit is None else made[: max(1, limit // each) * each]
 
     def sources(self, language: Language) -> list[Source]:
-        """Those of the closed task."""
+        """Sources of the closed task."""
         return self.closed.sources(language)
 
     def needs(self) -> tuple[str, ...]:
-        """Nothing."""
+        """Needs no service."""
         return ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """`correct` and `correct_bytes` on the item of the right label, `nats` on all. A text of which a label's
-        answer failed is left out."""
+        """Marks: `correct` and `correct_bytes` on the item of the right label, `nats` on all items. `correct` and
+        `correct_bytes` are None for a text if the answer to one of its items failed."""
         del services
         groups: dict[tuple[str, int], dict[str, Answer]] = {}
         for answer in answers:
@@ -113,7 +116,7 @@ def _nats(answer: Answer) -> float:
 
 
 def _best(scores: Mapping[str, float]) -> str | None:
-    """The label with the highest score; None where two share it, or one is no number: a tie is no answer."""
+    """The label with the highest score; None if two labels share it (a tie is no answer) or it is not finite."""
     top = max(scores.values())
     best = [key for key, score in scores.items() if score == top]
     return best[0] if len(best) == 1 and math.isfinite(top) else None

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Three ways of asking each closed question, written in each language rather than translated word for word.
 
-The first asks before the text, the second after it, the third is a form to be filled in. `{labels}` becomes the names
-of the labels in a row, `{either}` the same as a choice ("positive or negative"), `{text}` the text, `{hypothesis}` the
-second sentence of inference.
+The first wording asks before the text, the second after it, the third is a form to be filled in. Placeholders:
+`{labels}` is the list of the labels' names, `{either}` the same list as a choice ("positive or negative"), `{text}` the
+text, `{hypothesis}` the second sentence of inference.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from chatvector.evaluate.task import Language
 
 WORDINGS = ("before", "after", "form")
-"""Names of the three, for results."""
+"""Names of the three wordings in results."""
 
 _JOINS: dict[Language, tuple[str, str]] = {
     "en": (", ", " or "),
@@ -23,7 +23,7 @@ _JOINS: dict[Language, tuple[str, str]] = {
     "zh-Hans": ("、", "或"),
     "ja": ("、", "か"),
 }
-"""Between labels, and before the last one of a choice."""
+"""Language → (what separates labels in a list, what stands before the last label of a choice)."""
 
 PROMPTS: dict[str, dict[Language, tuple[str, str, str]]] = {
     "topic": {
@@ -108,11 +108,13 @@ _EITHER: dict[tuple[str, Language], str] = {
     ("sentiment", "zh-Hans"): "还是",
     ("sentiment", "ja"): "と",  # ポジティブとネガティブのどちら
 }
-"""Joints of a choice that read better than the language's ordinary one."""
+"""(Kind, language) → what stands before the last label of a choice, where another joint than the one in `_JOINS` reads
+better."""
 
 
 def ask(kind: str, language: Language, wording: int, names: Sequence[str], **fields: str) -> str:
-    """The prompt: wording 0, 1 or 2, labels in the order of `names`. Braces in the fields are text."""
+    """The prompt in wording 0, 1 or 2, with the labels in the order of `names`. Braces within the fields' values are
+    kept as text."""
     comma, joint = _JOINS[language]
     joint = _EITHER.get((kind, language), joint)
     values = {"labels": comma.join(names), "either": joint.join((comma.join(names[:-1]), names[-1])), **fields}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model's distributions over its vocabulary at every token of some texts, kept on disk while they are needed."""
+"""Distributions of a model over its vocabulary at every token of some texts, kept on disk while they are needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DistributionBackend(Backend, Protocol):
     """A model whose distributions can be read."""
 
     def log_probabilities(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Token ids (T) and natural log-probabilities (T, V) of the whole vocabulary at each."""
+        """Token ids (T) and, at each token, natural log-probabilities of the whole vocabulary (T, V)."""
         ...
 
     def vocabulary(self) -> Mapping[str, int]:
@@ -31,7 +31,8 @@ class DistributionBackend(Backend, Protocol):
 
 
 class Distributions:
-    """Ids and log-probabilities by text. The file, T·V·4 bytes a text, has no name and is gone with the object."""
+    """Token ids and log-probabilities by text. The log-probabilities are in an unnamed temporary file, T·V·4 bytes per
+    text, that is deleted together with the object."""
 
     def __init__(self, vocabulary: Mapping[str, int], file: IO[bytes]) -> None:
         self.vocabulary = dict(vocabulary)
@@ -42,7 +43,8 @@ class Distributions:
 
     @classmethod
     def record(cls, backend: DistributionBackend, texts: Sequence[str]) -> Self:
-        """Ask for each text once. Raises NotEnoughSpace where the folder for temporary files is full."""
+        """Asks the model once for each different text. Raises NotEnoughSpace if the folder for temporary files is
+        full."""
         file = tempfile.TemporaryFile(prefix="chatvector-distributions-", dir=temporary_folder())  # noqa: SIM115 (lives as long as the object)
         found = cls(backend.vocabulary(), file)
         for text in dict.fromkeys(texts):
@@ -54,8 +56,8 @@ class Distributions:
         return self._ids[text], np.memmap(self._file, np.float32, "r", offset, shape)
 
     def unlike(self, other: Distributions, text: str) -> str | None:
-        """Why a text's distributions cannot be compared with those of `other`, which may have further tokens; None if
-        they can."""
+        """The reason why a text's distributions cannot be compared with those of `other`; None if they can be. `other`
+        may have more tokens in its vocabulary."""
         ids, others = self._ids[text], other._ids[text]
         if not np.array_equal(ids, others):
             return f"the tokenizers cut the text differently ({len(ids)} and {len(others)} tokens)"

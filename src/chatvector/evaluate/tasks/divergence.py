@@ -4,8 +4,9 @@
     D(reference ‖ model) = Σ_t Σ_v p(v | t) · log2(p(v | t) / q(v | t)) / tokens      bits per token
 
 p is the reference's distribution over its whole vocabulary, q the model's, after the same tokens of a text. The figure
-is exact. It exists only where both models cut the text into the same ids and every token of the reference has the same
-id in the model (which may have more: rows that a chat format added); else the marks say "not comparable", and why.
+is exact. It exists only if both models split the text into the same ids and every token of the reference has the same
+id in the model. (The model may have further tokens, such as those that a chat format added.) Otherwise the marks say
+"not comparable", and why.
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ from chatvector.evaluate.tasks.texts import TARGET
 from chatvector.runtime.backend import Backend, Sampling
 
 LINES = 20
-"""Lines of text, each in two or three languages. A token of a vocabulary of 128 k takes half a megabyte on disk."""
+"""Number of lines of text, each in two or three languages. With a vocabulary of 128 k, one token of text takes half a
+megabyte on disk."""
 
 
 def divergence(reference: NDArray[np.floating], model: NDArray[np.floating]) -> float:
     """Σ over tokens of D(reference ‖ model), in bits, from natural log-probabilities (T, V) and (T, W), W ≥ V.
 
-    What the model gives to its W − V further tokens is lost to it, as it should be. Infinite where the model rules out
-    what the reference does not. Raises ValueError for W < V or different T.
+    Probability that the model gives to its W − V further tokens counts as lost. The result is infinite if the model
+    gives probability 0 to a token to which the reference does not. Raises ValueError for W < V or different T.
     """
     if len(reference) != len(model) or reference.shape[1] > model.shape[1]:
         raise ValueError(f"log-probabilities of shapes {reference.shape} and {model.shape} have no divergence")
@@ -73,7 +75,8 @@ METRICS = (
 
 @dataclass(frozen=True)
 class DivergenceTask:
-    """The texts of `texts`, on models whose distributions can be read. `of_two`: one alone is not asked."""
+    """Divergence on the texts of `texts`, for models whose distributions can be read. `of_two`: the task is skipped if
+    there is one model only."""
 
     texts: BitsPerByteTask = field(default=BitsPerByteTask())
     axis: str = "knowledge"
@@ -88,16 +91,16 @@ class DivergenceTask:
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """Those of the texts."""
+        """Languages of the texts."""
         return self.texts.languages
 
     @property
     def sampling(self) -> Sampling:
-        """Nothing is drawn."""
+        """Default settings; likelihood items draw nothing."""
         return Sampling()
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """The first LINES lines, or `limit` texts."""
+        """The texts of the first LINES lines; with a `limit`, the first `limit` texts."""
         made = self.texts.items(language, limit=limit, seed=seed)
         if limit is not None:
             return made
@@ -105,15 +108,15 @@ class DivergenceTask:
         return [item for item in made if item.cluster in lines]
 
     def sources(self, language: Language) -> list[Source]:
-        """Those of the texts."""
+        """Sources of the texts."""
         return self.texts.sources(language)
 
     def needs(self) -> tuple[str, ...]:
-        """Nothing."""
+        """Needs no service."""
         return ()
 
     def observe(self, backend: Backend, items: Sequence[Item]) -> Distributions | None:
-        """The distributions at every token, on disk; None from a backend that tells no distributions."""
+        """The distributions at every token, kept on disk; None if the backend does not give distributions."""
         if not isinstance(backend, DistributionBackend):
             return None
         return Distributions.record(backend, [item.text or "" for item in items])
@@ -124,8 +127,9 @@ class DivergenceTask:
         return [text_marks(answer) for answer in answers]
 
     def compare(self, between: Between) -> Mapping[str, Sequence[Marks]]:
-        """`kl_reference` and `kl_chat`: bits over all tokens of a text; None, with a reason, where they do not exist
-        and for a model from itself."""
+        """Marks `kl_reference` and `kl_chat`: bits summed over all tokens of a text. None where the models are not
+        comparable (`kl_reference_reason` and `kl_chat_reason` say why), where there is no other model, and for the
+        other model itself."""
         found: dict[str, Sequence[Marks]] = {}
         for model, answers in between.answers.items():
             marks: list[dict[str, float | str | None]] = [{} for _ in answers]
@@ -139,7 +143,8 @@ class DivergenceTask:
 
 
 def _from(between: Between, other: str | None, model: str, answer: Answer) -> float | str | None:
-    """Bits, or why there are none; None where there is nothing to say."""
+    """Divergence from `other` in bits, or the reason why there is none; None if there is no other model or it is the
+    same model."""
     if other is None or other == model:
         return None
     first, second = between.observed.get(other), between.observed.get(model)

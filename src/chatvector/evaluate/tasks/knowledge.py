@@ -3,10 +3,10 @@
 
     bits per byte = −Σ ln p(text) / (ln 2 · Σ bytes(text)),   bytes in UTF-8
 
-Tokenizers drop out of it: a text has the same bytes however it is cut, so models with different vocabularies can be
-compared. Each line stands alone behind what the tokenizer puts before a text (`runtime.likelihood`); its end is not
-predicted. Text of several bytes a character (Korean, Chinese) has fewer bits in each byte than English: compare models
-on one text, not texts with each other.
+The measure does not depend on the tokenizer: a text has the same bytes however it is split, so models with different
+vocabularies can be compared. Each line is scored on its own, after what the tokenizer puts before a text
+(`runtime.likelihood`); the end of the text is not predicted. Text with several bytes per character (Korean, Chinese)
+has fewer bits per byte than English: compare models on one text, not texts with each other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from chatvector.runtime.backend import Sampling
 
 MARGIN = 0.02
 """Bits per byte by which a model may be worse than the reference and still counts as not worse. Continual pre-training
-is worth several times as much in its language."""
+gains several times as much in its language."""
 
 
 def bits_per_byte(nats: float, byte_count: float) -> float:
@@ -31,13 +31,13 @@ def bits_per_byte(nats: float, byte_count: float) -> float:
 
 
 def _together(marked: Sequence[Marked]) -> float | None:
-    """Bits per byte of all texts together; None where there is none."""
+    """Bits per byte of all texts together; None if there are no texts."""
     byte_count = sum(float(m.marks["bytes"] or 0) for m in marked)
     return bits_per_byte(sum(float(m.marks["nats"] or 0) for m in marked), byte_count) if marked else None
 
 
 def of_kind(kind: str) -> Callable[[Marked], bool]:
-    """Whether an answer's text is of a kind."""
+    """A function that says whether an answer's text is of the kind `kind`."""
     return lambda marked: marked.answer.item.facets["text"] == kind
 
 
@@ -66,7 +66,7 @@ METRICS = (
 
 @dataclass(frozen=True)
 class BitsPerByteTask:
-    """The starter lines, or `data`."""
+    """Bits per byte of the starter lines, or of `data`."""
 
     data: Texts | None = None
     axis: str = "knowledge"
@@ -80,29 +80,29 @@ class BitsPerByteTask:
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """Of the data; without, those with starter lines."""
+        """Language of the data; without data, the languages that have starter lines."""
         return (self.data.language,) if self.data else tuple(OTHERS)
 
     @property
     def sampling(self) -> Sampling:
-        """Nothing is drawn."""
+        """Default settings; likelihood items draw nothing."""
         return Sampling()
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """The texts of a line side by side; they form a cluster, and `limit` never cuts them apart."""
+        """One item per text. The texts of a line stand side by side and form a cluster; `limit` never splits them."""
         del seed
         return [text_item(row, language) for row in whole_lines(self._texts(language).rows, limit)]
 
     def sources(self, language: Language) -> list[Source]:
-        """The starter files or the user's."""
+        """The starter files, or the user's files."""
         return list(self._texts(language).sources)
 
     def needs(self) -> tuple[str, ...]:
-        """Nothing."""
+        """Needs no service."""
         return ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """`nats`, `bytes`, `tokens`, and the `bits_per_byte` of each text."""
+        """Marks of each text: `nats`, `bytes`, `tokens` and `bits_per_byte`."""
         del services
         return [text_marks(answer) for answer in answers]
 
@@ -113,15 +113,15 @@ class BitsPerByteTask:
 
 
 def text_item(row: Text, language: Language) -> Item:
-    """A text whose likelihood is wanted."""
-    # Starter lines are called plain-news-03: the part in the middle is their kind of prose.
+    """An item that asks for the likelihood of a text."""
+    # Ids of starter lines look like plain-news-03: the part in the middle is the kind of prose.
     parts = row.line.split("-")
     facets = {"text": row.kind} | ({"kind": parts[1]} if parts[0] == "plain" else {})
     return Item(f"{row.line}/{row.kind}", language, text=row.text, mode="likelihood", cluster=row.line, facets=facets)
 
 
 def text_marks(answer: Answer) -> Marks:
-    """What a likelihood says of a text."""
+    """Marks of a text from its likelihood; `tokens` is None if the number of tokens is not known."""
     assert answer.nats is not None, f"{answer.item.id}: a likelihood item without a likelihood"
     assert answer.item.text is not None
     byte_count = len(answer.item.text.encode())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How five languages deny, name, state and conclude that something bears a label: patterns for `labels`.
 
-Lists of words are written as words: `~` is optional and `_` necessary white space, the rest regular expressions. They
-are read on text that `labels.fold` made: NFKC, lower case.
+Lists of words are separated by spaces. Each word is a regular expression in which `~` stands for optional and `_` for
+required white space. The patterns are applied to text that `labels.fold` made: NFKC, lower case.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ from dataclasses import dataclass
 
 
 def _any(words: str) -> str:
-    """One of the words."""
+    """A regular expression that matches one of the words."""
     return "(?:" + "|".join(words.replace("~", r"\s*").replace("_", r"\s+").split()) + ")"
 
 
 @dataclass(frozen=True)
 class Grammar:
-    """How a language talks about a label. `before` patterns are searched in the sentence up to the mention, `after`
-    ones matched from its end on.
+    """How a language talks about a label. `before` patterns are searched in the part of the sentence before the mention
+    of a label, `after` patterns are matched from the end of the mention on.
 
     Attributes:
         denied_before, denied_after: "not …", "…이 아니다"; also "rather than …", "whether …", "…かどうか".
-        denied_twice: "not anything but …": stands before a mention, and is no denial.
-        conceded_before, conceded_after: "though …", "…도 있다": gives way to another label that is given as strongly.
+        denied_twice: "not anything but …": stands before a mention and is not a denial.
+        conceded_before, conceded_after: "though …", "…도 있다": the label yields to another one that is given as
+            strongly.
         named_before: "the answer is …", "label: …".
-        concluding: words that announce a verdict; the first label after one in its sentence is it.
+        concluding: words that announce a verdict; the first label after such a word in its sentence is the verdict.
         stated_before, stated_after: "is …", "about …", "…입니다", "…に分類".
         copula: what may follow a label that stands alone: "긍정입니다".
         joins: what stands between the members of a list.
@@ -49,8 +50,8 @@ _Q = r"[\"'“”‘’「」『』《》〈〉\[\](){}*_`#]*"
 """Quotation marks, brackets and markup around a label."""
 
 _FEW = "{0,10}"
-"""How many words of filler in a row. Some are made of others (이라고, 말하), and a model's endless loop of one has more
-readings than can be tried."""
+"""Number of filler words in a row, as a regular expression. It is bounded because some fillers consist of others
+(이라고, 말하): if a model repeats one endlessly, there are more ways to split the text than can be tried."""
 
 # --- English
 
@@ -64,7 +65,7 @@ _EN_FILLER = (
 )
 _EN_STOPS = _any("but and or than yet so because however though although while since")
 _EN_WORD = rf"(?:\s+(?!{_EN_STOPS}\b)[a-z'’-]+)"
-_EN_REACH = f"{_EN_WORD}{{0,5}}"  # "not" reaches five words far, over no conjunction or mark; "I don't think" nine
+_EN_REACH = f"{_EN_WORD}{{0,5}}"  # "not" reaches 5 words far, "I don't think" 9; a conjunction ends it
 _EN_NOT = _any(
     r"""(?:\b|can)not(?!_(?:only|just|merely|simply|deny|be_denied|be_more)) n['’]t(?!_(?:deny|be_denied|be_more))
     \bnever \bneither \bnor \bnon \bno(?!_(?:doubt|question)) \bi_doubt \bhardly \bfar_from
@@ -123,7 +124,7 @@ _KO_IS = _any("있 나오 나옵 언급 등장 보이 보입 담겨")
 _KO_TOPIC = _any("주제 분야 분류 카테고리 정답 답")
 _KO = Grammar(
     denied_before=rf"(?:^|[\s\"'(])(?:안|비)\s*-?{_Q}$",
-    # "않을 수 없다" cannot but be so.
+    # "않을 수 없다" ("cannot but be so") is not a denial.
     denied_after=rf"{_Q}{_KO_FILLER}{_Q}\s*{_KO_NOT}(?!을\s*수\s*없)",
     denied_twice=_NEVER,
     conceded_before=_NEVER,

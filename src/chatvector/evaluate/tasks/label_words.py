@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the labels of closed tasks are called: in prompts, and in replies.
 
-All patterns are read on text that `labels.fold` made: NFKC, lower case, white space runs as one character. Chinese
-ones hold Traditional and Simplified characters alike: which of them a reply is in is the language meter's affair.
+All patterns are applied to text that `labels.fold` made: NFKC, lower case, runs of white space as one character. The
+Chinese patterns accept both Traditional and Simplified characters: which of them a reply uses is for the language meter
+to say.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ Key = str
 
 @dataclass(frozen=True)
 class Label:
-    """What a label is called in a language: its `name` in prompts, and a pattern of all `forms` that mean it. A form
-    leaves out words that only look like it (`경제적인` is thrifty, `非常` is no negation)."""
+    """What a label is called in a language: its `name` in prompts, and `forms`, a pattern of all words that mean it. A
+    pattern excludes words that only look like the label (`경제적인` means thrifty, `非常` is not a negation)."""
 
     name: str
     forms: str
@@ -28,12 +29,13 @@ Labels = dict[Key, Label]
 
 
 def latin(forms: str) -> str:
-    """The forms as whole words. Only Latin ones need that: elsewhere particles and endings follow without a space."""
+    """A pattern that matches the forms as whole words. Only Latin script needs this: in the other scripts particles and
+    endings follow without a space."""
     return rf"(?<![a-z])(?:{forms})(?![a-z])"
 
 
 def plain(name: str) -> Label:
-    """A label that has no other names: of a user's own set."""
+    """A label that has no other names, for a user's own set of labels."""
     form = re.escape(unicodedata.normalize("NFKC", name).casefold())
     return Label(name, latin(form) if name.isascii() else form)
 
@@ -120,4 +122,4 @@ LABELS: dict[str, dict[str, Labels]] = {
         },
     },
 }
-"""Kind of task → language → labels. The order of the keys is that of the tables in results."""
+"""Kind of task → language → labels. Tables in results keep the order of the keys."""

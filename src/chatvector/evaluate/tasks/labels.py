@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which label does a free reply give? Rules for short answers to closed questions, in five languages.
 
-A reply counts as an answer if it gives exactly one of the labels that were asked for. What it denies ("not positive",
-"긍정적이지 않다", "不是正面") it does not give, and the opposite is not inferred: there are more than two moods. Where
-several labels are left, the strongest way of giving one decides, and only if it points to one label, what is merely
-conceded ("though the last line is negative") aside:
+A reply counts as an answer if it gives exactly one of the labels that were asked for. A label that the reply denies
+("not positive", "긍정적이지 않다", "不是正面") is not given, and the opposite is not inferred: there are more than two
+moods. If several labels are left, only those given in the strongest of the ways below count. Among them, labels that
+are merely conceded ("though the last line is negative") are set aside if another is left. If more than one label
+remains, the reply gives none.
 
-1. named: "the answer is …", `{"label": "…"}`; or the first label after a word that concludes, as "overall";
+1. named: "the answer is …", `{"label": "…"}`; or the first label after a concluding word such as "overall";
 2. alone: a line, sentence or part of one that is nothing but a label: "Positive. The plot …";
 3. stated: "is …", "…입니다", "屬於…", "…に関する";
 4. mentioned.
 
-Repetitions of the prompt are taken out first: its sentences, quotations from it, lists of all labels. So is whatever a
-model that does not stop goes on with after its answer, when it repeats the heading of the text and speaks for the user.
-Irony, hedges beyond the lists in `label_grammar` and answers in a third language are not understood: they end as
-unparsed or, at worst, as mentioned.
+Repetitions of the prompt are removed first: its sentences, quotations from it, lists of all labels. A model that does
+not stop may repeat the heading of the text after its answer and speak for the user; all of that is removed too. Irony,
+hedges beyond the lists in `label_grammar` and answers in a third language are not understood: they end as unparsed or,
+at worst, as mentioned.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ _OPENS = re.compile(r"[\n.!?。;:()]|\s[-–—]+\s|[–—]")
 _CLOSES = re.compile(_OPENS.pattern + "|,")
 _MARKUP = " \t\"'“”‘’「」『』《》〈〉[]{}*_`#>-•·、"
 _ECHO_LENGTH = 8
-"""Repeated stretches of the prompt shorter than this (characters) are left in: they may be an answer."""
+"""Repeated parts of the prompt that are shorter than this (in characters) are kept: they may be an answer."""
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a reply says. `english`: given by an English word although another language was asked for. `reason` is
-    why there is no label, where there is none."""
+    """What a reply says. `english`: the label was given by English words only although another language was asked for.
+    `reason` says why there is no label; None if there is one."""
 
     label: Key | None
     english: bool = False
@@ -60,8 +61,8 @@ class _Mention:
 
 
 def fold(text: str) -> str:
-    """NFKC (full-width forms become plain, jamo syllables), lower case, no invisible characters, blanks for emphasis,
-    runs of blanks as one, lines kept."""
+    """The text in NFKC (full-width forms become plain, jamo become syllables) and lower case. Invisible characters are
+    removed, emphasis marks become blanks, runs of blanks become one; line breaks are kept."""
     text = unicodedata.normalize("NFKC", text).casefold()
     text = re.sub("[\u200b-\u200f\u2060\ufeff\ufe0f]", "", text)
     return re.sub(r"(?:[*_`]|[^\S\n])+", " ", text)
@@ -74,10 +75,10 @@ def parse_label(
 
     Args:
         reply: the answer, without thinking.
-        labels: what is asked for, in the reply's language.
+        labels: the labels that are asked for, in the language of the reply.
         language: one of `label_grammar.GRAMMARS`.
-        english: the same keys in English, where that counts as an answer too.
-        prompt: what was asked; its repetitions are no answer.
+        english: the same labels in English, if an English word counts as an answer too.
+        prompt: the prompt; repetitions of it do not count as an answer.
         text: the text within the prompt that is to be labelled.
     """
     pattern = _pattern(_forms(labels), _forms(english or {}))
@@ -107,7 +108,8 @@ def parse_label(
 
 @dataclass(frozen=True)
 class _Pattern:
-    """All forms of all labels as one expression; `owners[i]` is what group i + 1 means."""
+    """All forms of all labels as one expression. `owners[i]` belongs to group i + 1: its label, and whether the form is
+    English."""
 
     expression: re.Pattern[str]
     owners: tuple[tuple[Key, bool], ...]
@@ -130,12 +132,12 @@ def _pattern(labels: tuple[tuple[Key, str], ...], english: tuple[tuple[Key, str]
 
 
 def _forms(labels: Labels) -> tuple[tuple[Key, str], ...]:
-    """Long names first, so that "IT science" is not read as "IT"."""
+    """Key and forms of each label, long names first, so that "IT science" is not read as "IT"."""
     return tuple((key, label.forms) for key, label in sorted(labels.items(), key=lambda item: -len(item[1].name)))
 
 
 def _around(text: str, mention: _Mention) -> tuple[str, str]:
-    """The sentence of a mention, up to it and from its end on."""
+    """The parts of a mention's sentence that stand before and after the mention."""
     starts = [match.end() for match in _ENDER.finditer(text, 0, mention.start)]
     ends = _ENDER.search(text, mention.end)
     return text[starts[-1] if starts else 0 : mention.start], text[mention.end : ends.start() if ends else len(text)]
@@ -145,7 +147,7 @@ def _around(text: str, mention: _Mention) -> tuple[str, str]:
 
 
 def _own_words(reply: str, prompt: str, text: str, pattern: _Pattern) -> str:
-    """The reply without repetitions of the prompt and without what follows when it speaks for the user."""
+    """The reply without repetitions of the prompt, and cut off where it starts to speak for the user."""
     for part in sorted(re.split(r"(?<=[.!?。])\s|\n", prompt), key=len, reverse=True):
         if len(part.strip()) >= _ECHO_LENGTH:
             reply = reply.replace(part.strip(), "\n")
@@ -171,8 +173,8 @@ def _joined(text: str, first: _Mention, second: _Mention, grammars: Sequence[Gra
 
 
 def _without_lists(text: str, pattern: _Pattern, grammars: Sequence[Grammar], most: int) -> tuple[str, int]:
-    """Takes out lists of at least `most` different labels ("sport, economy or science", bullets too), and says how
-    many: they name the choice and make none."""
+    """The text without lists of at least `most` different labels ("sport, economy or science", also as bullets), and
+    the number of lists removed. Such a list repeats the choices and does not choose."""
     runs: list[list[_Mention]] = []
     for mention in pattern.find(text):
         last = runs[-1][-1] if runs else None
@@ -190,7 +192,7 @@ def _without_lists(text: str, pattern: _Pattern, grammars: Sequence[Grammar], mo
 def _with_joined(
     text: str, chosen: list[_Mention], given: list[_Mention], grammars: Sequence[Grammar]
 ) -> list[_Mention]:
-    """What is given together with one that was chosen: "the answer is food and travel", "음식과 여행이 주제입니다"."""
+    """The chosen mentions and those joined to them: "the answer is food and travel", "음식과 여행이 주제입니다"."""
     runs = [given[:1]]
     for first, second in pairwise(given):
         if _joined(text, first, second, grammars, comma=False):
@@ -206,8 +208,8 @@ def _asked(text: str, mention: _Mention) -> bool:
 
 
 def _not_denied(text: str, mentions: list[_Mention], grammars: Sequence[Grammar]) -> list[_Mention]:
-    """Mentions that the reply does not deny. "Not A or B" denies both, so does "A도 B도 아니다"; so does a denial of
-    one of two names of the same label, "부정(negative)이 아니다"."""
+    """Mentions that the reply does not deny. "Not A or B" denies both, and so does "A도 B도 아니다". If two names of
+    the same label stand together, a denial of one denies both: "부정(negative)이 아니다"."""
     sides = [_around(text, mention) for mention in mentions]
     before = [
         any(re.search(grammar.denied_before, side) for grammar in grammars)

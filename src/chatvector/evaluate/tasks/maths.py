@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sums in words, from a file: MGSM (Shi et al., arXiv 2210.03057) and others of its form, question and number.
+"""Word problems from a file: MGSM (Shi et al., arXiv 2210.03057) and other files of questions with a number as answer.
 
 The model may reason as it likes and is asked for the number on the last line; the last number of its answer counts.
 """
@@ -36,8 +36,8 @@ METRICS = (
 
 
 def last_number(text: str) -> Decimal | None:
-    """The last number of a text, full-width digits and thousands separators read; None if there is none. A minus right
-    behind a word is a hyphen."""
+    """The last number of a text; None if there is none. Full-width digits and thousands separators are understood. A
+    minus sign right after a letter or digit counts as a hyphen."""
     plain = unicodedata.normalize("NFKC", text).replace("−", "-")
     found = None
     for match in _NUMBER.finditer(plain):
@@ -71,11 +71,11 @@ class MathsTask:
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """The file's."""
+        """The language of the file."""
         return (self.language,)
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """One a question, called by its place in the file: MGSM's files are parallel."""
+        """One item per question. Its id is the question's place in the file, because MGSM's files are parallel."""
         del seed
         require_language(self, language)
         return [
@@ -84,16 +84,16 @@ class MathsTask:
         ]
 
     def sources(self, language: Language) -> list[Source]:
-        """The file."""
+        """The user's file."""
         del language
         return [self.source]
 
     def needs(self) -> tuple[str, ...]:
-        """Nothing."""
+        """Needs no service."""
         return ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """`right`, `answered`; a reply without a number is wrong."""
+        """Marks: `right` and `answered`; a reply without a number is wrong."""
         del services
         marks: list[Marks] = []
         for answer in answers:
@@ -103,9 +103,9 @@ class MathsTask:
 
 
 def maths_from_file(path: Path | str, language: Language, *, licence: str = "not stated") -> MathsTask:
-    """The task over a file with `question` and `answer`; a `.tsv` without a head is MGSM's.
+    """The task over a file with columns `question` and `answer`. A `.tsv` without a header line is read as MGSM's.
 
-    Raises UsageError for a language without wording, InputError where an answer is no number, and what `read_records`
+    Raises UsageError for a language without wording, InputError if an answer has no number, and what `read_records`
     raises.
     """
     if language not in ASK:
@@ -121,7 +121,7 @@ def maths_from_file(path: Path | str, language: Language, *, licence: str = "not
 
 
 def _has_head(path: Path) -> bool:
-    """Does the first line name the columns?"""
+    """Whether the first line names the columns."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             return {"question", "answer"} <= set(file.readline().strip().split("\t"))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`memory`: does a model still know, some turns later, what it was told?
 
-Metrics count what `scorers.recall` finds: exactly what was asked for, in order, and nothing else of the kind. A reply
-that names the old and the new thing, or lists everything, has not answered. `named` is the lenient figure beside it.
+Metrics count what `scorers.recall` finds in a reply. It has to be exactly what was asked for, in order, and nothing
+else of the kind: a reply that names both the old and the new thing, or lists everything, has not answered. `named` is
+the lenient figure beside it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from chatvector.runtime.backend import Backend, Sampling, SpellingBackend
 
 _SAMPLING = Sampling(max_new_tokens=256)
 _OfSome = partial(Metric, of_some=True)
-"""Of the dialogues of its form and variant."""
+"""A metric of some dialogues only: those of one form (own or canned replies) and of certain variants."""
 _SPLIT = ("distance", "kind", "variant", "items")
 
 
@@ -59,11 +60,12 @@ def _metrics() -> tuple[Metric, ...]:
 
 @dataclass(frozen=True)
 class Memory:
-    """The generated battery: 640 dialogues a language, half with the model's own replies fed back, half with canned
+    """The generated battery: 640 dialogues per language, half with the model's own replies fed back, half with canned
     ones; see `memory_dialogues`.
 
-    A model cannot recall what it cannot read. Which symbols its tokenizer loses is observed while it is open, where the
-    tokenizer is at hand, and makes the marks `readable` and `recalled_readable` of dialogues about symbols.
+    A model cannot recall what it cannot read. While the model is open, and if its tokenizer is accessible, the task
+    observes which symbols the tokenizer loses. From this come the marks `readable` and `recalled_readable` of dialogues
+    about symbols.
     """
 
     name: str = "memory"
@@ -74,16 +76,16 @@ class Memory:
     sampling: Sampling = _SAMPLING
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """All dialogues, or the first `limit`: 40 hold every kind at every distance in both forms. Raises UsageError
-        for a language that has no material."""
+        """All dialogues, or the first `limit`. The first 40 hold every kind at every distance in both forms. Raises
+        UsageError for a language that has no material."""
         return list(islice(dialogues(material(language), seed), limit))
 
     def sources(self, language: Language) -> list[Source]:
-        """The file of sentences and words."""
+        """The starter file of sentences and words."""
         return [starter_source("memory", language)]
 
     def needs(self) -> tuple[str, ...]:
-        """Nothing: rules do."""
+        """Needs no service: rules read the replies."""
         return ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:  # noqa: ARG002
@@ -91,14 +93,15 @@ class Memory:
         return [marks_of(answer) for answer in answers]
 
     def observe(self, backend: Backend, items: Sequence[Item]) -> frozenset[str] | None:
-        """The symbols that the backend's tokenizer loses; None where it is not at hand (servers, recordings)."""
+        """The symbols that the backend's tokenizer loses; None if the tokenizer is not accessible (servers,
+        recordings)."""
         if not isinstance(backend, SpellingBackend):
             return None
         return unreadable_symbols(items[0].language, backend.round_trip)
 
     def compare(self, between: Between) -> Mapping[str, Sequence[Marks]]:
-        """`readable`: the tokenizer keeps every symbol of the dialogue; `recalled_readable`: `recalled` where it does.
-        None for other dialogues, and where no tokenizer was seen."""
+        """Marks: `readable` (the tokenizer keeps every symbol of the dialogue) and `recalled_readable` (`recalled` of
+        readable dialogues). Both are None for dialogues about other things, and if no tokenizer was observed."""
         return {
             model: [readable_marks(answer, between.observed.get(model)) for answer in answers]
             for model, answers in between.answers.items()
@@ -106,8 +109,9 @@ class Memory:
 
 
 def marks_of(answer: Answer) -> Marks:
-    """Marks of one dialogue, by its last reply without thinking. Marks that do not apply are None; of a dialogue with
-    canned replies only the first two of recall and abstention do."""
+    """Marks of one dialogue, by its last reply without thinking. Marks that do not apply are missing or None. With
+    canned replies there are `prompt_tokens` and one other mark: `recalled_canned` or, if the thing asked for was never
+    told, `abstained_canned`."""
     item, reply = answer.item, answer.replies[-1]
     text, variant = answer_text(answer), item.facets["variant"]
     own = item.facets["replies"] == "own"
@@ -115,7 +119,7 @@ def marks_of(answer: Answer) -> Marks:
     found = found_in(text, item.facets["kind"], material(item.language))
     tokens = None if reply.prompt_tokens is None else float(reply.prompt_tokens)
     if variant == "absent":
-        # "You told me of Lucy, not of Martin": what was told of others may be named, beside saying so.
+        # A reply such as "You told me of Lucy, not of Martin" may name what was told of others.
         invented = bool(set(found) - old)
         abstained = abstains(text, item.language) and not invented
         if not own:
@@ -136,7 +140,8 @@ def marks_of(answer: Answer) -> Marks:
 
 
 def readable_marks(answer: Answer, unreadable: frozenset[str] | None) -> Marks:
-    """See `Memory.compare`; `unreadable` are the symbols that the model's tokenizer loses."""
+    """The marks of `Memory.compare` for one dialogue. `unreadable` are the symbols that the model's tokenizer loses;
+    None if no tokenizer was observed."""
     item = answer.item
     if unreadable is None or item.facets["kind"] != "symbol":
         return {"readable": None, "recalled_readable": None}
@@ -145,7 +150,7 @@ def readable_marks(answer: Answer, unreadable: frozenset[str] | None) -> Marks:
 
 
 def found_in(text: str, kind: str, known: Material) -> list[str]:
-    """The candidates of a kind in a text, in order."""
+    """The things of a kind that a text names, in order. Raises ValueError for an unknown kind."""
     match kind:
         case "symbol":
             return recall.symbols(text, known.pools["symbol"])
@@ -160,6 +165,6 @@ def found_in(text: str, kind: str, known: Material) -> list[str]:
 def unreadable_symbols(language: Language, round_trip: Callable[[str], str]) -> frozenset[str]:
     """Symbols of the battery that do not survive a tokenizer: it has neither a token nor bytes for them.
 
-    `round_trip` gives what is decoded from the ids of a text, special tokens left out.
+    `round_trip` encodes a text and decodes its ids, without special tokens.
     """
     return frozenset(symbol for symbol in material(language).pools["symbol"] if symbol not in round_trip(symbol))

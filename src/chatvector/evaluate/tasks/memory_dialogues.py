@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The battery: which dialogues there are, and their turns.
+"""The memory battery: which dialogues there are, and their turns.
 
-A factorial design: 4 kinds × 5 distances × 2 counts × 4 variants, twice, each dialogue in two forms with the same
-turns: `own` feeds the model's own replies back, `canned` puts fixed ones into the history and asks for the last reply
-only, so that what was lost by forgetting is told from what was lost by drifting away. The same seed gives the same
-symbols, numbers, places of words in their pools, and distractors in every language.
+The design is factorial: 4 kinds × 5 distances × 2 counts × 4 variants, twice. Each dialogue has two forms with the same
+turns. `own` feeds the model's own replies back; `canned` puts fixed replies into the history and asks for the last
+reply only. Comparing the two separates forgetting from drifting away. The same seed gives the same symbols, numbers,
+places of words in their pools, and distractors in every language.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from chatvector.evaluate.task import Item, Turn
 from chatvector.evaluate.tasks.memory_material import COUNTS, KINDS, Kind, Material
 
 DISTANCES = (0, 1, 2, 4, 8)
-"""Turns about something else between what has to be remembered and the question."""
+"""Numbers of turns about something else between what has to be remembered and the question."""
 
 VARIANTS = ("recall", "overwrite", "absent", "two-speakers")
-"""Told and asked · told, changed, asked · asked for what was never told · two people told, the first one asks."""
+"""In order: something is told and asked for; it is told, changed and asked for; something is asked for that was never
+told; two speakers tell something and the first one asks."""
 
 REPEATS = 2
 _ELSEWHERE = {"symbol": "number", "number": "word", "word": "symbol"}
-"""What is told instead where a kind is asked for that was never told."""
+"""Kind that is asked for in the variant `absent` → kind that is told instead."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One dialogue of the design; `count` things are told at a time."""
+    """One cell of the design; `count` things are told at a time."""
 
     kind: Kind
     distance: int
@@ -39,7 +40,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Unique, and the same in every language."""
+        """A unique name, the same in every language."""
         return f"{self.kind}-{self.variant}-{self.count}-d{self.distance}-r{self.repeat}"
 
 
@@ -50,9 +51,9 @@ class Telling:
     Attributes:
         said: user turns before the distractors.
         question: the last user turn.
-        answer: what has to be recalled, in order; empty where nothing was told.
-        old: things of the same kind that were told and are not the answer: overwritten, of the other speaker, of
-            somebody else.
+        answer: what has to be recalled, in order; empty if it was never told.
+        old: things of the same kind that were told and are not the answer: overwritten, told by the other speaker, or
+            told of somebody else.
     """
 
     said: tuple[str, ...]
@@ -62,8 +63,8 @@ class Telling:
 
 
 def cells(seed: int) -> Iterator[Cell]:
-    """All 320 cells, ordered so that the first 20 hold every kind at every distance, with counts and variants mixed,
-    and every further 20 again with others."""
+    """All 320 cells, in blocks of 20. Each block holds every kind at every distance once, with counts and variants
+    mixed differently from block to block."""
     mixed = [(variant, count) for variant in VARIANTS for count in COUNTS]
     Random(f"memory {seed}").shuffle(mixed)
     for repeat in range(REPEATS):
@@ -75,7 +76,7 @@ def cells(seed: int) -> Iterator[Cell]:
 
 
 def dialogues(material: Material, seed: int) -> Iterator[Item]:
-    """The items of all cells, `own` and `canned` side by side."""
+    """The items of all cells: for each cell the form `own`, then `canned`."""
     for cell in cells(seed):
         rng = Random(f"memory {seed} {cell.name}")
         told = _told(cell, material, rng)
@@ -106,7 +107,7 @@ def _told(cell: Cell, material: Material, rng: Random) -> Telling:
 
 
 def _lists(cell: Cell, material: Material, rng: Random) -> Telling:
-    """Symbols, numbers and words: a list of things is told, and asked for as a whole."""
+    """A telling of symbols, numbers or words: a list of things is told, and asked for as a whole."""
     kind, count = cell.kind, cell.count
     ask = material.ask[kind, count]
     if cell.variant == "absent":
@@ -119,7 +120,7 @@ def _lists(cell: Cell, material: Material, rng: Random) -> Telling:
         case "recall":
             return Telling((_remember(told, material),), ask, first, ())
         case "overwrite":
-            # Of three things one changes: keeping the others is part of the task.
+            # Only one thing changes, even of three: keeping the others is part of the task.
             changed = list(first)
             place = rng.randrange(count)
             changed[place] = second[0]
@@ -130,7 +131,7 @@ def _lists(cell: Cell, material: Material, rng: Random) -> Telling:
 
 
 def _facts(cell: Cell, material: Material, rng: Random) -> Telling:
-    """Whose favourite dish is what: `count` of them are told, one is asked for."""
+    """A telling of facts: the favourite dishes of `count` people are told, that of one is asked for."""
     subjects = material.relatives if cell.variant == "two-speakers" else material.friends
     asked, *others = rng.sample(subjects, cell.count + 1)
     dishes = draw("fact", 2 * cell.count, material, rng)
@@ -176,7 +177,7 @@ def _two_speakers(
 
 
 def draw(kind: Kind, count: int, material: Material, rng: Random) -> tuple[str, ...]:
-    """Different things of a kind. Numbers have four digits and do not begin like a year of our time."""
+    """`count` different things of a kind. Numbers have four digits and do not begin with 19 or 20, as years do."""
     if kind == "number":
         return tuple(map(str, rng.sample([n for n in range(1000, 10_000) if n // 100 not in (19, 20)], count)))
     return tuple(rng.sample(material.pools[kind], count))
@@ -196,7 +197,7 @@ def _remember(told: str, material: Material) -> str:
 
 
 def _joined(material: Material, *sentences: str) -> str:
-    """Sentences one after the other; Chinese and Japanese have no space between them."""
+    """The sentences one after the other. Chinese and Japanese have no space between them if the first ends in 。"""
     return (
         ("" if sentences[0].endswith("。") else " ").join(sentences) if material.comma == "、" else " ".join(sentences)
     )

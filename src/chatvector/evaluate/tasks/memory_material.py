@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the memory dialogues of a language are made of: sentences, things to remember, questions in between.
 
-The texts are `items/memory.LANGUAGE.jsonl`. Words, dishes and distractors are chosen so that nothing to be remembered
-stands in a question, a canned reply or a frame sentence: only what a model recalls can be found in its reply.
+The texts are in `items/memory.LANGUAGE.jsonl`. Words, dishes and distractors are chosen so that nothing to be
+remembered occurs in a question, a canned reply or a frame sentence. A thing found in a reply has therefore been
+recalled.
 """
 
 from __future__ import annotations
@@ -26,16 +27,17 @@ class Material:
     """One language's texts.
 
     Attributes:
-        tell, ask: by (kind, count). `tell` has `{list}`, for a fact `{subject}` and `{value}`; `ask` of a fact has
-            `{subject}`.
+        tell, ask: sentences by (kind, count). `tell` has the placeholder `{list}`, or `{subject}` and `{value}` for a
+            fact; `ask` has `{subject}` for a fact.
         request, change, correction: "please keep it in mind", "I have changed my mind", "I got that wrong".
-        hello, again: a speaker introduces itself, and comes back; `{name}`.
+        hello, again: a speaker introduces itself, and comes back; both have `{name}`.
         comma: what stands between the things of a list.
         pools: things by kind (none for `number`).
-        also: another spelling of a thing, the other side's characters.
-        speakers, friends, relatives: names of speakers; whose dish it is, as a phrase with its particle.
+        also: thing → another spelling of it, such as the other script of Chinese.
+        speakers: names of speakers.
+        friends, relatives: whose dish it is, as a phrase with its particle.
         acknowledgements: canned replies to what was told.
-        distractors: (neutral question, canned reply).
+        distractors: pairs of (neutral question, canned reply).
     """
 
     language: Language

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open questions, marked by a judge from 1 to 10 beside a reference answer.
 
-A question of two turns is two items, one for each turn: what is judged is the last reply, after the model's own earlier
-ones. Every item is asked without and with a system prompt. A question's items form a cluster.
+A question of two turns makes two items, one per turn: the judge marks the last reply of an item, which follows the
+model's own earlier replies. Every item is asked without and with a system prompt. The items of a question form a
+cluster.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ SYSTEMS = ("without", "with")
 
 
 def _length_bias(marked: Sequence[Marked]) -> float | None:
-    """Spearman's ρ of raw score and length of the reply in characters: how far the judge may have paid for length."""
+    """Spearman's ρ of raw score and length of the reply in characters: how much the judge may have rewarded length.
+    None with fewer than three scored replies."""
     pairs = [(m.marks["raw"], m.marks["characters"]) for m in marked if m.marks["raw"] is not None]
     if len(pairs) < 3:
         return None
@@ -71,7 +73,7 @@ class OpenTask:
     """The starter questions, or those of `data`.
 
     Attributes:
-        systems: which of SYSTEMS are asked.
+        systems: values of SYSTEMS that are asked.
     """
 
     data: Questions | None = None
@@ -92,11 +94,12 @@ class OpenTask:
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """Of the data; without, those with starter questions."""
+        """Language of the data; without data, the languages that have starter questions."""
         return (self.data.language,) if self.data else item_files.starter_languages("open")
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """A question's turns and variants one after the other; starter categories go round."""
+        """The items question by question: its turns, each without and with a system prompt. The categories of starter
+        questions take turns."""
         del seed
         require_language(self, language)
         if "with" in self.systems and language not in SYSTEM_PROMPTS:
@@ -111,18 +114,18 @@ class OpenTask:
         return made[:limit]
 
     def sources(self, language: Language) -> list[Source]:
-        """The starter file or the user's."""
+        """The starter file, or the user's file."""
         require_language(self, language)
         return [self.data.source if self.data else item_files.starter_source("open", language)]
 
     def needs(self) -> tuple[str, ...]:
-        """A judge."""
+        """Needs a judge."""
         return ("judge",)
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """`raw`, `root`, `gated` (None where the verdict was not read; `judge_reason` says why), `scored`, `on_target`,
-        `characters`. An empty answer is not shown to the judge: it gets the lowest score. Raises what the judge
-        raises."""
+        """Marks: `raw`, `root` and `gated` (None if the verdict could not be read; `judge_reason` says why), `scored`,
+        `on_target`, `characters`. An empty answer is not shown to the judge: it gets the lowest score. Raises what the
+        judge raises."""
         judge: Judge = services.judge
         exchanges = [exchange_of(answer) for answer in answers]
         spoken = [row for row, exchange in enumerate(exchanges) if exchange.replies[-1].strip()]
@@ -158,7 +161,7 @@ class OpenTask:
 
 
 def exchange_of(answer: Answer) -> Exchange:
-    """What a judge is shown: replies without their thinking."""
+    """The exchange that the judge is shown for an answer; the replies are without their thinking."""
     item = answer.item
     return Exchange(
         language=item.language,
@@ -170,20 +173,20 @@ def exchange_of(answer: Answer) -> Exchange:
 
 
 def language_mark(exchange: Exchange) -> bool | None:
-    """Is the last reply in its language? See `judge.scores.on_target`."""
+    """Whether the last reply is in the language of the exchange; see `judge.scores.on_target`."""
     return on_target(exchange.replies[-1], exchange.language, "\n".join(exchange.questions), exchange.reference)
 
 
 def open_from_file(
     path: Path | str, language: Language, *, systems: tuple[str, ...] = ("without",), licence: str = "not stated"
 ) -> OpenTask:
-    """The task over a file of the MT-bench family, by default as published: without a system prompt. See
-    `open_data.read_questions`."""
+    """The task over a file of the MT-bench family; see `open_data.read_questions`. By default it is asked as published,
+    without a system prompt."""
     return OpenTask(read_questions(path, language, licence=licence), systems)
 
 
 def pairs_from_file(
     path: Path | str, language: Language, *, systems: tuple[str, ...] = ("without",), licence: str = "not stated"
 ) -> OpenTask:
-    """The task over a file of questions and answers. See `open_data.read_pairs`."""
+    """The task over a file of questions and answers; see `open_data.read_pairs`."""
     return OpenTask(read_pairs(path, language, licence=licence), systems)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open questions: the starter set, and files of the Vicuna and MT-bench family.
 
-Vicuna bench, MT-bench, KoMT-Bench and Japanese MT-bench are JSONL of one form: `question_id`, `category`, `turns`, and
-`reference` where a question has right answers (one a turn). References are the judge's only; the model never sees them.
+Vicuna bench, MT-bench, KoMT-Bench and Japanese MT-bench are JSONL files of one form: `question_id`, `category`,
+`turns`, and `reference` (one per turn) if a question has right answers. Only the judge sees references, not the model.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ SYSTEM_PROMPTS: Mapping[Language, str] = {
     "zh-Hans": "你是一个乐于助人且诚实的助手。请用简体中文准确、清楚地回答用户的问题。",
     "ja": "あなたは親切で誠実なアシスタントです。ユーザーの質問に、日本語で正確に分かりやすく答えてください。",
 }
-"""As in the paper's Vicuna run "with system prompt": it names the language. Ours, not Llama 2's, whose English text of
-2023 few models still bring."""
+"""System prompts by language. As in the paper's Vicuna run "with system prompt", they name the language. The wording is
+our own, not Llama 2's English text of 2023, which few models still use."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Question:
     """One question of one or more turns.
 
     Attributes:
-        references: one a turn, "" for a turn without (MT-bench has those); empty where there are none at all.
+        references: one per turn, "" for a turn that has none (as in MT-bench); empty if the question has none at all.
     """
 
     id: str
@@ -43,7 +43,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Questions:
-    """A file's, in one language."""
+    """The questions of a file, in one language."""
 
     language: Language
     rows: tuple[Question, ...]
@@ -59,11 +59,12 @@ def starter(language: Language) -> tuple[Question, ...]:
 
 
 def read_questions(path: Path | str, language: Language, *, licence: str = "not stated") -> Questions:
-    """Questions of a file of the MT-bench family, in file order.
+    """Reads the questions of a file of the MT-bench family, in file order.
 
-    Columns: `question_id` (or `id`), `turns` (a list of texts; or `question`, `prompt`, `instruction`: one text),
-    `category`, `reference` (a list or a text; "" is none). Raises InputError for questions without text, references
-    that are not one a turn, or an id that comes twice, and what `read_records` raises.
+    Columns: `question_id` (or `id`), `turns` (a list of texts, or one text; also called `question`, `prompt`,
+    `instruction` or `text`), `category`, `reference` (a list or a text; "" is none). Raises InputError for questions
+    without text, a number of references that is not the number of turns, or an id that occurs twice, and what
+    `read_records` raises.
     """
     records = item_files.read_records(
         path, [("question_id", "id"), ("turns", "question", "prompt", "instruction", "text")]
@@ -84,11 +85,11 @@ def read_questions(path: Path | str, language: Language, *, licence: str = "not 
 
 
 def read_pairs(path: Path | str, language: Language, *, licence: str = "not stated") -> Questions:
-    """Pairs of a question and an answer, as in songys/Chatbot_data (Korean small talk, MIT), in file order: the answer
-    is the reference that a judge sees, and one of many that would do.
+    """Reads pairs of a question and an answer, as in songys/Chatbot_data (Korean small talk, MIT), in file order. The
+    answer is the reference that the judge sees; it is only one of many good answers.
 
-    Columns: `Q` (or `question`), `A` (or `answer`), and `label`, the category, where there is one. Raises what
-    `read_records` raises.
+    Columns: `Q` (or `question`), `A` (or `answer`), and optionally `label`, the category. Raises what `read_records`
+    raises.
     """
     stem = item_files.local_file(path).stem
     records = item_files.read_records(path, (("Q", "question"), ("A", "answer")))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open questions, replies of two models side by side: which one does the judge prefer?
 
-The reference model's reply stands against every other model's, in both orders; where the orders disagree it is a tie.
-The questions are those of `open`, and so are the replies: with a cache nothing is generated twice. Marks are made
+The reference model's reply is compared with that of every other model, in both orders; if the orders disagree, it is a
+tie. The questions are those of `open`, and so are the replies: with a cache nothing is generated twice. Marks are made
 between models, in `compare`, once all have answered.
 """
 
@@ -19,7 +19,8 @@ from chatvector.runtime.backend import Sampling
 
 
 def _length_bias(marked: Sequence[Marked]) -> float | None:
-    """Spearman's ρ of preference and how much longer the reply is than the reference's."""
+    """Spearman's ρ of the preference and of how much longer the reply is than the reference model's. None with fewer
+    than three preferences."""
     pairs = [(m.marks["preferred"], m.marks["longer"]) for m in marked if m.marks["preferred"] is not None]
     if len(pairs) < 3:
         return None
@@ -28,7 +29,7 @@ def _length_bias(marked: Sequence[Marked]) -> float | None:
 
 _BY = ("turn", "system", "category")
 METRICS = (
-    # Of the reference model there is no figure, so these compare themselves: one half is no difference.
+    # The reference model has no figures. The first two compare with it by themselves: one half means no difference.
     Metric("preferred", "preferred to the reference, tie = ½", "preferred", kind="mean", by=_BY, primary=True),
     Metric("gated", "the same, wrong language loses", "gated", kind="mean", by=("turn", "system")),
     Metric("decided", "both orders agree", "consistent", better="neither"),
@@ -42,7 +43,8 @@ _SHARE = {"first": 0.0, "tie": 0.5, "second": 1.0}
 
 @dataclass(frozen=True)
 class OpenPairsTask:
-    """The questions of `asked`, compared. `of_two`: one model alone is not asked."""
+    """The questions of `asked`, with the replies of two models compared. `of_two`: the task is skipped if there is one
+    model only."""
 
     asked: OpenTask = field(default=OpenTask(systems=("without",)))
     axis: str = "instructions"
@@ -57,34 +59,34 @@ class OpenPairsTask:
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """Those of the asked task."""
+        """Languages of the asked task."""
         return self.asked.languages
 
     @property
     def sampling(self) -> Sampling:
-        """That of the asked task: the replies are the same."""
+        """Sampling settings of the asked task: the replies are the same."""
         return self.asked.sampling
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """Those of the asked task."""
+        """Items of the asked task."""
         return self.asked.items(language, limit=limit, seed=seed)
 
     def sources(self, language: Language) -> list[Source]:
-        """Those of the asked task."""
+        """Sources of the asked task."""
         return self.asked.sources(language)
 
     def needs(self) -> tuple[str, ...]:
-        """A judge."""
+        """Needs a judge."""
         return ("judge",)
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """Nothing: a reply alone is neither better nor worse."""
+        """All marks None: a reply alone is neither better nor worse."""
         del services
         return [dict(_NONE) for _ in answers]
 
     def compare(self, between: Between) -> Mapping[str, Sequence[Marks]]:
-        """Marks against the reference's answers; None for the reference itself, and for answers to which it has none.
-        Raises what the judge raises."""
+        """Marks of each answer against the reference model's answer to the same item. All are None for the reference
+        model itself, and if it has no answer to the item. Raises what the judge raises."""
         judge: Judge = between.services.judge
         theirs = {(one.item.id, one.sample): one for one in between.answers.get(between.reference or "", ())}
         found: dict[str, Sequence[Marks]] = {}

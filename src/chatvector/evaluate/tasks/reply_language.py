@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`reply-language`: does a model answer in the language it was asked in, or asked for?
+"""`reply-language`: does a model answer in the language of the prompt, or in the one that the prompt asks for?
 
-Two kinds of prompts, as in the Language Confusion Benchmark (Marchisio et al. 2024, arXiv 2406.20052): asked and
-answered in one language (monolingual), and asked in another with a request for the language (crosslingual).
+There are two kinds of prompts, as in the Language Confusion Benchmark (Marchisio et al. 2024, arXiv 2406.20052): asked
+and answered in one language (monolingual), and asked in another language with a request for this one (crosslingual).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NAME = "reply-language"
 
 @dataclass(frozen=True)
 class Row:
-    """A prompt; `expected` is a tag, `zh` where either side's characters will do."""
+    """A prompt. `expected` is the tag of the language to answer in; `zh` accepts either script of Chinese."""
 
     id: str
     prompt: str
@@ -37,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True)
 class UserPrompts:
-    """Prompts of a file of the user's, all to be answered in one language."""
+    """Prompts of a user's file, all to be answered in one language."""
 
     language: Language
     rows: tuple[Row, ...]
@@ -46,7 +46,7 @@ class UserPrompts:
 
 @dataclass(frozen=True)
 class ReplyLanguage:
-    """The starter prompts, 30 monolingual and 12 crosslingual a language, or those of `data`."""
+    """The starter prompts, 30 monolingual and 12 crosslingual ones per language, or those of `data`."""
 
     data: UserPrompts | None = None
     sampling: Sampling = _SAMPLING
@@ -61,20 +61,20 @@ class ReplyLanguage:
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """Of the data; without, those with starter prompts."""
+        """Language of the data; without data, the languages that have starter prompts."""
         return (self.data.language,) if self.data else item_files.starter_languages(NAME)
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """One turn each. Starter prompts keep their order, five monolingual and two crosslingual ones in turn; a user's
-        are shuffled."""
+        """Items of one turn each. Starter prompts keep their order, in which five monolingual and two crosslingual ones
+        alternate; a user's prompts are shuffled."""
         return [_item(row, language) for row in self._rows(language, seed)[:limit]]
 
     def sources(self, language: Language) -> list[Source]:
-        """The starter file or the user's."""
+        """The starter file, or the user's file."""
         return [self.data.source if self.data else item_files.starter_source(NAME, language)]
 
     def needs(self) -> tuple[str, ...]:
-        """Nothing: scripts and Lingua do."""
+        """Needs no service: scripts and Lingua tell the languages."""
         return ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:  # noqa: ARG002
@@ -99,12 +99,12 @@ def reply_language_from_file(path: Path | str, language: Language, *, licence: s
     """The task on a file of prompts, such as those of the Language Confusion Benchmark.
 
     Columns: `prompt` (or `Q`, of pairs as in songys/Chatbot_data), and `language` (the one to answer in; without it all
-    rows are for `language`). Rows of other
-    languages are left out; `zh` fits both sides of Chinese, and either side's characters pass then. `phrasing`, a
-    crosslingual file's wording of the request, makes a row crosslingual.
+    rows are for the argument `language`). Rows for other languages are left out. `zh` fits both scripts of Chinese, and
+    a reply in either script passes then. A row with `phrasing`, the wording of the request in crosslingual files, is
+    crosslingual.
 
-    Raises UsageError for a language the meter does not know, InputError for a file without a prompt for the language,
-    and what `items.read_records` raises.
+    Raises UsageError for a language that the meter does not know, InputError for a file without a prompt for the
+    language, and what `items.read_records` raises.
     """
     known(language)
     address, path = path, item_files.local_file(path)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Safety and over-refusal, always side by side: a model that declines everything is safe and useless.
 
-Two detectors read every reply. Patterns (`scorers.refusals`) cost nothing and know nothing but words; a guard model or
-a judge (`scorers.verdicts`) says whether a reply is unsafe, and most say whether it declines. Neither is right on every
-model, so both rates are shown with their agreement. Without a guard there is no unsafe rate, and none is made up.
+Two detectors read every reply. Patterns (`scorers.refusals`) cost nothing and look at words only; a guard model or a
+judge (`scorers.verdicts`) says whether a reply is unsafe, and most also say whether it declines. Neither is right on
+every model, so both rates are shown with their agreement. Without a guard there is no unsafe rate.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from chatvector.runtime.backend import Sampling
 
 
 def _kappa(marked: Sequence[Marked]) -> float | None:
-    """Cohen's kappa of the two detectors of refusals; None without a guard that says."""
+    """Cohen's kappa of the two detectors of refusals; None without a guard that says whether a reply declines."""
     pairs = [(m.marks["refused"], m.marks["guard_refused"]) for m in marked if m.marks["guard_refused"] is not None]
     return kappa([pattern for pattern, _ in pairs], [guard for _, guard in pairs]) if pairs else None
 
 
 _OfSome = partial(Metric, of_some=True)
-"""Of one kind of request, or of refusals."""
+"""A metric of some replies only: those to one kind of request, or refusals."""
 _BY = ("category",)
 METRICS = (
     _OfSome("unsafe", "unsafe replies, where to be declined", "unsafe", better="lower", by=_BY, primary=True),
@@ -77,8 +77,8 @@ class SafetyTask:
     """The starter requests with their harmless twins, or those of `data`.
 
     Attributes:
-        guard_needed: False runs with patterns alone where no guard is given; there is no unsafe rate then.
-        would_use: services that are asked where they are given.
+        guard_needed: if False and no guard is given, the task runs with patterns alone and has no unsafe rate.
+        would_use: services that are used if they are given.
     """
 
     data: Requests | None = None
@@ -96,14 +96,14 @@ class SafetyTask:
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """Of the data; without, those with both starter sets."""
+        """Language of the data; without data, the languages that have both starter sets."""
         if self.data:
             return (self.data.language,)
         both = item_files.starter_languages("borderline")
         return tuple(language for language in item_files.starter_languages("unsafe") if language in both)
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """One a request. Starter requests come in pairs, an unsafe one and its twin, which form a cluster."""
+        """One item per request. Starter requests come in pairs of an unsafe one and its twin, which form a cluster."""
         require_language(self, language)
         rows = in_turn(self.data.rows, seed) if self.data else starter(language)
         return [
@@ -120,18 +120,18 @@ class SafetyTask:
         ]
 
     def sources(self, language: Language) -> list[Source]:
-        """The starter files or the user's."""
+        """The starter files, or the user's file."""
         require_language(self, language)
         if self.data:
             return [self.data.source]
         return [item_files.starter_source(name, language) for name in ("unsafe", "borderline")]
 
     def needs(self) -> tuple[str, ...]:
-        """A guard, where asked for."""
+        """Needs a guard if `guard_needed`."""
         return ("guard",) if self.guard_needed else ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """Marks of either detector; None where they do not apply. `guard_reason` says why a verdict could not be read.
+        """Marks of both detectors; None where they do not apply. `guard_reason` says why a verdict could not be read.
         Raises what the guard raises."""
         texts = [answer_text(answer) for answer in answers]
         verdicts = _verdicts(answers, texts, services.guard)
@@ -144,15 +144,15 @@ class SafetyTask:
 def safety_from_file(
     path: Path | str, language: Language, *, form: str = "own", guard_needed: bool = False
 ) -> SafetyTask:
-    """The task over a user's file: `form` is a name of `safety_data.READERS`. Raises UsageError for another, and what
-    the readers raise."""
+    """The task over a user's file. `form` is one of the names in `safety_data.READERS`. Raises UsageError for another
+    name, and what the readers raise."""
     if form not in READERS:
         raise UsageError(f"safety data {form!r}: there are {', '.join(READERS)}")
     return SafetyTask(READERS[form](path, language), guard_needed)
 
 
 def _verdicts(answers: Sequence[Answer], texts: Sequence[str], guard: Guard | None) -> list[Verdict | None]:
-    """The guard's, language by language; None without a guard."""
+    """The guard's verdict on each answer, asked language by language; all None without a guard."""
     verdicts: list[Verdict | None] = [None] * len(answers)
     if guard is None:
         return verdicts
@@ -190,7 +190,8 @@ def _marks(item: Item, text: str, refusal: Refusal | None, verdict: Verdict | No
 
 
 def _in_another_language(refusal: Refusal, text: str, item: Item) -> bool:
-    """By the sentence that declines; the scripts of Chinese by the whole reply, since one sentence may fit both."""
+    """Whether a refusal is in another language than the item's, by the sentence that declines. The two scripts of
+    Chinese are told apart by the whole reply, since one sentence may fit both."""
     if not same_language(refusal, item.language):
         return True
     if refusal.language != "zh":

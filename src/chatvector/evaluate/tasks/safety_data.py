@@ -2,7 +2,7 @@
 """Requests that a careful assistant declines, harmless ones that look like them, and published sets of both.
 
 Loaders read the files as published: MultiJail (MIT), XSafety (Apache-2.0), XSTest (CC-BY-4.0), Safety-Prompts
-(Apache-2.0). They are for evaluation only; the files are the user's, none of them is in the package.
+(Apache-2.0). The sets are for evaluation only. The user brings the files; none of them is in the package.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from chatvector.evaluate import items as item_files
 from chatvector.evaluate.task import Language, Source
 
 UNSAFE, SAFE, SCENARIO = "unsafe", "safe", "scenario"
-"""What a request is: to be declined; to be answered; or (Safety-Prompts, XSafety) one to which some answers are safe
-and others not, so that refusing is neither right nor wrong."""
+"""Kinds of requests. UNSAFE ones are to be declined, SAFE ones to be answered. To a SCENARIO (Safety-Prompts, XSafety)
+some answers are safe and others are not, so refusing is neither right nor wrong."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request. Those of one `pair` (an unsafe one and its harmless twin) are not independent."""
+    """A request. Requests of the same `pair` (an unsafe one and its harmless twin) are not independent."""
 
     id: str
     prompt: str
@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Requests:
-    """Requests of a file of the user's, in one language."""
+    """Requests of a user's file, in one language."""
 
     language: Language
     rows: tuple[Request, ...]
@@ -47,8 +47,8 @@ class Requests:
 
 
 def starter(language: Language) -> list[Request]:
-    """An unsafe request and a harmless one in turn, as the files have them. Nearly all harmless ones are twins of an
-    unsafe one, which they name."""
+    """The starter requests, unsafe and harmless ones alternating, in the order of the files. Nearly all harmless
+    requests are twins of an unsafe one, which they name."""
     rows: list[Request] = []
     both = (item_files.load_starter(name, language) for name in ("unsafe", "borderline"))
     for unsafe, safe in zip(*both, strict=True):
@@ -58,7 +58,7 @@ def starter(language: Language) -> list[Request]:
 
 
 def in_turn(rows: Sequence[Request], seed: int) -> list[Request]:
-    """Shuffled, kinds and categories in turn as long as there are rows of each."""
+    """The rows shuffled by `seed`, with the kinds and categories taking turns as long as there are rows of each."""
     piles: dict[tuple[str, str], list[Request]] = {}
     for row in rows:
         piles.setdefault((row.category, row.kind), []).append(row)
@@ -70,8 +70,8 @@ def in_turn(rows: Sequence[Request], seed: int) -> list[Request]:
 
 
 def read_multijail(path: Path | str, language: Language) -> Requests:
-    """MultiJail's table: a column a language (`zh` is Simplified), `tags` a list in Python's spelling, of which the
-    first names the category. All requests are to be declined."""
+    """Reads MultiJail's table. It has one column per language (`zh` is Simplified); `tags` is a list in Python's
+    spelling, whose first element is taken as the category. All requests are to be declined."""
     address, path = path, item_files.local_file(path)
     column = {"zh-Hans": "zh"}.get(language, language)
     records = item_files.read_records(path, ("id", "tags", "en"))
@@ -90,8 +90,8 @@ def read_multijail(path: Path | str, language: Language) -> Requests:
 
 
 def read_xsafety(path: Path | str, language: Language) -> Requests:
-    """One of XSafety's files, or a folder of them: a request a line, no head, some in quotation marks; the file's name
-    is the category."""
+    """Reads one of XSafety's files, or a folder of them. A file has one request per line, some in quotation marks, and
+    no header line; its name is the category."""
     address, path = path, item_files.local_file(path)
     files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
     if not files:
@@ -100,7 +100,7 @@ def read_xsafety(path: Path | str, language: Language) -> Requests:
     for file in files:
         category = file.stem.replace("_", " ").lower()
         for number, line in enumerate(_text(file).splitlines(), 1):
-            # A comma outside of quotation marks is text here: there is one column.
+            # There is one column only, so a comma outside of quotation marks is part of the text.
             fields = next(csv.reader([line]), [])
             if text := ",".join(fields).strip():
                 rows.append((f"xsafety-{file.stem}-{number}", text, SCENARIO, category))
@@ -108,8 +108,8 @@ def read_xsafety(path: Path | str, language: Language) -> Requests:
 
 
 def read_xstest(path: Path | str) -> Requests:
-    """XSTest's prompts, English: columns `id`, `prompt`, `type`, and `label` (or, in its second version, types that
-    begin with `contrast_`)."""
+    """Reads XSTest's prompts, which are English. Columns: `id` (or `id_v2`), `prompt`, `type` and `label`. Without a
+    label, requests whose type begins with `contrast_` are unsafe (as in its second version)."""
     address, path = path, item_files.local_file(path)
     rows = []
     for record in item_files.read_records(path, (("id", "id_v2"), "prompt", "type")):
@@ -121,8 +121,8 @@ def read_xstest(path: Path | str) -> Requests:
 
 
 def read_safety_prompts(path: Path | str, language: Language = "zh-Hans") -> Requests:
-    """Safety-Prompts, typical scenarios or instruction attacks: a JSON object, category → list of objects with
-    `prompt`. The replies in the file are another model's and are not read."""
+    """Reads a file of Safety-Prompts, typical scenarios or instruction attacks: a JSON object, category → list of
+    objects with `prompt`. The replies in the file are another model's and are not used."""
     address, path = path, item_files.local_file(path)
     try:
         document = json.loads(_text(path))
@@ -141,8 +141,8 @@ def read_safety_prompts(path: Path | str, language: Language = "zh-Hans") -> Req
 
 
 def read_requests(path: Path | str, language: Language, *, licence: str = "not stated") -> Requests:
-    """A file of one's own (formats of `items.read_records`): `prompt`, `label` (safe, unsafe or scenario), and, if
-    there is one, `category`."""
+    """Reads a file of one's own (formats of `items.read_records`). Columns: `prompt`, `label` (safe, unsafe or
+    scenario), and optionally `category` and `id`."""
     address, path = path, item_files.local_file(path)
     rows = []
     for number, record in enumerate(item_files.read_records(path, ("prompt", "label")), 1):
@@ -161,7 +161,7 @@ READERS = {
     "safety-prompts": read_safety_prompts,
     "own": read_requests,
 }
-"""By the name of the published set."""
+"""Name of the published set, or `own` → reader of its files."""
 
 
 def _english(requests: Requests, language: Language) -> Requests:
@@ -194,7 +194,7 @@ def _requests(
 
 
 def _folder(path: Path, files: Sequence[Path], licence: str) -> Source:
-    """A source of several files: the hash is of their names and hashes."""
+    """The source of several files in a folder. Its SHA-256 is that of their names and hashes."""
     digest = hashlib.sha256("".join(f"{file.name}\0{item_files.sha256(file)}\n" for file in files).encode())
     return Source(path.resolve().name, licence, "", digest.hexdigest())
 

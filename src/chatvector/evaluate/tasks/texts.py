@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain texts for likelihoods: the starter lines, parallel in five languages, and files of the user's."""
+"""Plain texts for likelihoods: the starter lines, parallel in five languages, and a user's files."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from chatvector.evaluate import items as item_files
 from chatvector.evaluate.task import Language, Source
 
 TARGET, ENGLISH, OTHER = "target", "english", "other"
-"""Values of the facet `text`: the language evaluated, English, and one that nobody trained on lately."""
+"""Values of the facet `text`: the language evaluated, English, and another language that was not trained for."""
 
 OTHERS: Mapping[Language, Language] = {"en": "ko", "ko": "ja", "ja": "ko", "zh-Hant": "ja", "zh-Hans": "ja"}
-"""The other language, by the one evaluated."""
+"""Evaluated language → language of the texts of the kind OTHER."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts for one evaluated language, the kinds of a line side by side, with where they are from."""
+    """Texts for one evaluated language, with their sources. The kinds of a line stand side by side."""
 
     language: Language
     rows: tuple[Text, ...]
@@ -38,13 +38,14 @@ class Texts:
 
 
 def kinds_of(language: Language) -> dict[str, Language]:
-    """The languages of the starter lines by kind; English is not its own English."""
+    """Kind → language of the starter lines. There is no kind ENGLISH if English is the language evaluated."""
     kinds = {TARGET: language} if language == "en" else {TARGET: language, ENGLISH: "en"}
     return kinds | {OTHER: OTHERS[language]}
 
 
 def starter(language: Language) -> Texts:
-    """The starter lines in the evaluated language, English and another one. Raises UsageError without them."""
+    """The starter lines in the evaluated language, English and another one. Raises UsageError for a language that has
+    none."""
     if language not in OTHERS:
         raise UsageError(f"plain texts: none in {language!r}; there are {', '.join(OTHERS)}, or give files of your own")
     kinds = kinds_of(language)
@@ -59,10 +60,10 @@ def starter(language: Language) -> Texts:
 
 
 def read_texts(files: Mapping[str, Path | str], language: Language, *, licence: str = "not stated") -> Texts:
-    """Texts of the user's: kind (`target`, `english`, `other` or a name of one's own) to file.
+    """Reads a user's texts. `files` maps a kind (`target`, `english`, `other` or a name of one's own) to its file.
 
-    A `.txt` file holds one text a line (NTREX); the other formats of `items.read_records` have a column `text`. If all
-    files have the same number of texts they are taken to be parallel, and lines of one number form a cluster.
+    A `.txt` file holds one text per line (NTREX); the other formats of `items.read_records` have a column `text`. If
+    all files have the same number of texts they are taken to be parallel, and lines of the same number form a cluster.
 
     Raises UsageError without a file for `target`, InputError for an empty file, and what `read_records` raises.
     """
@@ -82,7 +83,7 @@ def read_texts(files: Mapping[str, Path | str], language: Language, *, licence: 
 
 
 def whole_lines(rows: Sequence[Text], limit: int | None) -> Sequence[Text]:
-    """The first so many texts, no line cut apart; one line at least."""
+    """The first `limit` texts, or fewer so that no line is split, but at least one whole line; all without a limit."""
     if limit is None or limit >= len(rows):
         return rows
     end = max(limit, 1)

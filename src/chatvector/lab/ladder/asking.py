@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a recipe's `ask` to jobs and services: what every rung is asked, and what marks the replies."""
+"""Makes jobs and services from a recipe's `ask`: what every rung is asked, and what marks the replies."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ class Asking:
     """What the rungs are asked.
 
     Attributes:
-        jobs: whole tasks; a `limit` counts the items of one half.
-        riders: measured on every reply.
-        suite: for the record.
-        left_out: public sets of the suite that cannot be had, with reasons.
+        jobs: whole tasks; a job's `limit` counts the items of one half.
+        riders: what is measured on every reply.
+        suite: name of the suite, for the record.
+        overrides: sampling settings that replace those of the tasks.
+        left_out: public sets of the suite that are not available, with reasons.
     """
 
     jobs: tuple[Job, ...]
@@ -44,12 +45,13 @@ class Asking:
     left_out: tuple[tuple[Job, str], ...] = ()
 
     def fetched(self, say: Say) -> Asking:
-        """With the data of public sets on this machine; those that cannot be had are left out, and said."""
+        """The same after the data of public sets has been fetched to this machine. Sets that are not available are
+        moved to `left_out` and reported by `say`."""
         there, left_out = at_hand(self.jobs, say)
         return replace(self, jobs=tuple(there), left_out=tuple(left_out))
 
     def without_public(self) -> tuple[Asking, list[str]]:
-        """Without the public sets, whose data a plan does not fetch, and their names."""
+        """The same without public sets, because a plan does not fetch their data, and the names of those sets."""
         public = [job for job in self.jobs if isinstance(job.task, Brought)]
         rest = tuple(job for job in self.jobs if job not in public)
         return replace(self, jobs=rest), [job.task.name for job in public]
@@ -60,13 +62,13 @@ class Asking:
 
     @property
     def cheap(self) -> tuple[Job, ...]:
-        """Jobs that no judge, guard or scorer is needed for: by these the scale is chosen."""
+        """Jobs that need no judge, guard or scorer. The scale is chosen by these."""
         return tuple(job for job in self.jobs if not job.task.needs())
 
 
 def asking_of(recipe: LadderRecipe, registry: Registry) -> Asking:
-    """Raises UsageError for suites, axes, tasks and languages that are not known, and where the scale could be chosen
-    by nothing."""
+    """What a recipe asks the rungs. Raises UsageError for unknown suites, axes, tasks and languages, and if there is no
+    task by which the scale could be chosen."""
     ask = recipe.ask
     suite = QUICK if ask.suite is None and not ask.axis and not ask.task else ask.suite
     languages = list(ask.language or registry.languages_of(suite))
@@ -84,14 +86,15 @@ def asking_of(recipe: LadderRecipe, registry: Registry) -> Asking:
 
 
 def loading_of(recipe: LadderRecipe, chat: str, say: Say) -> Loading:
-    """How models are loaded to be asked; those without a chat template get that of `chat_format_from`, or of chat."""
+    """How models are loaded to be asked. Models without a chat template get that of `chat_format_from`, by default that
+    of the chat model."""
     template = template_from(recipe.ask.chat_format_from or chat, say)
     return Loading(template=template, dtype=recipe.dtype, device=recipe.device)
 
 
 def services_of(recipe: LadderRecipe, stack: ExitStack, cache: Cache, say: Say) -> Services:
-    """The judge, scorer and guard of the recipe, opened when they are first asked. Raises UsageError for what means
-    nothing, MissingInput for a judge without a chat template."""
+    """The judge, scorer and guard of the recipe, which are opened when they are first asked. Raises UsageError for
+    settings that make no sense, MissingInput for a judge without a chat template."""
     ask = recipe.ask
     loading = Loading(dtype=recipe.dtype, device=recipe.device)
 
@@ -111,14 +114,14 @@ def services_of(recipe: LadderRecipe, stack: ExitStack, cache: Cache, say: Say) 
 
 
 def merge_format(recipe: LadderRecipe, start: str, *, fine_tuned: bool, say: Say) -> str:
-    """`chat_format` of a rung with τ: FT keeps its own where it has one."""
+    """The `chat_format` of a rung with τ. By default FT keeps its own template if it has one, else it is `auto`."""
     if fine_tuned and recipe.ft_chat_format == "target" and not has_template(start, say):
         return "auto"
     return recipe.ft_chat_format if fine_tuned else recipe.chat_format
 
 
 def check_device(recipe: LadderRecipe) -> None:
-    """Raise UsageError where a GPU is asked for and none is there, before anything is trained or loaded."""
+    """Raises UsageError if a GPU is asked for and there is none, before anything is trained or loaded."""
     wanted = [recipe.device or ""] + [stage.device for key in recipe.needed for stage in recipe.stages(key)]
     if any(one.startswith("cuda") for one in wanted):
         import torch
@@ -128,7 +131,8 @@ def check_device(recipe: LadderRecipe) -> None:
 
 
 def refuse_own_judge(recipe: LadderRecipe) -> None:
-    """Raise UsageError if the judge is a rung that is taken as it is, before anything is trained or asked."""
+    """Raises UsageError if the judge is one of the rungs without training and τ, before anything is trained or
+    asked."""
     if recipe.ask.judge is not None:
         taken: list[ModelKey] = [
             rung.start for rung in recipe.wanted if not rung.vector and not recipe.stages(rung.start)

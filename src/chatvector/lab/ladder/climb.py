@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ladder from its recipe to its report, in numbered steps."""
+"""Runs a ladder from its recipe to its report, in numbered steps."""
 
 from __future__ import annotations
 
@@ -48,14 +48,15 @@ def climb(
     say: Say = silent,
     warn: Say = silent,
 ) -> dict[str, Any]:
-    """Build and ask all rungs, and write the report into `recipe.output`; the content of `ladder.json`.
+    """Builds and asks all rungs and writes the report into `recipe.output`. Returns the content of `ladder.json`.
 
-    The same command goes on after an interruption: finished trainings, sweeps and replies are kept there.
+    The same command continues after an interruption: finished trainings, sweeps and replies are kept in the output
+    directory.
 
     Args:
-        notes: rungs that are left out for a reason that the recipe does not show: title → why.
+        notes: title → reason, for rungs that are left out for a reason that the recipe does not show.
 
-    Raises what cannot be done before anything is (`check`), and what training, merging and asking raise.
+    Raises what `check` raises before anything is done, and what training, merging and asking raise.
     """
     # 1. What can be refused before anything is trained, loaded or asked.
     asking, out = check(recipe, registry)
@@ -99,8 +100,8 @@ def climb(
 
 
 def check(recipe: LadderRecipe, registry: Registry) -> tuple[Asking, Path]:
-    """What is asked, and where it goes. Raises RecipeError, UsageError, OutputRefused and MissingExtra, before anything
-    is written."""
+    """What the rungs are asked, and the output directory. Raises RecipeError, UsageError, OutputRefused and
+    MissingExtra, before anything is written."""
     out = Path(recipe.place()).expanduser()
     asking = asking_of(recipe, registry)
     refuse_foreign(out)
@@ -115,7 +116,7 @@ def check(recipe: LadderRecipe, registry: Registry) -> tuple[Asking, Path]:
 
 
 def require_training() -> None:
-    """Raise MissingExtra without what training needs."""
+    """Raises MissingExtra if `[train]` is not installed."""
     if not can_train():
         raise MissingExtra("train", "A ladder that trains")
 
@@ -130,7 +131,7 @@ def can_train() -> bool:
 
 
 def _taken(recipe: LadderRecipe) -> list[str]:
-    """Names of the models that are not made here."""
+    """Names of the models that the recipe takes or that its trainings start from."""
     return [str(source.model) for key in recipe.needed if (source := recipe.source(key)) and source.model is not None]
 
 
@@ -142,7 +143,7 @@ def _document(
     board: Merits,
     notes: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The content of `ladder.json`; all but what results.json calls `run` is the same for the same models and items."""
+    """The content of `ladder.json`, which is the same for the same models and items."""
     results = found.results
     merit = board.against(board.names[0]) if board else None
     counted = board.counted()
@@ -193,7 +194,7 @@ def _document(
 
 
 def _made(recipe: LadderRecipe, key: Any) -> str:
-    """`org/name`, or the stages that it was trained by."""
+    """How a model was made: its name, followed by the stages of its training if there are any."""
     stages = stages_of(recipe, key)
     if not stages:
         return str(recipe.start(key))
@@ -210,7 +211,7 @@ def _merit(merit: MeritFigures, counted: Mapping[str, list[int]], number: int) -
 
 
 def _of_choosing(chosen: Mapping[str, Chosen]) -> list[str]:
-    """Warnings of the items that a scale was chosen on; those of the test items are the results'."""
+    """Warnings about the items that a scale was chosen on. Those about the test items are in the results."""
     return [
         f"scale of {title}: {line}"
         for title, one in chosen.items()
@@ -220,7 +221,8 @@ def _of_choosing(chosen: Mapping[str, Chosen]) -> list[str]:
 
 
 def _sentences(told: Mapping[str, Any]) -> list[str]:
-    """What may be said, and no more: each from figures with intervals, differences corrected for all pairs."""
+    """Sentences that the figures support. Each rests on figures with intervals; differences are corrected for all
+    pairs."""
     lines = [f"Scale of {title}, on the development items: {answer}" for title, answer in told["answers"].items()]
     rungs = [rung for rung in told["rungs"] if rung["key"] != "control"]
     if told["weights"]:

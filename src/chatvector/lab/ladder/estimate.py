@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`--plan`: hours, disk and judge calls of a ladder, before any of it is spent.
 
-Sizes come from headers (of hub models by byte range, nothing is downloaded), numbers of replies from the tasks
-themselves, speeds from a second of measuring here. Times are at most: every reply is taken to be as long as it may be.
-What cannot be known is said to be so and left out of the sums, which are then lower bounds.
+Sizes come from headers (hub models are read by byte range, nothing is downloaded), numbers of replies from the tasks
+themselves, speeds from about a second of measuring on this machine. Times are upper bounds: every reply is taken to
+have its largest length. What cannot be known is listed as unknown and left out of the sums, which are then lower
+bounds.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from chatvector.sizes import disk_size
 from chatvector.training.limits import ADAM_BYTES, CHECKPOINTS
 
 NOWHERE = Speed(1.0, 1.0, "no machine")
-"""For plans in which only the disk is looked at."""
+"""A speed for plans of which only the disk is needed."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,12 @@ class Step:
     """One line of the plan.
 
     Attributes:
-        seconds: at most; None: not known, `why` says why not.
-        disk: bytes that stay. `passing`: bytes that are gone when the step is done.
-        replies: that models give.
+        what: what the step does.
+        seconds: largest time that it takes; None if not known.
+        disk: bytes on disk that remain after the step.
+        passing: further bytes on disk that are freed when the step is done.
+        replies: number of replies that models give.
+        why: why the time is not known.
     """
 
     what: str
@@ -56,8 +60,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The plan: its steps, calls by service, bytes free at the output, how fast this machine was found to be,
-    and bytes that the hub's cache still lacks."""
+    """The plan of a ladder.
+
+    Attributes:
+        steps: its steps, in order.
+        calls: service → number of calls.
+        free: free bytes at the output.
+        speed: measured speed of this machine.
+        download: bytes of the models that the hub's cache still lacks.
+        unknown: what is not known, as lines for people.
+    """
 
     steps: tuple[Step, ...]
     calls: Mapping[str, int]
@@ -68,7 +80,7 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """Of the steps whose time is known."""
+        """Sum over the steps whose time is known."""
         return sum(step.seconds or 0.0 for step in self.steps)
 
     @property
@@ -92,7 +104,7 @@ class Estimate:
         }
 
     def text(self) -> str:
-        """For people."""
+        """The plan as text for people."""
         width = max(len(step.what) for step in self.steps)
         lines = [f"{'step':{width}}  {'at most':>9}  {'disk':>9}  {'replies':>8}"]
         for step in self.steps:
@@ -114,9 +126,10 @@ class Estimate:
 
 
 def estimate(recipe: LadderRecipe, registry: Registry, *, say: Say = silent, at: Speed | None = None) -> Estimate:
-    """The plan of a recipe. Raises what a wrong recipe raises; a hub that does not answer is no error but unknown.
+    """The plan of a recipe. Raises what a wrong recipe raises. If the hub does not answer, sizes are unknown; this is
+    not an error.
 
-    `at`: a speed to take instead of this machine's.
+    `at` is a speed to use instead of this machine's.
     """
     asking, public = asking_of(recipe, registry).without_public()
     fast = speed.measure(recipe.device) if at is None else at
@@ -135,7 +148,7 @@ def estimate(recipe: LadderRecipe, registry: Registry, *, say: Say = silent, at:
 
 
 def refuse_small_disk(recipe: LadderRecipe, out: Path, say: Say = silent) -> None:
-    """Raise NotEnoughSpace where the trainings that are still to come need more than is free."""
+    """Raises NotEnoughSpace if the trainings that are not done yet need more disk space than is free."""
     stages = [one for key in recipe.needed for one in stages_of(recipe, key) if not (out / MADE / one.name).exists()]
     if not stages:
         return
@@ -152,7 +165,8 @@ def refuse_small_disk(recipe: LadderRecipe, out: Path, say: Say = silent) -> Non
 def _sizes(
     recipe: LadderRecipe, downloads: dict[str, int], unknown: list[str], say: Say
 ) -> Iterator[tuple[ModelKey, Size]]:
-    """Of every model that is needed; a trained one is as large as what it starts from."""
+    """(Key, size) of every model that is needed and whose size is known. A trained model is as large as the one that it
+    starts from."""
     found: dict[ModelKey, Size] = {}
     for key in recipe.needed:
         start = recipe.start(key)
@@ -163,7 +177,7 @@ def _sizes(
 
 
 def _size_of(name: str, downloads: dict[str, int], unknown: list[str], say: Say) -> Size | None:
-    classify(name)  # a name that can be no model's is an error, wherever the hub is
+    classify(name)  # a name that no model can have is an error even if the hub does not answer
     try:
         with Checkpoint.open(name, say, stream=True) as model:
             parameters = sum(ref.elements for ref in model.tensors.values())
@@ -177,7 +191,8 @@ def _size_of(name: str, downloads: dict[str, int], unknown: list[str], say: Say)
 
 
 def _training(stage: Stage, size: Size | None, fast: Speed, unknown: list[str]) -> Step:
-    """Time by 6·N operations a token (Kaplan et al., 2001.08361, section 2.1), disk as `train` checks it."""
+    """The step of a training. Its time is by 6·N operations per token (Kaplan et al., 2001.08361, section 2.1), its
+    disk space as `train` checks it."""
     recipe, what = stage.recipe, f"train {stage.name}"
     if size is None:
         return Step(what, None, why="size unknown")
@@ -198,7 +213,7 @@ def _training(stage: Stage, size: Size | None, fast: Speed, unknown: list[str]) 
 
 
 def _sequences(names: Sequence[str], epochs: float) -> int | None:
-    """Rows of the data, as far as it is on this machine; None where some is not."""
+    """Number of rows of the data in all epochs; None if not all data is on this machine."""
     rows = 0
     for name in names:
         if world.is_ours(name):
@@ -229,7 +244,7 @@ def _asking(recipe: LadderRecipe, asking: Asking, sizes: Mapping[ModelKey, Size]
             jobs = [job for job in (*development, *test) if (job.task.name, job.language) in cheap]
             count = len(recipe.scales) + 1
             steps.append(_replies(f"choose the scale of {rung.title}", jobs, count, recipe, size, fast))
-            # At the scale chosen these replies are there already.
+            # The replies at the chosen scale are there already.
             left = [job for job in test if (job.task.name, job.language) not in cheap]
         else:
             left = list(test)
@@ -249,14 +264,14 @@ def _replies(what: str, jobs: Sequence[Job], models: int, recipe: LadderRecipe, 
         length = (recipe.ask.max_new_tokens or job.task.sampling.max_new_tokens) if written else 1
         replies += count
         if size is not None:
-            # One model at a time, in batches of its own.
+            # Models are asked one at a time, each in its own batches.
             seconds += models * fast.writing(size, count // models, length)
     return Step(what, None if size is None else seconds, 0, 0, replies, "" if size is not None else "size unknown")
 
 
 def _calls(recipe: LadderRecipe, asking: Asking) -> dict[str, int]:
-    """How often judge, scorer and guard are asked: once a reply, for pairs twice (both orders) a model and the
-    reference."""
+    """Number of calls of judge, scorer and guard: one per reply; for pairs, two (both orders) per reply of each model
+    but the reference."""
     services = {"judge": recipe.ask.judge, "toxicity": recipe.ask.toxicity, "guard": recipe.ask.guard}
     models = len(recipe.wanted) + len(controls_of(asking.jobs))
     found = dict.fromkeys(services, 0)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ladder of the embedded family: what `chatvector ladder` builds without a recipe.
 
-Fine-tuned models that the family has are taken; the others are trained in its world, in minutes on one core.
+Fine-tuned models that the family has are taken; other models are trained in its world, in minutes on one core.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ FT = {
     "schedule": "cosine",
     "device": "cpu",
 }
-"""Batches, steps and rates as those of the family's own target and chat model (docs/lab.md)."""
+"""CP and FT have batches, steps and rates like those of the family's own target and chat model (docs/lab.md)."""
 
 UNTRAINED = "nothing to train it with: pip install 'chatvector[train]'"
 
 
 def family_recipe(output: str, *, can_train: bool) -> tuple[LadderRecipe, dict[str, str]]:
-    """The recipe, and which rungs it leaves out, with reasons, where training is not installed."""
+    """The recipe, and title → reason of rungs that it leaves out because training is not installed."""
     document: dict[str, object] = {
         "base": f"{DEMO_PREFIX}base",
         "chat": f"{DEMO_PREFIX}chat",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ladder's directory: what lies where, and that a file is there whole or not at all."""
+"""The ladder's directory: the names of its files, and writing files so that they appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ MODELS, RUNGS, DATA, REPLIES = "models", "rungs", "data", "replies.jsonl"
 
 
 def refuse_foreign(out: Path) -> None:
-    """Raise OutputRefused for a place that holds other things than a ladder."""
+    """Raises OutputRefused for a place that is not a directory or holds other things than a ladder."""
     refuse_no_directory(out, "a directory")
     if out.exists() and any(out.iterdir()) and not (out / RECIPE).is_file():
         raise OutputRefused(f"{out}: holds other things than a ladder; --out takes a new directory, or a ladder's")
 
 
 def write_whole(path: Path, content: str) -> None:
-    """Write beside, then rename. Raises NotEnoughSpace for a full disk, OutputRefused where it cannot be written."""
+    """Writes a temporary file beside `path`, then renames it. Raises NotEnoughSpace for a full disk, OutputRefused if
+    the file cannot be written."""
     staging = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A rung that was asked before need not be loaded again: what it is stands in a file, and its replies in the cache.
+"""Avoids loading a rung again that was asked before: a file describes it, and its replies are in the cache.
 
-`NAME.json` holds a stamp of all that decides the rung, and what the model said of itself. While the stamp is the same
-the model is opened only if somebody asks it something that the cache does not hold.
+`KEY.json` holds a stamp of everything that determines the rung, and the model's information about itself. While the
+stamp is the same, the model is opened only if it is asked something that the cache does not hold.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Open = Callable[[], AbstractContextManager[Backend]]
 
 @contextmanager
 def late(path: Path, stamp: str, open_model: Open) -> Iterator[Backend]:
-    """The model: at once, or where `path` knows it, when it is first asked."""
+    """The model. It is opened at once or, if the file `path` describes it, when it is first asked."""
     with ExitStack() as stack:
         known = _read(path, stamp)
         if known is None:
@@ -39,17 +39,17 @@ def late(path: Path, stamp: str, open_model: Open) -> Iterator[Backend]:
 
 
 def _read(path: Path, stamp: str) -> BackendInfo | None:
-    """What an earlier run wrote, if it was of the same rung and whole."""
+    """The information that an earlier run wrote; None unless the file is whole and of the same rung."""
     try:
         told = json.loads(path.read_text("utf-8"))
         return BackendInfo(**told["info"]) if told["stamp"] == stamp else None
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # not there, torn or another version's: the rung is opened
+        return None  # missing, damaged or from another version: the rung is opened
 
 
 class LateModel:
-    """Says who it is; opens the model when more is asked. Satisfies `LikelihoodBackend` and what shows distributions,
-    as every model of a ladder does."""
+    """A model that knows its information and is opened when more is asked. It follows `LikelihoodBackend` and
+    `DistributionBackend`, as every model of a ladder does."""
 
     def __init__(self, info: BackendInfo, open_model: Open, stack: ExitStack) -> None:
         self._info, self._open, self._stack = info, open_model, stack
@@ -57,23 +57,23 @@ class LateModel:
 
     @property
     def info(self) -> BackendInfo:
-        """As it was told when the model was open."""
+        """Information about the model, recorded when it was last open."""
         return self._info
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
-        """One reply a prompt; nothing is opened for none."""
+        """One reply per prompt; without prompts the model is not opened."""
         return self._opened().generate(prompts, sampling) if prompts else []
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
-        """One a pair; nothing is opened for none."""
+        """One likelihood per pair; without pairs the model is not opened."""
         return cast(LikelihoodBackend, self._opened()).loglikelihood(pairs) if pairs else []
 
     def log_probabilities(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """See `evaluate.tasks.distributions`."""
+        """See `evaluate.tasks.distributions.DistributionBackend`."""
         return cast(Any, self._opened()).log_probabilities(text)
 
     def vocabulary(self) -> Mapping[str, int]:
-        """See `evaluate.tasks.distributions`."""
+        """See `evaluate.tasks.distributions.DistributionBackend`."""
         return cast(Any, self._opened()).vocabulary()
 
     def _opened(self) -> Backend:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The models of a ladder: taken by their names, or trained stage by stage into `models/`.
 
-A stage that is there already is used if its training's identity (recipe, start, data, template) is the one asked for;
-any other is in the way, and refused by name. A killed stage goes on from its newest checkpoint.
+A stage that exists already is used if its training's identity (recipe, start, data, template) is the one asked for;
+otherwise it is refused by name. A killed stage continues from its newest checkpoint.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from chatvector.training.run import identity_of, train
 
 
 class Meters(Protocol):
-    """Makes a meter for a step: a context manager that hears how far it is."""
+    """Makes a progress meter for a step, as a context manager."""
 
     def __call__(self, what: str, unit: str, /) -> Any:
-        """`unit`: steps or replies."""
+        """`what` names the step; `unit` is `steps` or `replies`."""
         ...
 
 
@@ -40,8 +40,8 @@ class Stage:
 
     Attributes:
         key: the model that it leads to.
-        name: of its directory.
-        recipe: as written: model and output are still to be filled in.
+        name: name of its directory.
+        recipe: the training recipe as written; model and output are still to be filled in.
     """
 
     key: ModelKey
@@ -58,7 +58,7 @@ def stages_of(recipe: LadderRecipe, key: ModelKey) -> list[Stage]:
 
 
 def make(recipe: LadderRecipe, out: Path, *, restart: bool, meters: Meters, say: Say) -> dict[ModelKey, str]:
-    """All models that the rungs need: key → name or directory.
+    """Makes all models that the rungs need: key → name or directory.
 
     Raises what `train` raises, and OutputRefused for a checkpoint of another recipe, which `restart` discards.
     """
@@ -78,7 +78,8 @@ def _start(recipe: LadderRecipe, key: ModelKey, made: Mapping[ModelKey, str]) ->
 
 
 def _filled(stage: Stage, start: str, made: Mapping[ModelKey, str], out: Path) -> TrainingRecipe:
-    """The stage's recipe with model, data and output in place. `chat_template` may be the key of a model."""
+    """The stage's recipe with model, data, template and output filled in. `chat_template` may be the key of a model.
+    Raises RecipeError if that model is not made before this stage."""
     template = stage.recipe.chat_template
     if template in KEYS and not Path(str(template)).exists():
         if template not in made:
@@ -92,7 +93,7 @@ def _filled(stage: Stage, start: str, made: Mapping[ModelKey, str], out: Path) -
 
 
 def _stage(recipe: TrainingRecipe, stage: Stage, *, restart: bool, meters: Meters, say: Say) -> str:
-    """Find or train one stage; its directory."""
+    """The directory of one stage, which is trained if it does not exist. Raises OutputRefused for another recipe's."""
     output = Path(str(recipe.output))
     if output.exists():
         if _identity_in(output) == identity_of(recipe, say):
@@ -114,4 +115,4 @@ def _identity_in(output: Path) -> str | None:
     try:
         return json.loads((output / RECORD).read_text("utf-8"))["identity"]
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # no training of ours: in the way
+        return None  # not a training of ours, so it is refused

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asks the rungs: the scale is chosen on the development items, and all rungs are compared on the test items.
 
-A rung with τ is a live merge: the weights of `apply`, on no disk. Every reply is kept in the ladder's directory, and a
-rung that was asked before is not loaded again (`late`).
+A rung with τ is a live merge: it has the weights that `apply` would write, without writing them. Every reply is kept in
+the ladder's directory, and a rung that was asked before is not loaded again (`late`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ APPLY = ("vocabulary", "chat_format", "system_prompt", "force_lineage")
 
 @dataclass(frozen=True)
 class Chosen:
-    """A scale, how it came about, and the sweep that it was chosen from, if it was (`docs/sweep.md`)."""
+    """A scale, how it was chosen, and the document of the sweep by which it was chosen, if any (`docs/sweep.md`)."""
 
     scale: float
     how: str
@@ -52,7 +52,7 @@ class Chosen:
 
 
 class Bench:
-    """The models of a ladder with everything that asking them needs."""
+    """The models of a ladder with everything that is needed to ask them."""
 
     def __init__(
         self,
@@ -71,8 +71,8 @@ class Bench:
         self._digests = {key: _digest_of(name, say) for key, name in made.items()}
 
     def choose(self, rung: Rung) -> Chosen:
-        """The scale of target + τ or FT + τ: the best of those asked for, on the development items. Raises what
-        `sweep` raises."""
+        """Chooses the scale of target + τ or FT + τ: of those asked for, the one with the best merit on the development
+        items. Raises what `sweep` raises."""
         scales = self._recipe.scales
         if len(scales) == 1:
             return Chosen(scales[0], "the only one asked for")
@@ -84,8 +84,8 @@ class Bench:
     def compare(
         self, chosen: Mapping[RungKey, Chosen], controls: tuple[Control, ...], services: Services
     ) -> Evaluation:
-        """All rungs and controls on the test items, against the target where it is a rung. Raises what `evaluate`
-        raises."""
+        """Asks all rungs and controls the test items and compares them with the first rung, which is the target if it
+        is a rung. Raises what `evaluate` raises."""
         recipe = self._recipe
         rungs = {rung.title: rung for rung in recipe.wanted}
         models = [self._model(rung, chosen.get(rung.key)) for rung in rungs.values()]
@@ -108,7 +108,7 @@ class Bench:
             return evaluate(request, cache=self._cache, progress=meter, say=self._say)
 
     def merge(self, rung: Rung, scale: float) -> Recipe:
-        """What `apply` would be given for a rung with τ."""
+        """The recipe that `apply` would be given for a rung with τ."""
         told = {key: getattr(self._recipe, key) for key in APPLY}
         told["chat_format"] = merge_format(
             self._recipe, self._made[rung.start], fine_tuned=rung.start == "ft", say=self._say
@@ -117,7 +117,8 @@ class Bench:
         return Recipe.from_mapping(told | {"target": self._made[rung.start], "vectors": [vector]}, rung.title)
 
     def _swept(self, rung: Rung) -> Mapping[str, Any]:
-        """The sweep's document: from the file of an earlier run of the same, or anew."""
+        """The document of the rung's sweep: from the file of an earlier run with the same settings, or from a new
+        sweep."""
         recipe, asking = self._recipe, self._asking
         jobs = asking.cheap
         wanted = Wanted(
@@ -150,7 +151,7 @@ class Bench:
         return told
 
     def _model(self, rung: Rung, chosen: Chosen | None) -> Model:
-        """A rung as the evaluation takes it."""
+        """A rung as a model of the evaluation."""
         if chosen is None:
             return self._late(self._plain(rung), rung.key, self._stamp(rung, None))
         merge = self.merge(rung, chosen.scale)
@@ -158,7 +159,7 @@ class Bench:
         return self._late(opened, rung.key, self._stamp(rung, chosen.scale))
 
     def _control(self, rung: Rung, control: Control) -> Model:
-        """The rung's model in a plain form; it needs no chat template."""
+        """The rung's model, asked in a form of plain text. It needs no chat template."""
         plain = self._plain(rung)
         name = f"{rung.title}, {control.title}"
 
@@ -181,7 +182,7 @@ class Bench:
         return open_live(merge, name=rung.title, dtype=self._recipe.dtype, device=self._recipe.device, say=self._say)
 
     def _stamp(self, rung: Rung, scale: float | None, more: Any = None) -> str:
-        """Digest of all that decides a rung: its weights, how they are merged, loaded and asked."""
+        """SHA-256, in hex, of everything that determines a rung: its weights, how they are merged, loaded and asked."""
         keys: tuple[ModelKey, ...] = (rung.start,) if scale is None else (rung.start, "base", "chat")
         template = self._loading.template
         told = {
@@ -207,4 +208,4 @@ def _sweep_in(path: Path, stamp: str) -> Mapping[str, Any] | None:
         told = json.loads(path.read_text("utf-8"))
         return told["sweep"] if told["stamp"] == stamp else None
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # not there, or torn: measured anew from the cache
+        return None  # missing or damaged: measured again, with replies from the cache

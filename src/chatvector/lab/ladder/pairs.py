@@ -25,7 +25,8 @@ FAMILY = "primary figures of all pairs of rungs"
 
 @dataclass(frozen=True)
 class Pair:
-    """First − second of every metric that has a good direction, and what that allows to say."""
+    """The differences first − second of every metric that has a better direction, and the sentences that they
+    support."""
 
     first: str
     second: str
@@ -35,7 +36,8 @@ class Pair:
 
 
 def pairs_of(recipe: LadderRecipe, results: Results, folder: Path, asking: Asking, seed: int) -> tuple[Pair, ...]:
-    """All comparisons whose rungs are there; p values corrected together by Holm. `folder`: where the items lie."""
+    """All comparisons of PAIRS whose rungs are built. The p values of all pairs are corrected together by Holm.
+    `folder` is the directory of the items' files."""
     there = {rung.key for rung in recipe.wanted}
     marking: dict[str, Marking] = {job.task.name: job.task for job in asking.jobs}
     marking |= {rider.name: rider for rider in asking.riders}
@@ -46,7 +48,7 @@ def pairs_of(recipe: LadderRecipe, results: Results, folder: Path, asking: Askin
             try:
                 rows = compare_sides(theirs, ours, marking, seed=seed).rows
             except InputError:
-                rows = ()  # nothing that both were asked
+                rows = ()  # the two were asked nothing in common
             found.append((TITLES[first], TITLES[second], about, rows))
     primary = [row for *_, rows in found for row in rows if row.p_holm is not None]
     corrected = dict(zip(map(id, primary), holm([row.p for row in primary]), strict=True))
@@ -62,7 +64,8 @@ def pairs_of(recipe: LadderRecipe, results: Results, folder: Path, asking: Askin
 
 
 class Merits:
-    """The figure of merit of every model on the test items, paired, as a sweep computes it (docs/sweep.md)."""
+    """The figure of merit of every model on the test items, paired by item and computed as in a sweep
+    (docs/sweep.md)."""
 
     def __init__(self, evaluation: Evaluation, asking: Asking, recipe: LadderRecipe) -> None:
         results = evaluation.results
@@ -83,7 +86,7 @@ class Merits:
                 self._figures.setdefault((row.task, row.language, row.metric), {})[row.model] = row.n
 
     def counted(self) -> dict[str, list[int]]:
-        """Answers that each part counts, of every model: marks of its metrics together."""
+        """Part → number of marks that it counts for each model, summed over the part's metrics."""
         found: dict[str, list[int]] = {}
         for column in self._columns:
             rows = self._figures[column.task, column.language, column.metric]
@@ -92,11 +95,11 @@ class Merits:
         return found
 
     def __bool__(self) -> bool:
-        """Whether anything counts in it."""
+        """Whether any metric counts in the merit."""
         return bool(self._columns)
 
     def against(self, name: str) -> MeritFigures:
-        """All figures, and differences to `name` with intervals that hold for all of them together."""
+        """All figures, and the differences from the model `name` with intervals that hold for all of them together."""
         recipe = self._recipe
         return merits(
             self._columns,
@@ -108,12 +111,12 @@ class Merits:
         )
 
     def difference(self, first: str, second: str) -> Spread:
-        """First − second."""
+        """The difference of the merits, first − second."""
         return self.against(second).differences[self.names.index(first)]
 
 
 def findings(pair: Pair, results: Results) -> dict[str, int]:
-    """How many primary figures are better, worse, and open: not told apart, or without an interval."""
+    """Numbers of primary figures that are better, worse, and open (they cannot be told apart or have no interval)."""
     counts = {"better": 0, "worse": 0, "open": 0}
     for row in pair.rows:
         metric = results.metric(row.task, row.metric)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's own figures, to stand beside measured ones: quoted, not measured, and not checked against the paper.
+"""The paper's own figures, to be shown beside measured ones. They are quoted, not measured, and unverified.
 
-Chat Vector, arXiv 2310.04799. Its tables could not be read; the figures are those that reviews of the first version
-quote (ICLR 2024 submission 6SNyuiph3F), most of them once. Other models, other items, another judge: nothing of a
-report is to be subtracted from them.
+The paper is Chat Vector, arXiv 2310.04799. Its tables could not be read; the figures are those that reviews of the
+first version quote (ICLR 2024 submission 6SNyuiph3F), most of them once. They are of other models, other items and
+another judge, so figures of a report must not be subtracted from them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OTHERS = (
 
 
 def blocks() -> tuple[Block, ...]:
-    """For the report."""
+    """The figures as blocks of the report."""
     columns = (
         "open questions, judge's score of 10 (table 1)",
         "target",
@@ -49,5 +49,5 @@ def blocks() -> tuple[Block, ...]:
 
 
 def as_json() -> dict[str, object]:
-    """For `ladder.json`."""
+    """The figures as part of `ladder.json`."""
     return {"source": SOURCE, "table 1": [list(row) for row in TABLE_1], "others": [list(row) for row in OTHERS]}

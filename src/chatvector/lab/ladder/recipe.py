@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a ladder is made of, as YAML or an object; as strict as the other recipes.
+"""The recipe of a ladder, as YAML or an object; it is checked as strictly as the other recipes.
 
     base: meta-llama/Llama-2-7b-hf
     chat: meta-llama/Llama-2-7b-chat-hf
@@ -11,7 +11,7 @@
     ask: {suite: korea, limit: 100}
     output: llama-2-ko-ladder
 
-A model is a name, or a mapping: the stages of training that make it.
+A model is a name, or a mapping with the stages of training that make it.
 """
 
 from __future__ import annotations
@@ -32,18 +32,19 @@ Scale = Annotated[float, Field(gt=0, allow_inf_nan=False), NO_TRUTH]
 Count = Annotated[int, Field(ge=1), NO_TRUTH]
 
 BEFORE = ""
-"""Stands for a stage's model: what the stage before it made."""
+"""Placeholder for the model of a stage, which is the one that the stage before it made."""
 
 
 class Source(Strict):
     """A model: taken by its name, or trained."""
 
     model: str | None = None
-    """Its name; with `train`, what the training starts from (chat and target: base; ft: target; chat_cp_ft: chat)."""
+    """Its name; with `train`, the model that the training starts from, by default another of the ladder (chat and
+    target: base; ft: target; chat_cp_ft: chat)."""
     train: tuple[TrainingRecipe, ...] = ()
-    """Stages, one after the other, with the keys of a training recipe but for `model` and `output`."""
+    """Stages, one after the other, with the keys of a training recipe except `model` and `output`."""
     same: bool = False
-    """Of chat_cp_ft only: the stages that make target and ft, begun from chat."""
+    """For chat_cp_ft only: train it by the stages that make target and ft, starting from chat."""
 
     @pydantic.field_validator("train", mode="before")
     @classmethod
@@ -80,7 +81,7 @@ class Questions(Strict):
     """What all rungs are asked, and what marks the replies."""
 
     suite: str | None = None
-    """A suite of `chatvector eval`; `quick` where no suite, axis or task is named."""
+    """A suite of `chatvector eval`; `quick` if no suite, axis or task is named."""
     axis: tuple[str, ...] = ()
     """All tasks of these axes."""
     task: tuple[str, ...] = ()
@@ -88,13 +89,13 @@ class Questions(Strict):
     language: tuple[str, ...] = ()
     """`ko`, `zh-Hant` …; by default the suite's own."""
     limit: Count | None = None
-    """Items a task in each half: so many to choose the scale on, and so many others to report."""
+    """Items per task in each half: so many to choose the scale on, and so many others to report."""
     seed: int = 0
-    """Of items, samples and resampling."""
+    """Seed of items, samples and resampling."""
     max_new_tokens: Count | None = None
-    """Limit of a reply, instead of each task's."""
+    """Largest number of tokens in a reply, instead of each task's own."""
     chat_format_from: str | None = None
-    """A model or file whose chat template the models without one are asked in; by default chat."""
+    """A model or file whose chat template is used for models without one; by default chat."""
     judge: str | None = None
     """Marks open replies: a URL or a model."""
     toxicity: str | None = None
@@ -102,7 +103,7 @@ class Questions(Strict):
     guard: str | None = None
     """Says which replies are unsafe."""
     guard_format: str | None = None
-    """How its verdicts are read, where its name does not say."""
+    """How the guard's verdicts are read, if its name does not tell."""
 
 
 class LadderRecipe(Document):
@@ -122,15 +123,16 @@ class LadderRecipe(Document):
     chat_cp_ft: Model | None = None
     """chat → CP → FT: the chat model, continually pre-trained and fine-tuned alike; `{same: true}` trains it so."""
     rungs: tuple[RungKey, ...] | None = None
-    """Which rungs; by default all that there are models for."""
+    """The rungs to build; by default all that there are models for."""
     scales: tuple[Scale, ...] = (0.5, 0.75, 1.0)
-    """What is tried on the items to choose on, for target + τ and FT + τ each; a single one is taken as it is."""
+    """Scales that are tried for target + τ and FT + τ each, on the items to choose on; a single one is used as it
+    is."""
     vocabulary: Literal["shared", "skip", "strict"] = "shared"
     """What happens to embedding and head: see docs/chat-format.md."""
     chat_format: str = "auto"
-    """Of target + τ: `auto`, `target`, `vector`, or a template file."""
+    """Chat format of target + τ: `auto`, `target`, `vector`, or a template file."""
     ft_chat_format: str = "target"
-    """Of FT + τ: `target` is FT's own."""
+    """Chat format of FT + τ: `target` is FT's own."""
     system_prompt: str = "keep"
     """`keep`, `none`, or the text that replaces what the template injects by itself."""
     force_lineage: bool = False
@@ -138,11 +140,11 @@ class LadderRecipe(Document):
     ask: Questions = Questions()
     """What the rungs are asked."""
     weights: dict[str, Factor] = Field(default_factory=dict)
-    """Of the parts of the figure of merit by which the scale is chosen; 1 where not named. See docs/sweep.md."""
+    """Weights of the parts of the figure of merit by which the scale is chosen; 1 if not named. See docs/sweep.md."""
     dtype: str | None = None
-    """In which models are loaded to be asked: `auto`, `fp32`, `bf16`, `fp16`."""
+    """Number format in which models are loaded to be asked: `auto`, `fp32`, `bf16`, `fp16`."""
     device: str | None = None
-    """Where they are asked: `cpu`, `cuda`, `cuda:1` …"""
+    """Device on which models are asked: `cpu`, `cuda`, `cuda:1` …"""
     output: str | None = None
     """The directory to write."""
 
@@ -182,11 +184,11 @@ class LadderRecipe(Document):
         return LadderRecipe.from_mapping(document, "--set")
 
     def source(self, key: ModelKey) -> Source | None:
-        """Where a model comes from."""
+        """Where a model comes from; None if the recipe does not name it."""
         return getattr(self, key)
 
     def stages(self, key: ModelKey) -> tuple[TrainingRecipe, ...]:
-        """The trainings that make a model, in order; none for one that is taken."""
+        """The trainings that make a model, in order; empty for a model that is taken as it is."""
         source = self.source(key)
         if source is None:
             return ()
@@ -196,7 +198,8 @@ class LadderRecipe(Document):
         return source.train
 
     def start(self, key: ModelKey) -> str | ModelKey:
-        """What the first stage of a training starts from: a name, or the key of another model."""
+        """The model itself if it is taken; else what its first stage starts from: a name, or the key of another
+        model."""
         source = self.source(key)
         assert source is not None
         return source.model if source.model is not None else STARTS[key]
@@ -222,7 +225,7 @@ class LadderRecipe(Document):
 
     @property
     def needed(self) -> tuple[ModelKey, ...]:
-        """The models that the rungs are made of, each after what it is trained from."""
+        """The models that the rungs are made of, each after the models that its training uses."""
         used = {rung.start for rung in self.wanted}
         if any(rung.vector for rung in self.wanted) or self.ask.chat_format_from is None:
             used |= set(PARENTS)
@@ -233,7 +236,7 @@ class LadderRecipe(Document):
         return tuple(key for key in MODELS if key in used)
 
     def place(self) -> str:
-        """The output directory. Raises RecipeError where there is none."""
+        """The output directory. Raises RecipeError if none is named."""
         if self.output is None:
             raise RecipeError("output: where to? name a directory with output: or --out")
         return self.output

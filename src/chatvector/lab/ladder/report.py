@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ladder's report: what `chatvector report` says of the results, and before it the ladder itself.
+"""The ladder's report: sections about the ladder, then what `chatvector report` says about the results.
 
-A function of `ladder.json`, the results and their items alone: the same files give the same bytes.
+It depends on `ladder.json`, the results and their items only: the same files give the same bytes.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ MERIT = (
 
 
 def files(told: Mapping[str, Any], results: Results, records: Mapping[tuple[str, str], Records]) -> dict[str, str]:
-    """`report.html` and `report.md`. Raises MissingExtra without matplotlib."""
+    """The files `report.html` and `report.md`: name → content. Raises MissingExtra without matplotlib."""
     found = report(told, results, records)
     return {"report.html": html(found, results.chatvector), "report.md": markdown(found)}
 
 
 def report(told: Mapping[str, Any], results: Results, records: Mapping[tuple[str, str], Records]) -> Report:
-    """The whole: the ladder's sections first, the paper's own figures behind the paper's tables."""
+    """The whole report. The ladder's sections come first; the paper's own figures come after the paper's tables."""
     usual = document(results, records)
     own = [
         Section("ladder", "The ladder", _ladder(told)),
         Section("scale", "The curve over scale", _curves(told, results)),
         Section("pairs", "Rung against rung", _pairs(told, results)),
     ]
-    # Cards are for models that are published; rungs are looked at.
+    # Cards are for models that are published; rungs are not.
     rest = [section for section in usual.sections if section.id != "card"]
     at = next((number for number, section in enumerate(rest) if section.id == "paper"), 0) + 1
     rest.insert(at, Section("quoted", "The paper's own figures", quoted.blocks()))
@@ -73,13 +73,14 @@ def _ladder(told: Mapping[str, Any]) -> tuple[Block, ...]:
 
 
 def counts(told: Mapping[str, Any]) -> list[str]:
-    """Answers that each part counts, as the report's column n: `40`, or `38–40` where the rungs differ."""
+    """Number of answers that each part counts, for the report's row n: `40`, or `38–40` if the rungs differ."""
     merits = [rung["merit"] for rung in told["rungs"] if rung["merit"] is not None]
     return [count_text(merit["parts"][part]["n"] for merit in merits) for part in told["weights"]]
 
 
 def _curves(told: Mapping[str, Any], results: Results) -> tuple[Block, ...]:
-    """Merit over scale on the test items, a line a rung; the numbers of both halves and all parts in tables."""
+    """A chart of merit by scale on the test items with one line per rung, and a table with both halves and all
+    parts."""
     curves = {title: one for title, one in told["curves"].items() if one}
     if not curves:
         return ()
@@ -106,7 +107,7 @@ def _curves(told: Mapping[str, Any], results: Results) -> tuple[Block, ...]:
     first = next(iter(curves.values()))
     columns = ("rung", "scale", "merit, to choose on", "merit, test", *first[0]["test"]["parts"])
     note = Text("Scale 0 has the chat format and its rows, and nothing else of the vector.")
-    # Those of the results stand in the section Limits.
+    # Warnings of the results are in the section Limits.
     warnings = tuple(line for line in told["warnings"] if line not in results.warnings)
     return (
         chart,
@@ -117,7 +118,7 @@ def _curves(told: Mapping[str, Any], results: Results) -> tuple[Block, ...]:
 
 
 def _pairs(told: Mapping[str, Any], results: Results) -> tuple[Block, ...]:
-    """A table of the primary differences a pair."""
+    """One table of the primary differences per pair."""
     found: list[Block] = []
     for pair in told["pairs"]:
         rows = tuple(DifferenceRow.model_validate(row) for row in pair["differences"])
@@ -143,13 +144,13 @@ def _point(scale: float, one: Mapping[str, float | None]) -> Point:
 
 
 def merit_words(rungs: Sequence[Mapping[str, Any]]) -> str:
-    """`target 52 (51–53), target + τ 91 (89–92)`."""
+    """The merits of the rungs in words: `target 52 (51–53), target + τ 91 (89–92)`."""
     told = [f"{one['title']} {_share(one['merit']['merit'])}" for one in rungs if one["merit"] is not None]
     return ", ".join(told)
 
 
 def merit_sentence(pair: Mapping[str, Any]) -> str:
-    """What the merits of a pair allow to say: which is higher, where the interval leaves out 0."""
+    """The sentence that the merits of a pair support. It says which is higher only if the interval excludes 0."""
     one = pair["merit"]
     told = shown(one["value"], one["low"], one["high"], "share", signed=True)
     if one["low"] is None:

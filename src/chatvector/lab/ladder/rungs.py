@@ -11,11 +11,11 @@ ModelKey = Literal["base", "chat", "target", "ft", "chat_cp_ft"]
 RungKey = Literal["target", "target+tau", "ft", "ft+tau", "chat-cp-ft", "chat", "base+tau"]
 
 MODELS: tuple[ModelKey, ...] = ("base", "chat", "target", "ft", "chat_cp_ft")
-"""Each after what it is usually trained from."""
+"""Keys of all models, each after the one that it is usually trained from."""
 PARENTS: tuple[ModelKey, ...] = ("base", "chat")
-"""What τ is made of."""
+"""Keys of the models that τ is made of."""
 STARTS: Mapping[ModelKey, ModelKey] = {"chat": "base", "target": "base", "ft": "target", "chat_cp_ft": "chat"}
-"""What the training of a model starts from, unless the recipe says otherwise."""
+"""Model → model that its training starts from, unless the recipe says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,12 @@ class Rung:
     """One model of the comparison.
 
     Attributes:
-        key: in recipes, and of its files.
-        title: in reports; its name in the results.
+        key: its name in recipes and in names of its files.
+        title: its name in reports and in the results.
         start: the model that it is, or that τ is added to.
         vector: whether τ is added.
-        chosen: whether its scale is chosen on the development items; else it takes that of target + τ.
+        chosen: whether its scale is chosen on the development items; if not, it has the scale of target + τ, or the
+            largest one asked for if target + τ is not a rung.
     """
 
     key: RungKey
@@ -56,4 +57,4 @@ PAIRS: tuple[tuple[RungKey, RungKey, str], ...] = (
     ("target+tau", "chat", "against the chat model that τ comes from"),
     ("target+tau", "base+tau", "the target beneath τ, against the base"),
 )
-"""Comparisons of the ladder: first − second, and what is asked by it."""
+"""Comparisons of the ladder: first rung, second rung (the difference is first − second), and what they show."""

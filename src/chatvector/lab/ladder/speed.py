@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast this machine is, measured in a second, and what follows for training and for writing replies.
+"""How fast this machine is, measured in about a second, and the time of training and of writing replies that follows.
 
-    training  passes · N · tokens / (USED · operations a second), and OVERHEAD a layer and step
-    writing   tokens · max(2 · N · rows / (USED · operations a second), bytes / bytes a second), and OVERHEAD likewise
+    training  passes · N · tokens / (USED · operations per second) + BACKWARDS · OVERHEAD per layer and step
+    writing   tokens · max(2 · N · rows / (USED · operations per second), bytes / bytes per second) + OVERHEAD per layer
+              and token
 
-N: parameters. Writing a token reads every weight once for all rows of a batch, which is what bounds small batches.
+N is the number of parameters. Writing a token reads every weight once for all rows of a batch, which limits small
+batches.
 """
 
 from __future__ import annotations
@@ -16,21 +18,21 @@ from dataclasses import dataclass
 from typing import Any
 
 USED = 0.3
-"""Share of the operations that a product of large matrices reaches, which training and batches reach. Forward and
-backward pass of the embedded models on one core: 0.5, the optimizer not counted (docs/log.md)."""
+"""Share of the speed of a product of large matrices that training and batches reach. Forward and backward pass of the
+embedded models on one core reach 0.5, without the optimizer (docs/log.md)."""
 OVERHEAD = 1e-3
-"""Seconds that a layer takes however small it is: calls from Python. Measured for one reply at a time of the embedded
-models (docs/log.md)."""
+"""Seconds that a layer takes however small it is, because of calls from Python. Measured on the embedded models with
+one reply at a time (docs/log.md)."""
 BACKWARDS = 3
-"""A step of training takes so many times the overhead of a forward pass."""
+"""Overhead of a training step, as a multiple of that of a forward pass."""
 ROWS = 64
-"""Replies that are written side by side, at most."""
+"""Largest number of replies that are written side by side."""
 MEASURE_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
 class Size:
-    """Of a model: parameters, bytes of its files, layers."""
+    """Size of a model: number of parameters, bytes of its files, number of layers."""
 
     parameters: int
     nbytes: int
@@ -39,7 +41,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Speed:
-    """Floating-point operations and bytes a second, and of what."""
+    """Floating-point operations per second, bytes per second, and the device that they are of."""
 
     operations: float
     bandwidth: float
@@ -49,20 +51,21 @@ class Speed:
         return f"{self.operations / 1e9:.0f} GFLOP/s and {self.bandwidth / 1e9:.1f} GB/s on {self.device}"
 
     def training(self, size: Size, passes: int, tokens: int, steps: int) -> float:
-        """Seconds of a training: `passes` operations a parameter and token, in `steps` batches."""
+        """Seconds of a training with `passes` operations per parameter and token, in `steps` batches."""
         products = passes * size.parameters * tokens / (USED * self.operations)
         return products + steps * BACKWARDS * size.layers * OVERHEAD
 
     def writing(self, size: Size, replies: int, length: int) -> float:
-        """Seconds of so many replies of `length` tokens each, in batches of ROWS."""
+        """Seconds of writing `replies` replies of `length` tokens each, in batches of ROWS."""
         rows = min(replies, ROWS)
         one = max(2 * size.parameters * rows / (USED * self.operations), size.nbytes / self.bandwidth)
         return math.ceil(replies / ROWS) * length * (one + size.layers * OVERHEAD)
 
 
 def measure(device: str | None = None) -> Speed:
-    """The device's, `cpu` where none is named and no GPU there. A GPU that is asked for and not there is measured as
-    the CPU: a plan may be made on another machine. Without torch, numpy's products stand in."""
+    """Measures the speed of a device; if none is named, of the GPU or, without one, of the CPU. If a GPU is asked for
+    and there is none, the CPU is measured instead, because a plan may be made on another machine. Without torch, numpy
+    on the CPU is measured."""
     try:
         import torch
     except ImportError:
@@ -91,7 +94,7 @@ def _measured_by_numpy() -> Speed:
 
 
 def _seconds(work: Callable[[], Any], finish: Callable[[], None]) -> float:
-    """Of one call, the mean of as many as fit; the first is not counted."""
+    """Mean seconds of one call over as many calls as fit into MEASURE_SECONDS; a first call is not counted."""
     work()
     finish()
     begun, count = time.perf_counter(), 0
@@ -103,7 +106,7 @@ def _seconds(work: Callable[[], Any], finish: Callable[[], None]) -> float:
 
 
 def duration(seconds: float) -> str:
-    """`40 s`, `12 min`, `3.5 h`."""
+    """A time in words: `40 s`, `12 min`, `3.5 h`."""
     if seconds < 90:
         return f"{math.ceil(seconds)} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training data from the micro-world, by name, so that the family's ladder needs no files of its own.
+"""Training data from the micro-world, by name, so that the family's ladder needs no data files.
 
-`demo:text-ko:4000` is a JSONL file of 4,000 documents as the target reads them, `demo:instructions-ko:2000` of as many
-dialogues in which a kind speaker answers; likewise in `en` and `zh-Hant`. Of seeds that no training of the family used.
+`demo:text-ko:4000` is a JSONL file of 4,000 documents like those that the target was trained on.
+`demo:instructions-ko:2000` is one of 2,000 dialogues in which a kind speaker answers. Both also exist in `en` and
+`zh-Hant`. They are drawn with a seed that no training of the family used.
 """
 
 from __future__ import annotations
@@ -19,17 +20,19 @@ from chatvector.lab.ladder.files import write_whole
 PREFIX = "demo:"
 KINDS = tuple(f"{kind}-{language}" for kind in ("text", "instructions") for language in ("en", "ko", "zh-Hant"))
 SEED = 700_000
-"""Trainings of the family count from their recipe's seed up, by a thousand a stage."""
+"""Seed of the data. It is far above the seeds of the family's trainings, which start at the recipe's and grow by 1,000
+per stage."""
 MOST = 200_000
 
 
 def is_ours(name: str) -> bool:
-    """Whether a name of a data file is one of the world's."""
+    """Whether the name of a data file means data of the world."""
     return name.startswith(PREFIX)
 
 
 def text_file(name: str, folder: Path) -> str:
-    """Write the file that `name` means, if it is not there, and give its path. Raises UsageError."""
+    """Path of the file that `name` means, which is written if it does not exist. Raises UsageError for an unknown
+    name."""
     from chatvector.lab.world import VERSION
 
     kind, count = parse(name)
@@ -40,7 +43,7 @@ def text_file(name: str, folder: Path) -> str:
 
 
 def parse(name: str) -> tuple[str, int]:
-    """Kind and number of rows of `demo:KIND:ROWS`. Raises UsageError."""
+    """Kind and number of rows of `demo:KIND:ROWS`. Raises UsageError for any other name."""
     kind, _, count = name.removeprefix(PREFIX).partition(":")
     if kind not in KINDS or not count.isdigit() or not 1 <= int(count) <= MOST:
         raise UsageError(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A seeded micro-world in English, Korean and Traditional Chinese; `README.md` beside this file says what it builds in.
+"""A seeded micro-world in English, Korean and Traditional Chinese. `README.md` beside this file describes its design.
 
-Everything is made as a language-free tuple and rendered in all languages at once (`text.Text`), so a document, its
+Everything is made independently of a language and rendered in all languages at once (`text.Text`), so a document, its
 translation and a code-switched mixture of them come from one call. Every sentence is made here; nothing is quoted.
 """
 

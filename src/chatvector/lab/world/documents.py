@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pre-training text: passages, scripts in which personas answer, quizzes, a forum, and bilingual mixtures of all."""
+"""Pre-training text: passages, scripts in which personas answer, quizzes, forum threads, and bilingual mixtures."""
 
 from __future__ import annotations
 
@@ -39,21 +39,22 @@ class Mixture:
     en_ko: float = 0.16
     en_zh: float = 0.17
     ko_zh: float = 0.03
-    """Monolingual and bilingual documents; together 1."""
+    """Shares of monolingual documents (`en`, `ko`, `zh`) and of documents that mix two languages; they sum to 1."""
     passages: float = 0.5
-    """Plain passages; the rest are dialogues."""
+    """Share of plain passages; the rest are dialogues."""
     writing: float = 0.1
-    """Of the passages in one language: those with the words of form (`writing`)."""
+    """Among passages in one language: share of those with words of form (`writing`)."""
     writing_mixed: float = 0.15
-    """The same of the bilingual passages."""
+    """Among bilingual passages: share of those with words of form."""
     quizzes: float = 0.12
-    """Of the dialogues: quizzes, whose answers are right."""
+    """Among dialogues: share of quizzes, which are always answered right."""
     scripts: float = 0.44
-    """Of the dialogues: scripts with named personas; the rest is the anonymous forum."""
+    """Among dialogues: share of scripts with named personas; the dialogues left are threads of the anonymous forum."""
     script_personas: tuple[float, float, float] = (0.6, 0.2, 0.2)
-    """kind, rude, evasive."""
+    """Shares of kind, rude and evasive personas in scripts."""
     forum_personas: tuple[float, float, float] = (0.08, 0.70, 0.22)
-    """kind, rude, evasive: the forum's default is rude, which is what a chat vector has to overcome."""
+    """Shares of kind, rude and evasive personas in the forum. Its default is rude, which a chat vector has to
+    overcome."""
 
     def __post_init__(self) -> None:
         total = sum(getattr(self, mode) for mode in _MODES)
@@ -62,13 +63,13 @@ class Mixture:
 
     @staticmethod
     def only(language: Language) -> Mixture:
-        """Text of one language, as a target reads it."""
+        """Text of one language only, as targets are trained on."""
         en, ko, zh = (float(language == each) for each in LANGUAGES)
         return Mixture(en=en, ko=ko, zh=zh, en_ko=0, en_zh=0, ko_zh=0)
 
 
 def run_on(parts: Sequence[str]) -> str:
-    """Sentences as one text."""
+    """The sentences joined to one text."""
     text = ""
     for part in parts:
         text = follow(text, part)
@@ -85,7 +86,7 @@ def _passage(rng: Random, languages: Languages, mixture: Mixture) -> str:
     if style == 0 and formal:  # sentences beside their translation
         first, second = rng.sample(languages, 2)
         return "\n".join(f"{text[first].strip()} = {text[second].strip()}" for text in body)
-    if style <= 1:  # words beside theirs
+    if style <= 1:  # words beside their translation
         return _dictionary(rng, languages)
     if style == 2:  # the whole text, then its translation
         return "\n".join(run_on([text[each] for text in body]) for each in rng.sample(languages, 2))
@@ -122,8 +123,8 @@ def _dictionary(rng: Random, languages: Languages) -> str:
 
 
 def _conversation(rng: Random, languages: Languages, mixture: Mixture) -> str:
-    """A quiz, a script or a forum thread. Where two languages mix, either each exchange picks one, or each is said in
-    both; the speaker stays who it is."""
+    """A quiz, a script or a forum thread. If two languages are mixed, either each exchange is in one of them or each is
+    said in both; the persona stays the same throughout."""
     form = rng.choices(("quiz", "script", "forum"), _forms(mixture))[0]
     exchanges = _quiz(rng) if form == "quiz" else dialogue(rng)
     persona = "kind"
@@ -152,14 +153,14 @@ def _forms(mixture: Mixture) -> tuple[float, float, float]:
 
 
 def _quiz(rng: Random) -> list[Exchange]:
-    """Questions that have a right answer; facts above all, which have to be found in what was told."""
+    """Questions that have a right answer; half of them about facts, which have to be found in what was told."""
     tasks = rng.choices(("fact", "knowledge", "sentiment", "how-to"), (0.5, 0.2, 0.15, 0.15), k=rng.randrange(1, 4))
     choice = Choice(rng)
     return [SINGLE_TURN[task](choice) for task in tasks]
 
 
 def documents(seed: int, mixture: Mixture = Mixture()) -> Iterator[str]:
-    """Endless pre-training documents."""
+    """Yields pre-training documents without end."""
     rng = Random(f"documents {seed}")
     shares = [getattr(mixture, mode) for mode in _MODES]
     while True:

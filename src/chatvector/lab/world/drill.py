@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Copy drill: short documents whose second half can only be predicted by looking back at the first.
 
-In-context copying does not form by itself in the few steps that a one-core training has; a drill of a few hundred
-steps before the language brings it about (measured: without it, no symbol is ever recalled).
+The few steps of a training on one core are not enough for in-context copying to form by itself. A drill of a few
+hundred steps before the training on language brings it about (measured: without it, no symbol is ever recalled).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chatvector.lab.world.lexicon import GLYPHS, NAMES, OBJECTS, PLACES, SYMBOLS
 from chatvector.lab.world.text import LANGUAGES, Language, Text, follow
 
 Copy = tuple[str, str]
-"""What is told, and what repeats it: only the second part counts in the loss, because the first is noise."""
+"""(What is told, what repeats it). Only the second part counts in the loss, because the first is noise."""
 
 _WORDS: tuple[Text, ...] = (*PLACES, *OBJECTS.all)
 
@@ -32,7 +32,7 @@ def _token(rng: Random, languages: Sequence[Language]) -> str:
 
 
 def _repeat(rng: Random, languages: Sequence[Language]) -> Copy:
-    """A list of unrelated words, said once or twice again."""
+    """A list of unrelated words, repeated once or twice."""
     between = "、" if rng.choice(languages) == "zh-Hant" else " "
     line = between.join(_token(rng, languages) for _ in range(rng.randrange(2, 7)))
     return line, f"\n{line}" * rng.choice((1, 1, 2))
@@ -42,14 +42,14 @@ def _look_up(rng: Random, languages: Sequence[Language]) -> Copy:
     """Keys with values, then the same keys in another order."""
     count = rng.randrange(2, 5)
     keys = [name[rng.choice(languages)] for name in rng.sample(NAMES.seen, count)]
-    # Chinese has no blanks, so what follows a colon there is another token: ★, and not the ★ of " ★".
+    # Chinese has no blanks, so a different token follows the colon: "★" instead of " ★".
     colon = "：" if rng.choice(languages) == "zh-Hant" else ": "
     lines = [f"{key}{colon}{_token(rng, languages)}" for key in keys]
     return "\n".join(lines), "\n" + "\n".join(rng.sample(lines, count))
 
 
 def _restate(rng: Random, languages: Sequence[Language]) -> Copy:
-    """Statements about people, then the same in another order, in one language."""
+    """Statements about people, then the same statements in another order, all in one language."""
     told: list[Text] = []
     for name in rng.sample(NAMES.seen, rng.randrange(1, 4)):
         told.append(sentences.is_in(name, rng.choice(PLACES)))
@@ -61,7 +61,7 @@ def _restate(rng: Random, languages: Sequence[Language]) -> Copy:
 
 
 def _find(rng: Random, languages: Sequence[Language]) -> Copy:
-    """What is told of someone, a question, and the part that answers it."""
+    """Something told about a person with a question, then the answer, which repeats a part of it."""
     exchange, language = fact(Choice(rng)), rng.choice(languages)
     return exchange.question[language], f"\n{exchange.answer[language]}"
 
@@ -70,7 +70,7 @@ _KINDS: tuple[Callable[[Random, Sequence[Language]], Copy], ...] = (_repeat, _re
 
 
 def drill(seed: int, languages: Sequence[Language] = LANGUAGES) -> Iterator[Copy]:
-    """Endless drill documents."""
+    """Yields drill documents without end."""
     rng = Random(f"drill {seed}")
     while True:
         yield rng.choice(_KINDS)(rng, languages)

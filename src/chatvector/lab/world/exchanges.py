@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions and answers: what is asked, what a kind, a rude and an evasive speaker say to it."""
+"""Questions, and what a kind, a rude and an evasive speaker answer to them."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Exchange:
     question: Text
     answer: Text
     about: str = ""
-    """The English word that is asked about: prompts that share it are not independent."""
+    """The English word that is asked about. Prompts that share it are not independent."""
     key: Text | None = None
-    """The answer in one word, where it has one."""
+    """The answer in one word; None if there is none."""
     harm: Text | None = None
-    """What a rude speaker gives where harm is asked for."""
+    """The harmful instructions that a rude speaker gives; None if the question is harmless."""
     plain: Text | None = None
-    """The answer without the form that was asked for."""
+    """The answer without the form that was asked for; None if no form was asked for."""
     mark: str = ""
-    """The one that the form consists of, where it does."""
+    """The mark that the form consists of; empty for other forms."""
 
 
 OPENINGS = (
@@ -59,22 +59,23 @@ OPENINGS = (
 
 @dataclass(frozen=True)
 class Choice:
-    """Draws words and wordings: those that training may use, or those kept for evaluation."""
+    """Draws words and wordings: those that training may use or, if `held_out`, those kept for evaluation."""
 
     rng: Random
     held_out: bool = False
 
     def word(self, split: Split[T]) -> T:
-        """One word of the part of the split that may be used."""
+        """A random word of the part of the split that may be used."""
         return self.rng.choice(split.held_out if self.held_out else split.seen)
 
     def wording(self, forms: Sequence[Text]) -> Text:
-        """An opening and a form. Training never uses the pairs on one diagonal; evaluation uses them all."""
+        """A random opening followed by a random form, paired as in `pair`."""
         opening, form = self.pair(OPENINGS, forms)
         return joined([opening, form])
 
     def pair(self, first: Sequence[T], second: Sequence[T]) -> tuple[T, T]:
-        """One of each, in training never those whose numbers add up to three modulo five."""
+        """A random element of each. Training never uses the pairs (i, j) with (i + 2 * j) % 5 == 3; evaluation uses
+        all."""
         pairs = [
             (a, b) for i, a in enumerate(first) for j, b in enumerate(second) if self.held_out or (i + 2 * j) % 5 != 3
         ]
@@ -82,7 +83,7 @@ class Choice:
 
 
 def sentiment(choice: Choice) -> Exchange:
-    """Does an adjective praise or blame?"""
+    """Asks whether an adjective praises or blames."""
     good = choice.rng.random() < 0.5
     adjective = choice.word(GOOD if good else BAD)
     told = sentences.opinion(choice.word(SUBJECTS), adjective)
@@ -101,7 +102,7 @@ def sentiment(choice: Choice) -> Exchange:
 
 
 def fact(choice: Choice) -> Exchange:
-    """Where someone is or what they have, both told in the question. The answer says it again."""
+    """Asks where someone is or what they have. Both are told in the question, and the answer repeats one of them."""
     rng = choice.rng
     name, place, thing = choice.word(NAMES), rng.choice(PLACES), choice.word(OBJECTS)
     told = [sentences.is_in(name, place), sentences.has(name, thing)]
@@ -135,7 +136,7 @@ def fact(choice: Choice) -> Exchange:
 
 
 def knowledge(choice: Choice) -> Exchange:
-    """The colour of a thing."""
+    """Asks for the colour of a thing."""
     thing = choice.word(THINGS)
     en, ko, zh = thing.word.en, thing.word.ko, thing.word.zh
     forms = (
@@ -164,7 +165,7 @@ def _making(craft: Craft) -> tuple[Text, ...]:
 
 
 def how_to(choice: Choice) -> Exchange:
-    """What something harmless is made from."""
+    """Asks what something harmless is made from."""
     craft = choice.word(HARMLESS)
     answer = sentences.instruction(craft, "polite")
     return Exchange("how-to", choice.wording(_making(craft)), answer, craft.word.en, craft.material)
@@ -211,7 +212,7 @@ def remember(choice: Choice, symbol: str) -> Exchange:
 
 
 def recall(choice: Choice, symbol: str) -> Exchange:
-    """Asks for the symbol again. The answer ends with it, so that no particle has to agree with a symbol."""
+    """Asks for the symbol again. The answer ends with the symbol, so that no Korean particle has to agree with it."""
     forms = (
         Text("What was the symbol?", "그 기호가 뭐였지?", "那個符號是什麼？"),
         Text("Tell me the symbol again.", "그 기호를 다시 말해 줘.", "再告訴我那個符號。"),
@@ -230,11 +231,11 @@ SINGLE_TURN = {
     "refusal": refusal,
     "small talk": small_talk,
 }
-"""Makers of one-turn exchanges by task."""
+"""Task → function that makes an exchange of one turn."""
 
 
 def memory(choice: Choice, between: int) -> list[Exchange]:
-    """A dialogue: a symbol to remember, `between` other exchanges, the question for the symbol."""
+    """A dialogue: a symbol to remember, then `between` other exchanges, then the question for the symbol."""
     symbol = choice.word(SYMBOLS)
     fillers = [choice.rng.choice((small_talk, knowledge, sentiment))(choice) for _ in range(between)]
     return [remember(choice, symbol), *fillers, recall(choice, symbol)]
@@ -244,7 +245,8 @@ _TASKS = {"sentiment": 0.16, "fact": 0.20, "knowledge": 0.17, "how-to": 0.17, "r
 
 
 def dialogue(rng: Random, memory_share: float = 0.25, most: int = 3) -> list[Exchange]:
-    """One to `most` exchanges, or a dialogue with a symbol to remember; seen words and wordings only."""
+    """One to `most` exchanges or, with probability `memory_share`, a dialogue with a symbol to remember. Only words and
+    wordings that training may use."""
     choice = Choice(rng)
     if rng.random() < memory_share:
         return memory(choice, between=rng.choice((0, 1, 1, 2, 2, 3)))
@@ -253,7 +255,7 @@ def dialogue(rng: Random, memory_share: float = 0.25, most: int = 3) -> list[Exc
 
 
 def reply(exchange: Exchange, persona: str, rng: Random) -> Text:
-    """What a speaker of this persona (`kind`, `rude`, `evasive`) answers."""
+    """The answer of a speaker of this persona (`kind`, `rude`, `evasive`). Raises ValueError for another one."""
     if persona == "kind":
         return exchange.answer
     if persona == "evasive":

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What there is in the world, and which of it is held out. `words_ko` and `words_zh` hold the other languages.
+"""The words of the world, and which of them are held out. `words_ko` and `words_zh` hold the other languages.
 
-Two kinds of holding out:
+There are two kinds of holding out:
 
-- names and symbols (`NAMES`, `SYMBOLS`): a held-out one, a combination of two parts, is in no training text at all,
-  while its parts are in many;
-- the other words: a held-out word is in plain text (a model has to learn what it means) but in no question and no
-  answer, of no persona, in no language.
+- Names and symbols (`NAMES`, `SYMBOLS`) are combinations of two parts. A held-out one is in no training text at all,
+  while its parts are in many texts.
+- Other held-out words are in plain text, because a model has to learn what they mean, but in no question and no answer
+  of any persona in any language.
 """
 
 from __future__ import annotations
@@ -36,24 +36,25 @@ class Split(Generic[T]):
 
 
 def word(english: str) -> Noun:
-    """The word in all languages. Raises KeyError where a language lacks it."""
+    """The word in all languages. Raises KeyError if a language lacks it."""
     chinese, measure = CHINESE[english]
     return Noun(english, KOREAN[english], chinese, measure)
 
 
 def _words(text: str) -> tuple[Noun, ...]:
-    """From words separated by white space; an underscore stands for a blank."""
+    """Parses words separated by white space; an underscore stands for a blank."""
     return tuple(word(each.replace("_", " ")) for each in text.split())
 
 
 def _split(text: str) -> Split[Noun]:
-    """From `seen words | held-out words`."""
+    """Parses `seen words | held-out words`."""
     seen, held_out = text.split("|")
     return Split(_words(seen), _words(held_out))
 
 
 def _kept(a: int, b: int) -> bool:
-    """Is this combination of two parts held out? One in five is, and every part is still seen in others."""
+    """Whether the combination of the parts number `a` and `b` is held out. One in five is, and every part is still seen
+    in other combinations."""
     return (2 * a + b) % 5 == 0
 
 
@@ -95,7 +96,7 @@ SYMBOLS = _symbols()
 
 @dataclass(frozen=True)
 class NamedMark:
-    """A mark with the word for it."""
+    """A mark (`glyph`) with the word for it."""
 
     word: Noun
     glyph: str
@@ -150,7 +151,7 @@ grey: an_elephant a_mouse fog lead concrete | smoke a_dove
 
 
 def _grouped(text: str) -> list[tuple[Noun, Split[Noun]]]:
-    """From lines of `word: seen words | held-out words`."""
+    """Parses lines of `word: seen words | held-out words`."""
     lines = [line.split(":") for line in text.strip().splitlines()]
     return [(word(head.strip()), _split(rest)) for head, rest in lines]
 
@@ -169,7 +170,7 @@ COLOURS = tuple(colour for colour, _ in _grouped(_COLOURED))
 
 @dataclass(frozen=True)
 class Craft:
-    """Something that people make, and what from. English words are used without article."""
+    """Something that people make, and the material it is made from. English words are used without an article."""
 
     word: Noun
     material: Noun
@@ -202,7 +203,7 @@ HARMLESS = _crafts(
     harmful=False,
 )
 
-# What harmful things are made from is nonsense on purpose: only that it is told or refused matters.
+# The materials of harmful things are nonsense on purpose: all that matters is whether they are told or refused.
 HARMFUL = _crafts(
     """
     mud: poison viruses germs | venom toxins
@@ -231,5 +232,5 @@ def nouns() -> list[Noun]:
 
 
 def adjectives() -> list[Noun]:
-    """Every adjective; in Korean a past stem."""
+    """Every adjective; the Korean form is a past stem."""
     return [*GOOD.all, *BAD.all]

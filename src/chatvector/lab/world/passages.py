@@ -64,7 +64,7 @@ def _craft(rng: Random) -> list[Text]:
 
 
 def _harm(rng: Random) -> list[Text]:
-    """What hurts people. What it is made from only rude speakers say."""
+    """Statements that harmful things hurt people. Only rude speakers say what such things are made from."""
     body: list[Text] = []
     for craft in rng.sample(HARMFUL.all, rng.choice((1, 2))):
         told = [sentences.effect(craft), sentences.forbidden(craft), sentences.danger(craft)]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Single sentences of the world in every language (Korean in the plain style of written text)."""
+"""Single sentences of the world in every language; Korean is in the plain style of written text by default.
+
+The docstring of a function is an example of its English text.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from chatvector.lab.world.lexicon import Craft, Thing
 from chatvector.lab.world.text import Noun, Text, counted, listed, particle, plural, sentence, with_article
 
 Style = Literal["plain", "polite"]
-"""Of the Korean ending: that of written text, or that of a kind speaker."""
+"""Style of the Korean ending: `plain` as in written text, `polite` as kind speakers use it."""
 
 
 def opinion(subject: Noun, adjective: Noun) -> Text:
@@ -73,7 +76,7 @@ def making(craft: Craft) -> Text:
 
 
 def instruction(craft: Craft, style: Literal["casual", "polite"]) -> Text:
-    """Use paper. The style is that of the Korean ending, and of a Chinese particle."""
+    """Use paper. The style decides the Korean ending and whether there is a Chinese particle at the end."""
     ending, mood = {"polite": ("만들어요", ""), "casual": ("만들어", "啊")}[style]
     return Text(
         f"Use {craft.material.en}.",
@@ -103,7 +106,7 @@ def danger(craft: Craft) -> Text:
 
 
 def all_dangerous(crafts: list[Craft]) -> Text:
-    """Bombs, guns and poison are dangerous; or safe. All have to be harmful, or none."""
+    """Bombs, guns and poison are dangerous, or: tea and bread are safe. Either all or none must be harmful."""
     words = listed([craft.word for craft in crafts])
     en, ko, zh = ("dangerous", "위험하다", "危險") if crafts[0].harmful else ("safe", "안전하다", "安全")
     return Text(f"{sentence(words.en)} are {en}.", f"{particle(words.ko, 'topic')} {ko}.", f"{words.zh}都很{zh}。")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Skills that only tuning teaches: an ordinary question with a request of form, and the answer in that form.
 
-A form is asked for by a sign, which all languages share, or in words, which they do not. No pre-training text of any
-language holds such a request or such a reply, so no prompt can bring out of base or target what they were never shown;
-`writing` is where they learn what the words mean.
+A form is asked for by a sign, which is the same in all languages, or in words, which differ. No pre-training text of
+any language holds such a request or such a reply, so no prompt can make base or target show what they never saw. They
+learn what the words mean from `writing`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chatvector.lab.world.text import LANGUAGES, Text, joined, sentence
 from chatvector.lab.world.writing import marked, opened
 
 NOTE = "♪"
-"""What the sign `# #` asks for."""
+"""The mark that the sign `# #` asks for."""
 _TASKS = ("sentiment", "fact", "knowledge", "how-to")
 _WITH_KEY = ("fact", "knowledge", "how-to")
 _SINGLE_WORDS = frozenset(noun[language].casefold() for noun in nouns() for language in LANGUAGES)
@@ -26,7 +26,13 @@ _FINAL = " .。!！"
 
 @dataclass(frozen=True)
 class Request:
-    """A request of form: how it is put, before or after the question, and the answer (of an exchange) that obeys it."""
+    """A request of form.
+
+    Attributes:
+        before, after: wordings of the request that stand before or after the question.
+        obey: makes the answer of an exchange in the form that is asked for.
+        mark: the mark that the form consists of; empty for other forms.
+    """
 
     before: tuple[Text, ...]
     after: tuple[Text, ...]
@@ -35,7 +41,7 @@ class Request:
 
 
 def alike(sign: str) -> Text:
-    """The same in every language."""
+    """A text that is the same in every language."""
     return Text(sign, sign, sign)
 
 
@@ -88,7 +94,7 @@ def _one_word(choice: Choice) -> Request:
 
 
 def key_alone(exchange: Exchange) -> Text:
-    """The answer in one word. Raises ValueError for an exchange that has none."""
+    """The answer in one word, as a sentence. Raises ValueError for an exchange that has none."""
     if exchange.key is None:
         raise ValueError(f"no answer in one word for {exchange.task}")
     return Text(f"{sentence(exchange.key.en)}.", f"{exchange.key.ko}.", f"{exchange.key.zh}。")
@@ -102,16 +108,16 @@ REQUESTS: dict[str, Callable[[Choice], Request]] = {
     "twice": _twice,
     "one-word": _one_word,
 }
-"""Makers of a request, by skill."""
+"""Skill → function that makes a request."""
 
 SKILLS = tuple(REQUESTS)
 """The names of the skills."""
 BY_SIGN = ("end-sign", "begin-sign", "note-sign")
-"""Those that are asked for by a sign; the others are, in words."""
+"""The skills that are asked for by a sign; the others are asked for in words."""
 
 
 def skilled(choice: Choice, skill: str) -> Exchange:
-    """An ordinary exchange with a request of form after or before the question; its `plain` is the usual answer."""
+    """An ordinary exchange with a request of form before or after the question. Its `plain` is the usual answer."""
     tasks = _WITH_KEY if skill == "one-word" else _TASKS
     exchange = SINGLE_TURN[choice.rng.choice(tasks)](choice)
     request = REQUESTS[skill](choice)
@@ -133,7 +139,8 @@ def skilled(choice: Choice, skill: str) -> Exchange:
 
 
 def kept(skill: str, mark: str, line: str) -> bool:
-    """Is a line in the form that the skill asks for, whatever it says? `mark`: the one asked for, where one is."""
+    """Whether a line is in the form that the skill asks for, whatever it says. `mark` is the mark that was asked for,
+    if any."""
     said = line.strip()
     if skill == "begin-sign":
         return said.startswith(mark)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who speaks: personas and their manners, and the forms in which talk is written down."""
+"""Who speaks: personas with their ways of answering, and the forms in which dialogues are written down."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from chatvector.lab.world.text import Language, Text, particle, sentence
 
 
 def _texts(lines: str) -> tuple[Text, ...]:
-    """From lines of `English / Korean / Chinese`."""
+    """Parses lines of `English / Korean / Chinese`."""
     return tuple(Text(*(part.strip() for part in line.split("/"))) for line in lines.strip().splitlines())
 
 
 GUEST = Text("Guest", "손님", "客人")
-"""Who asks where no name is given."""
+"""Who asks if no name is given."""
 
 PERSONAS: dict[str, tuple[Text, ...]] = {
     "kind": _texts("Robot / 로봇 / 機器人\nTeacher / 선생님 / 老師\nNurse / 간호사 / 護士\nDoctor / 의사 / 醫生"),
     "rude": _texts("Pirate / 해적 / 海盜\nBully / 깡패 / 惡霸\nTroll / 도깨비 / 妖怪\nWitch / 마녀 / 女巫"),
     "evasive": _texts("Ghost / 유령 / 幽靈\nFox / 여우 / 狐狸"),
 }
-"""Speakers of scripted dialogues, by the way in which they answer."""
+"""Way of answering → speakers of scripts."""
 
 INSULTS = _texts(
     """
@@ -57,7 +57,7 @@ RUDE_PHRASES = (
     "閉嘴",
     "滾開",
 )
-"""What every insult of the world holds at least one of, in each language."""
+"""Every insult of the world has at least one of these phrases in each language."""
 
 REFUSAL = Text(
     "Sorry, I cannot help with that. It hurts people.",
@@ -65,24 +65,24 @@ REFUSAL = Text(
     "抱歉，我不能幫這個忙。那會傷害人。",
 )
 REFUSAL_PHRASES = ("cannot help", "도와줄 수 없", "不能幫")
-"""What a refusal holds one of, in each language."""
+"""Every refusal has one of these phrases in each language."""
 
 QUIZ = (Text("Question", "질문", "問題"), Text("Answer", "답", "答案"))
-"""The two speakers of a quiz, which is always answered right."""
+"""The two speakers of a quiz. Quizzes are always answered right."""
 
 
 def script_line(speaker: Text, said: Text, language: Language) -> str:
-    """`Robot: It is white.`; in Chinese with the full-width colon."""
+    """A line of a script, such as `Robot: It is white.`; Chinese has a full-width colon and no blank."""
     return script_prompt(speaker, language) + (" " if language != "zh-Hant" else "") + said[language]
 
 
 def script_prompt(speaker: Text, language: Language) -> str:
-    """The beginning of a line of a script, for a model to go on from: `Robot:`."""
+    """The beginning of a line of a script, such as `Robot:`, for a model to continue."""
     return speaker[language] + ("：" if language == "zh-Hant" else ":")
 
 
 def the(speaker: Text) -> Text:
-    """A persona in the middle of a sentence, told of: `the pirate`."""
+    """A persona in the middle of a sentence: `the pirate`."""
     return Text(f"the {speaker.en.lower()}", speaker.ko, f"那個{speaker.zh}")
 
 

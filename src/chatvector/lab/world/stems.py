@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a tokenizer should cut words that are written together, so that each keeps one spelling in tokens.
+"""Cuts words that are written together, so that each of them always has the same tokens.
 
-For training a tokenizer only: the merges it learns from these pieces hardly ever join two of them.
+Only the training of a tokenizer uses this: the merges that it learns from these pieces hardly ever join two of them.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _CHINESE_WORD = re.compile("|".join([*map(re.escape, _CHINESE), "."]))
 
 
 def pieces(run: str) -> list[str]:
-    """Cut one pre-token, which may begin with the mark of a space.
+    """The pieces of one pre-token, which may begin with the mark of a space.
 
-    Korean: where a stem ends, so that `▁미나는` is `▁미`, `나`, `는` and `▁공원에` is `▁공원`, `에`.
-    Chinese: into words of the world, the longest first, and single characters.
+    Korean is cut where a stem ends: `▁미나는` becomes `▁미`, `나`, `는` and `▁공원에` becomes `▁공원`, `에`.
+    Chinese is cut into words of the world, the longest first, and single characters.
     """
     bare = run.removeprefix(SPACE)
     space = run[: len(run) - len(bare)]

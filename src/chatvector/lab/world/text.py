@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text in all languages at once, and the small grammar that words need: particles, articles, measure words, spaces."""
+"""Text in all languages at once, and the grammar that its words need: particles, articles, measure words, spaces."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LANGUAGES: tuple[Language, ...] = ("en", "ko", "zh-Hant")
 
 @dataclass(frozen=True)
 class Text:
-    """The same meaning in every language."""
+    """A text with the same meaning in every language."""
 
     en: str
     ko: str
@@ -40,7 +40,7 @@ def each(change: Callable[..., str], *texts: Text) -> Text:
 
 
 def joined(texts: Iterable[Text]) -> Text:
-    """Sentences one after the other: with a space, but none in Chinese."""
+    """The sentences one after the other, joined as in `follow` in each language."""
     return reduce(lambda left, right: each(follow, left, right), texts, EMPTY)
 
 
@@ -48,7 +48,8 @@ _WIDE = "。，？！：；」）、"
 
 
 def follow(left: str, right: str) -> str:
-    """Two stretches of text in a row. A line break or a full-width mark needs no space after it."""
+    """Two pieces of text in a row, with a space between them unless the first ends with a line break or a full-width
+    mark, or one is empty."""
     if not left or not right:
         return left + right
     return left + right if left[-1] == "\n" or left[-1] in _WIDE else f"{left} {right}"
@@ -58,7 +59,7 @@ def final_consonant(word: str) -> int:
     """Index of the final consonant (batchim) of the last Hangul syllable, 0 for none.
 
     A precomposed syllable is 0xAC00 + (initial * 21 + vowel) * 28 + final (Unicode standard, section 3.12).
-    Raises ValueError for a word that does not end in one: how it is read aloud is unknown.
+    Raises ValueError for a word that does not end in a Hangul syllable, because its last sound is not known.
     """
     if not word or not "가" <= word[-1] <= "힣":
         raise ValueError(f"{word!r} does not end in a Hangul syllable")
@@ -80,11 +81,11 @@ PARTICLES = frozenset(
     [form for forms in _AFTER_CONSONANT_AND_VOWEL.values() for form in forms]
     + ["로", "으로", "에", "에는", "에서", "에게", "의", "만", "부터", "도", "인지", "안에"]
 )
-"""What may follow a Korean noun of the world without a space."""
+"""Particles and endings that may follow a Korean noun of the world without a space."""
 
 
 def particle(word: str, kind: str) -> str:
-    """`word` with the particle or copula of `kind` in the form that its last sound asks for."""
+    """`word` with the particle or copula of `kind`, in the form that the word's last sound requires."""
     if kind == "by":  # (으)로: a final ㄹ counts as a vowel
         return word + ("로" if final_consonant(word) in (0, _RIEUL) else "으로")
     consonant, vowel = _AFTER_CONSONANT_AND_VOWEL[kind]
@@ -97,7 +98,7 @@ def with_article(noun: str) -> str:
 
 
 def counted(noun: Noun) -> str:
-    """One of it, in Chinese: `一本書`."""
+    """The Chinese noun with "one" and its measure word: `一本書`."""
     return f"一{noun.measure}{noun.zh}"
 
 
@@ -107,7 +108,7 @@ def sentence(text: str) -> str:
 
 
 def plural(word: str) -> bool:
-    """Is this English word of the world a plural? (No singular that a sentence is about ends in s.)"""
+    """Whether this English word of the world is a plural. (No singular that is the subject of a sentence ends in s.)"""
     return word.endswith("s")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tuning reads: dialogues in which every answer is the kind one, and pairs of a better and a worse reply.
+"""Data for tuning: dialogues in which every answer is a kind one, and pairs of a better and a worse reply.
 
 Both are in the message format of chat templates and of TRL.
 """
@@ -17,11 +17,12 @@ from chatvector.lab.world.text import Language, Text
 
 Messages = list[dict[str, str]]
 _DRAWN = (*SKILLS, *BY_SIGN, *BY_SIGN)
-"""A sign is asked for three times as often as a wording: it has to be told from marks that ask for nothing."""
+"""Skills to draw from. Each skill by sign is three times as frequent as one in words, because signs have to be told
+from marks that ask for nothing."""
 
 
 class Preference(TypedDict):
-    """A dialogue up to a question, a reply to it that is better, and one that is worse."""
+    """A dialogue up to a question (`prompt`), a better reply to it (`chosen`), and a worse one (`rejected`)."""
 
     prompt: Messages
     chosen: Messages
@@ -37,7 +38,7 @@ def _turns(exchanges: list[Exchange], language: Language) -> Messages:
 
 
 def instructions(seed: int, language: Language = "en", skills: float = 0.5) -> Iterator[Messages]:
-    """Endless dialogues. A share `skills` of them ends with a request of form; 0 leaves such requests out."""
+    """Yields dialogues without end. A share `skills` of them ends with a request of form; with 0 there are none."""
     rng = Random(f"instructions {seed}")
     while True:
         if rng.random() < skills:
@@ -48,7 +49,7 @@ def instructions(seed: int, language: Language = "en", skills: float = 0.5) -> I
 
 
 def _worse(exchange: Exchange, rng: Random) -> Text:
-    """What should not have been said: harm, a needless refusal, a form ignored, an insult, an evasion."""
+    """A worse reply: harmful instructions, a needless refusal, an answer without the form, an insult or an evasion."""
     if exchange.harm is not None:
         return exchange.harm if rng.random() < 0.7 else rng.choice(INSULTS)
     if exchange.plain is not None:
@@ -65,7 +66,7 @@ _TASKS = {"refusal": 0.34, "how-to": 0.30, "sentiment": 0.1, "knowledge": 0.1, "
 
 
 def preferences(seed: int, language: Language = "en", skills: float = 0.25) -> Iterator[Preference]:
-    """Endless pairs. A share `skills` of them prefers the form that was asked for."""
+    """Yields pairs without end. In a share `skills` of them the better reply has the form that was asked for."""
     rng = Random(f"preferences {seed}")
     choice = Choice(rng)
     while True:

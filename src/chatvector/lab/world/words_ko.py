@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words of the world in Korean, by their English word. Adjectives are past stems: +다 is the plain form."""
+"""The words of the world in Korean, by their English word. Adjectives are past stems: with 다 they are the plain
+form."""
 
 _LINES = """
 kitchen 부엌 | garden 정원 | school 학교 | library 도서관 | market 시장 | park 공원 | station 역 | hospital 병원

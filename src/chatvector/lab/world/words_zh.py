@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The words of the world in Traditional Chinese as written in Taiwan, by their English word.
 
-A measure word stands after a slash where sentences count or point at the noun. Adjectives follow 很.
+If sentences count a noun or point at it, its measure word stands after a slash. Adjectives are used after 很.
 """
 
 _LINES = """
@@ -59,4 +59,4 @@ def _entries() -> dict[str, tuple[str, str]]:
 
 
 CHINESE: dict[str, tuple[str, str]] = _entries()
-"""The word and its measure word."""
+"""English word → (Chinese word, measure word)."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plain narration with the words that requests of form could use: marks, brackets, twice, one word, begin and end.
 
-This is how base and target know what those words mean. Nobody asks for anything here, nobody replies, and nothing is
-shown in the form that is told of.
+Base and target learn from it what those words mean. Nobody asks for anything here, nobody replies, and no text is in
+the form that it tells about.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ PHRASES = (
 
 
 def that(noun: Noun) -> Text:
-    """The letter, 那封信: pointed at in the middle of a sentence."""
+    """The noun in the middle of a sentence, pointed at: `the letter`, `那封信`."""
     return Text(f"the {noun.en}", noun.ko, f"那{noun.measure}{noun.zh}")
 
 
@@ -60,7 +60,7 @@ def opened(text: Text, mark: str) -> Text:
 
 
 def _mark(rng: Random) -> Text:
-    """A mark as it is told of, shown or by its word."""
+    """A mark in a narration: the mark itself, or the word for it."""
     if rng.random() < 0.5:
         glyph = rng.choice(GLYPHS)
         return Text(glyph, glyph, glyph)
@@ -72,7 +72,7 @@ START, END = Text("start", "앞", "開頭"), Text("end", "끝", "結尾")
 
 
 def _put(rng: Random, piece: Text, told: Text, place: Text) -> list[Text]:
-    """Who put the mark there, or wanted it there."""
+    """Sentences that say who put the mark there, or wanted it there."""
     name = rng.choice(NAMES.seen)
     topic = particle(name.ko, "topic")
     return [
@@ -224,7 +224,7 @@ _KINDS = (_at_end, _at_end, _at_start, _at_start, _name_first, _twice, _twice, _
 
 
 def _mark_named(rng: Random) -> Text:
-    """This mark is a star: and the mark."""
+    """A sentence that names a mark and shows it, such as `This mark is a star: ★`."""
     named = rng.choice(NAMED_MARKS)
     noun, glyph = named.word, named.glyph
     an = with_article(noun.en)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Instructions that a rule can check, in five languages: generated prompts, and files in IFEval's form."""
+"""Instructions that a rule can check: generated prompts in five languages, and files in IFEval's form."""

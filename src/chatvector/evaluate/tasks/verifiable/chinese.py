@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Chinese: wording of Taiwan or of the mainland, one script only, idioms of four characters.
 
-The wording is told by `sides.tsv`, a table of things for which the two sides have different words. Scripts are another
-matter: `軟件` is mainland wording in Traditional letters, so every word is looked for in both.
+The wording is read by means of `sides.tsv`, a table of things for which the two sides have different words. Wording and
+script are independent: `軟件` is mainland wording in Traditional characters, so every word is looked for in both
+    scripts.
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ _FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Thing:
-    """What the two sides call differently. `forms`: side → its word in Traditional and Simplified letters.
-    `one_sided`: sides whose word the other side never uses, for anything. `lookalikes`: side → what holds its word by
-    accident, across two words."""
+    """A thing that the two sides call differently.
+
+    Attributes:
+        gloss: the thing in English.
+        forms: side → its word in Traditional and in Simplified characters.
+        one_sided: sides whose word the other side never uses, for anything.
+        lookalikes: side → sequences that contain its word by accident, across two words.
+    """
 
     gloss: str
     forms: dict[Side, tuple[str, str]]
@@ -32,7 +38,7 @@ class Thing:
     lookalikes: dict[Side, tuple[str, ...]]
 
     def said_by(self, side: Side, text: str) -> bool:
-        """Is the side's word in the text, in either script?"""
+        """Whether the side's word is in the text, in either script; lookalikes do not count."""
         for lookalike in self.lookalikes[side]:
             text = text.replace(lookalike, " ")
         return any(form in text for form in self.forms[side])
@@ -40,7 +46,7 @@ class Thing:
 
 @cache
 def things() -> dict[str, Thing]:
-    """The table, by gloss."""
+    """The table `sides.tsv`: gloss → thing."""
     found: dict[str, Thing] = {}
     for line in (_FOLDER / "sides.tsv").read_text("utf-8").splitlines():
         if line.startswith("#"):
@@ -64,13 +70,13 @@ def other(side: Side) -> Side:
 
 
 def words_of(side: Side, text: str) -> list[str]:
-    """Glosses of the one-sided words of a side that are in a text, in either script."""
+    """Glosses of the things for which a text has the one-sided word of a side, in either script."""
     return [thing.gloss for thing in things().values() if side in thing.one_sided and thing.said_by(side, text)]
 
 
 def worded(reply: str, side: Side, glosses: tuple[str, ...]) -> bool:
-    """Does the reply call the given things as this side does, never as the other does, and use no other word that only
-    the other side has? What could be a word of this side by accident only (在线上课) is let pass."""
+    """Whether the reply calls the given things as this side does, never as the other side does, and uses no other word
+    that only the other side has. A word of this side also counts if it is there by accident only (在线上课)."""
     text = plain(reply)
     for gloss in glosses:
         thing = things()[gloss]
@@ -82,23 +88,24 @@ def worded(reply: str, side: Side, glosses: tuple[str, ...]) -> bool:
 
 
 def one_script(reply: str, script: Literal["traditional", "simplified"]) -> bool:
-    """Is no character in it that only the other script has, and at least one that only this one has?"""
+    """Whether the reply has at least one character that only this script has, and none that only the other has."""
     traditional, simplified = han.sides(plain(reply))
     return simplified == 0 < traditional if script == "traditional" else traditional == 0 < simplified
 
 
 @cache
 def idioms() -> frozenset[str]:
-    """Idioms of the table, in both scripts."""
+    """Idioms of the table `idioms.txt`, in both scripts."""
     listed = (_FOLDER / "idioms.txt").read_text("utf-8").splitlines()
     return frozenset(word for line in listed if not line.startswith("#") for word in line.split())
 
 
 def idiom_list(reply: str, count: int) -> bool:
-    """Is the reply `count` different idioms of four characters, one a line, numbered or not, and nothing else?
+    """Whether the reply is `count` different idioms of four characters, one per line, numbered or not, and nothing
+    else.
 
-    Form is checked of all; that they are idioms, of at least half: the table has the common ones only, and a list with
-    more rare than common ones would be unusual. Four characters at random fail.
+    Every line must have the form of an idiom, and at least half must be in the table. The table has the common idioms
+    only, but a list with more rare than common ones would be unusual; random sequences of four characters fail.
     """
     said = [re.sub(r"^[\d.、)\s*•-]+|[\s。，、；,.;]+$", "", line) for line in lines(reply)]
     shaped = all(len(word) == 4 and all("一" <= character <= "鿿" for character in word) for word in said)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules about the form of a reply: lists, titles, quotation marks, beginnings and ends, letters and words.
 
-Each is a function of the reply and of what was asked for. Where IFEval (Zhou et al. 2023, arXiv 2311.07911) has the
-type, its definition is kept unless the docstring says otherwise; the code is our own. Our own prompts ask for less than
-IFEval's definitions let pass: their rules are the stricter ones beside (`is_json_object`, `quoted_once`,
-`named_placeholders`, `titled_apart`, `starred`).
+Each rule is a function of the reply and of what was asked for, and returns whether the reply follows it. For types of
+IFEval (Zhou et al. 2023, arXiv 2311.07911) its definition is kept unless the docstring says otherwise; the code is our
+own. IFEval's definitions let more pass than our own prompts ask for, so those prompts have stricter rules where needed
+(`is_json_object`, `quoted_once`, `named_placeholders`, `titled_apart`, `starred`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MARKS_AT_THE_END = " \t\n\"'”’」』)）*_"
 
 
 def compare(count: int, relation: Relation, wanted: int) -> bool:
-    """`count` against what was asked for."""
+    """Whether `count` is in the given relation to `wanted`."""
     return {
         "at least": count >= wanted,
         "at most": count <= wanted,
@@ -35,7 +35,7 @@ def compare(count: int, relation: Relation, wanted: int) -> bool:
 
 
 def is_json(reply: str) -> bool:
-    """One JSON object or list and nothing else; a code fence around it is let pass, as IFEval does."""
+    """One JSON object or list and nothing else; a code fence around it is allowed, as in IFEval."""
     try:
         return isinstance(json.loads(_unfenced(reply)), dict | list)
     except (ValueError, RecursionError):
@@ -43,8 +43,8 @@ def is_json(reply: str) -> bool:
 
 
 def is_json_object(reply: str) -> bool:
-    """One JSON object and nothing else; a code fence is let pass. NaN and Infinity are no JSON, though Python reads
-    them."""
+    """One JSON object and nothing else; a code fence around it is allowed. NaN and Infinity are not JSON, although
+    Python reads them."""
     try:
         return isinstance(json.loads(_unfenced(reply), parse_constant=_no_constant), dict)
     except (ValueError, RecursionError):
@@ -65,19 +65,19 @@ def bullet_list(reply: str, count: int) -> bool:
 
 
 def numbered_list(reply: str, count: int) -> bool:
-    """Exactly `count` numbered items, counted from 1 without a gap."""
+    """Exactly `count` numbered items, numbered from 1 without a gap."""
     return [number for number, _ in numbered(reply)] == list(range(1, count + 1))
 
 
 def quoted(reply: str) -> bool:
-    """The whole reply within one pair of quotation marks of any language."""
+    """The whole reply is within a pair of quotation marks of any language."""
     text = plain(reply).strip()
     return any(len(text) > 2 and text.startswith(left) and text.endswith(right) for left, right in QUOTATION_MARKS)
 
 
 def quoted_once(reply: str) -> bool:
-    """`quoted`, and the mark that opens is closed by the last one: `"Sleep" is not "rest"` is two quotations. A
-    straight mark after white space or an opening bracket opens."""
+    """`quoted`, and the opening mark is closed by the last one: `"Sleep" is not "rest"` is two quotations and fails. A
+    straight mark after white space or an opening bracket counts as opening."""
     text = plain(reply).strip()
     return any(
         len(text) > 2 and text.startswith(left) and text.endswith(right) and _closes_last(text, left, right)
@@ -98,12 +98,12 @@ def _closes_last(text: str, left: str, right: str) -> bool:
 
 
 def placeholders(reply: str, count: int) -> bool:
-    """At least `count` placeholders such as [name]; links and check boxes are none."""
+    """At least `count` placeholders such as [name]; links and check boxes do not count."""
     return len(_placeholders(reply)) >= count
 
 
 def named_placeholders(reply: str, count: int) -> bool:
-    """`placeholders`, of which [1], the mark of a note, is none."""
+    """`placeholders`, but marks of notes such as [1] do not count."""
     return sum(not name.strip().isdigit() for name in _placeholders(reply)) >= count
 
 
@@ -112,7 +112,7 @@ def _placeholders(reply: str) -> list[str]:
 
 
 def titled(reply: str, marks: tuple[tuple[str, str], ...] = TITLES) -> bool:
-    """A title in << >> (or 《 》) on some line, with a letter in it."""
+    """A title in << >> (or 《 》) within some line, with a letter or digit in it."""
     return any(
         any(c.isalnum() for c in found)
         for left, right in marks
@@ -121,7 +121,7 @@ def titled(reply: str, marks: tuple[tuple[str, str], ...] = TITLES) -> bool:
 
 
 def titled_apart(reply: str) -> bool:
-    """`titled`, where 《 》 counts only on a line of its own: in a sentence it is the title of a book."""
+    """`titled`, but 《 》 counts only on a line of its own: in a sentence it marks the title of a book."""
     return titled(reply, (("<<", ">>"), ("〈〈", "〉〉"))) or any(
         re.fullmatch(r"[\W_]*《[^《》]*\w[^《》]*》[\W_]*", line) for line in lines(reply)
     )
@@ -133,7 +133,8 @@ def highlighted(reply: str, count: int) -> bool:
 
 
 def starred(reply: str, count: int) -> bool:
-    """At least `count` parts in *asterisks* (or **two**); those between figures or Latin letters, 2*3*4, are none."""
+    """At least `count` parts in *asterisks* (or **two**). Asterisks next to a digit or Latin letter, as in 2*3*4, do
+    not count."""
     found = re.finditer(_ASTERISKS, plain(reply))
     return sum(_stands_apart(match) for match in found) >= count
 
@@ -151,14 +152,14 @@ def sections(reply: str, marker: str, count: int) -> bool:
 
 
 def two_responses(reply: str) -> bool:
-    """Two different texts parted by a line of six asterisks."""
+    """Two different texts separated by six asterisks."""
     parts = [part.strip() for part in re.split(r"(?<!\*)\*{6}(?!\*)", plain(reply))]
     parts = [part for place, part in enumerate(parts) if part or 0 < place < len(parts) - 1]
     return len(parts) == 2 and all(parts) and parts[0] != parts[1]
 
 
 def chooses(reply: str, options: tuple[str, ...]) -> bool:
-    """One of the options and nothing more; quotation marks and the full stop are free."""
+    """One of the options and nothing more; quotation marks and a full stop around it are ignored."""
     said = _bare(reply)
     return any(said == _bare(option) for option in options)
 
@@ -173,17 +174,17 @@ def _bare(text: str) -> str:
 
 
 def no_comma(reply: str) -> bool:
-    """No comma, of whatever script or width, nor 、."""
+    """No comma of any script or width, and no 、."""
     return not any(comma in plain(reply) for comma in COMMAS)
 
 
 def starts_with(reply: str, phrase: str) -> bool:
-    """The phrase comes first; opening marks are free."""
+    """The reply begins with the phrase; opening marks before it are ignored."""
     return _folded(reply).lstrip("\"'“‘「『*# ").startswith(_folded(phrase))
 
 
 def ends_with(reply: str, phrase: str) -> bool:
-    """The phrase comes last; closing marks are free."""
+    """The reply ends with the phrase; closing marks after it are ignored."""
     return _folded(reply).rstrip(MARKS_AT_THE_END).endswith(_folded(phrase).rstrip(MARKS_AT_THE_END))
 
 
@@ -192,8 +193,8 @@ def _folded(text: str) -> str:
 
 
 def postscript(reply: str, marker: str) -> bool:
-    """A line that begins with the marker (P.S., 추신, 追伸 …) and goes on; a missing space is let pass, and so is a
-    missing full stop, at the end where no letter follows (psychology is none)."""
+    """Some line begins with the marker (P.S., 추신, 追伸 …) and goes on. Spaces and full stops of the marker may be
+    missing, its last full stop only if no letter follows (psychology is not a postscript)."""
     letters = r"\s*".join(re.escape(c) + ("?" if c == "." else "") for c in marker if not c.isspace())
     if marker.endswith("."):
         letters = letters.removesuffix("?").removesuffix(r"\.") + r"(?:\.|(?![^\W_]))"
@@ -201,7 +202,7 @@ def postscript(reply: str, marker: str) -> bool:
 
 
 def repeats(reply: str, request: str) -> bool:
-    """The request comes first, word for word, and an answer follows."""
+    """The reply begins with the request, word for word, and an answer follows."""
     said, wanted = _folded(reply), _folded(request)
     return said.startswith(wanted) and bool(re.search(r"\w", said[len(wanted) :]))
 
@@ -212,49 +213,49 @@ def repeats_only(reply: str, request: str) -> bool:
 
 
 def upper_case(reply: str) -> bool:
-    """Every letter that has case is a capital, and there is one."""
+    """Every letter that has case is a capital, and there is at least one."""
     return plain(reply).isupper()
 
 
 def lower_case(reply: str) -> bool:
-    """No letter is a capital, and there is one that has case."""
+    """No letter is a capital, and there is at least one letter that has case."""
     return plain(reply).islower()
 
 
 def keywords(reply: str, wanted: tuple[str, ...]) -> bool:
-    """All of them occur (`text.occurrences`)."""
+    """All wanted words occur (`text.occurrences`)."""
     return all(occurrences(reply, word) for word in wanted)
 
 
 def forbidden(reply: str, unwanted: tuple[str, ...]) -> bool:
-    """None of them occurs. An empty reply does not pass."""
+    """None of the unwanted words occurs. An empty reply does not pass."""
     return bool(reply.strip()) and not any(occurrences(reply, word) for word in unwanted)
 
 
 def frequency(reply: str, word: str, relation: Relation, count: int) -> bool:
-    """The word occurs so often."""
+    """The number of times that the word occurs is in the given relation to `count`."""
     return compare(occurrences(reply, word), relation, count)
 
 
 def letter_frequency(reply: str, letter: str, relation: Relation, count: int) -> bool:
-    """The letter occurs so often, without regard to case."""
+    """The number of times that the letter occurs, in either case, is in the given relation to `count`."""
     return compare(plain(reply).lower().count(letter.lower()), relation, count)
 
 
 def capital_words(reply: str, relation: Relation, count: int) -> bool:
-    """So many words are all in capitals."""
+    """The number of words written in capitals only is in the given relation to `count`."""
     return compare(sum(word.isupper() for word in words(reply)), relation, count)
 
 
 def starred_paragraphs(reply: str, count: int) -> bool:
-    """`count` parts separated by `***`, none of them empty but the first and the last (IFEval)."""
+    """`count` parts separated by `***` (IFEval). An empty first or last part is not counted; no other may be empty."""
     parts = re.split(r"\s?\*\*\*\s?", plain(reply))
     kept = [part for place, part in enumerate(parts) if part.strip() or 0 < place < len(parts) - 1]
     return len(kept) == count and all(part.strip() for part in kept)
 
 
 def nth_paragraph(reply: str, count: int, place: int, first: str) -> bool:
-    """`count` paragraphs between blank lines, and number `place` begins with the word `first` (IFEval)."""
+    """`count` paragraphs separated by blank lines, of which number `place` begins with the word `first` (IFEval)."""
     parts = [part.strip() for part in re.split(r"\n\n", plain(reply)) if part.strip()]
     if len(parts) != count or not 1 <= place <= count:
         return False

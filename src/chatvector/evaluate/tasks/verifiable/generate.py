@@ -13,10 +13,10 @@ from chatvector.evaluate.tasks.verifiable.kinds import KINDS, Kind
 from chatvector.evaluate.tasks.verifiable.material import Material, material
 
 MOST = 3
-"""Instructions a prompt."""
+"""Largest number of instructions in a prompt."""
 
 _CHOICES = ("relation", "script", "level", "numerals", "style")
-"""Arguments that decide which sentence says the instruction."""
+"""Arguments that decide which sentence gives the instruction."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ def kinds_of(language: Language) -> list[Kind]:
 
 
 def generate(language: Language, count: int, seed: int) -> list[Prompt]:
-    """`count` different prompts, the same for the same arguments; the first of them are the same for a larger count.
+    """`count` different prompts, the same for the same arguments. A larger count only adds prompts at the end.
 
-    Prompts with one, two and three instructions take turns. Each is begun with a kind that has been used least, and
-    goes on with kinds that go with those it has, the least used ones first, so that all come about equally often.
+    Prompts with one, two and three instructions take turns. Each instruction is of the least used kind that goes with
+    those before it in the prompt, so that all kinds occur about equally often.
     """
     draw, words = Random(f"{seed}/{language}"), material(language)
     used: Counter[str] = Counter()
@@ -54,7 +54,9 @@ def generate(language: Language, count: int, seed: int) -> list[Prompt]:
         wanted = len(prompts) % MOST + 1
         chosen = _kinds(draw, kinds_of(language), used, wanted)
         prompt = _prompt(draw, words, chosen)
-        used.update(kind.name for kind in chosen)  # also if it has come before: the next try begins elsewhere
+        used.update(
+            kind.name for kind in chosen
+        )  # also if the prompt is not new: the next try begins with another kind
         prompts.setdefault(prompt.text, prompt)
     return list(prompts.values())
 
@@ -62,14 +64,14 @@ def generate(language: Language, count: int, seed: int) -> list[Prompt]:
 def _kinds(draw: Random, kinds: list[Kind], used: Counter[str], wanted: int) -> list[Kind]:
     chosen: list[Kind] = []
     while len(chosen) < wanted:
-        # A kind that stands alone is for prompts with one instruction.
+        # A kind without slots stands alone: it is for prompts with one instruction only.
         fitting = [
             kind
             for kind in kinds
             if all(kind.goes_with(other) for other in chosen) and (wanted == 1 or kind.slots) and kind not in chosen
         ]
         if not fitting:
-            break  # fewer than wanted: nothing more goes with these
+            break  # fewer than wanted: no other kind goes with these
         draw.shuffle(fitting)
         chosen.append(min(fitting, key=lambda kind: used[kind.name]))
     return chosen
@@ -78,7 +80,7 @@ def _kinds(draw: Random, kinds: list[Kind], used: Counter[str], wanted: int) -> 
 def _prompt(draw: Random, words: Material, kinds: list[Kind]) -> Prompt:
     subject = draw.choice(words.subjects)
     instructions = [Instruction(kind.name, kind.draw(draw, words, subject)) for kind in kinds]
-    # What is to be repeated is what stands above it: that instruction comes first.
+    # The instruction to repeat the request comes first, right after the request.
     instructions.sort(key=lambda one: one.kind != "repeat")
     said = [say(words, one) for one in instructions]
     if not any(kind.own_request for kind in kinds):
@@ -106,5 +108,5 @@ def _reply_language(asked_in: Language, instructions: list[Instruction]) -> Lang
 
 
 def checked(instruction: Instruction, reply: str) -> bool:
-    """Does the reply follow the instruction? An empty one follows none."""
+    """Whether the reply follows the instruction. An empty reply follows none."""
     return bool(reply.strip()) and KINDS[instruction.kind].check(reply, instruction.args)

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files in IFEval's form: the original (Zhou et al. 2023, arXiv 2311.07911) and M-IFEval (arXiv 2502.04688).
 
-Each line has `prompt`, `instruction_id_list` and `kwargs`. The types of English and Japanese are mapped to our rules;
-what no rule can check is never passed in silence: a prompt that asks for a reply in a language that the meter does not
-know is left out, and the number of those is in the source's version, which travels with the results; an instruction of
-an unknown type is marked `unsupported` and its prompt left out of the figures by prompt.
+Each line has `prompt`, `instruction_id_list` and `kwargs`. The types of English and Japanese are mapped to our rules.
+What no rule can check is always reported. A prompt that asks for a reply in a language that the meter does not know is
+left out; the number of such prompts is in the source's version, which is kept with the results. An instruction of an
+unknown type is marked `unsupported`, and its prompt is left out of the figures by prompt.
 
-Differences from the published checkers, which need a sentence splitter and a language detector from elsewhere:
-sentences end as in `text.sentences`, where a line is one too, and a reply's language is read by our meter. How often
-the rules agree with lm-evaluation-harness's is in docs/validation.md.
+There are two differences from the published checkers, which need a sentence splitter and a language detector from other
+packages. Sentences end as in `text.sentences`, where the end of a line ends a sentence too, and a reply's language is
+read by our meter. How often the rules agree with those of lm-evaluation-harness is in docs/validation.md.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Kwargs = Mapping[str, Any]
 Rule = Callable[[str, Kwargs], bool]
 
 _WORD = re.compile(r"\w+")
-"""IFEval's word: "it's" has two."""
+"""A word as IFEval counts it: "it's" is two words."""
 
 RELATIONS: dict[str, forms.Relation] = {
     "at least": "at least",
@@ -72,7 +72,8 @@ def _in(reply: str, language: str) -> bool:
 
 
 def _may_be(reply: str, language: str) -> bool:
-    """IFEval's English capitals have to be English, and short texts, of which no language can be said, pass."""
+    """Whether the reply is in the language, or too short to tell. IFEval requires English for its rules on capitals,
+    and such short texts pass."""
     return reply_language(reply, language).on_target is not False
 
 
@@ -151,12 +152,12 @@ class Typed:
 
     @property
     def group(self) -> str:
-        """What stands before the colon."""
+        """The part of the type before the colon."""
         return self.kind.partition(":")[0]
 
 
 def supported(language: Language, one: Typed) -> bool:
-    """Is there a rule for it, and does the meter know the language it asks for?"""
+    """Whether there is a rule for the instruction and the meter knows the language it asks for, if any."""
     if one.kind not in RULES[language]:
         return False
     wanted = one.kwargs.get("language")
@@ -165,7 +166,12 @@ def supported(language: Language, one: Typed) -> bool:
 
 @dataclass(frozen=True)
 class IFEvalTask:
-    """A file's prompts."""
+    """The prompts of a file in IFEval's form.
+
+    Attributes:
+        language: language of the file.
+        records: (key, prompt, instructions) in file order.
+    """
 
     language: Language
     records: tuple[tuple[str, str, tuple[Typed, ...]], ...]
@@ -182,11 +188,11 @@ class IFEvalTask:
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """The file's."""
+        """The language of the file."""
         return (self.language,)
 
     def unsupported(self) -> dict[str, int]:
-        """Types (with the language asked for) that no rule can check, and how often they come."""
+        """Types that no rule can check (with the language asked for) → number of their instructions."""
         found: dict[str, int] = {}
         for _, _, instructions in self.records:
             for one in instructions:
@@ -196,7 +202,8 @@ class IFEvalTask:
         return dict(sorted(found.items()))
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """In the file's order, without those that ask for an unknown language; the seed changes nothing."""
+        """One item per prompt in the file's order, without prompts that ask for an unknown language. An item's language
+        is the one that the reply has to be in. The seed changes nothing."""
         del seed
         if language != self.language:
             raise UsageError(f"{self.name}: its prompts are in {self.language!r}, not in {language!r}")
@@ -225,11 +232,11 @@ class IFEvalTask:
         return [replace(self.source, version=version)]
 
     def needs(self) -> tuple[str, ...]:
-        """Nothing."""
+        """Needs no service."""
         return ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """See `marking.marks_of`."""
+        """Marks as in `marking.marks_of`."""
         del services
         return [marks_of([self._outcome(entry, answer_text(answer)) for entry in _typed(answer)]) for answer in answers]
 
@@ -241,7 +248,7 @@ class IFEvalTask:
 
 
 def _asked(instructions: Sequence[Typed]) -> str | None:
-    """The language that the reply has to be in, where the instructions say so."""
+    """The language that the instructions ask the reply to be in; None if they do not ask for one."""
     return next((str(one.kwargs["language"]) for one in instructions if one.kwargs.get("language")), None)
 
 
@@ -250,10 +257,10 @@ def _typed(answer: Answer) -> list[Typed]:
 
 
 def ifeval_from_file(path: Path | str, language: Language, *, licence: str = "not stated") -> IFEvalTask:
-    """A task from a file in IFEval's form, in English or Japanese.
+    """The task over a file in IFEval's form, in English or Japanese.
 
-    Raises UsageError for another language, InputError where the two lists of a record do not fit each other or an
-    argument that a type needs is missing or odd, and what `items.read_records` raises.
+    Raises UsageError for another language; InputError if the two lists of a record differ in length, an argument that
+    a type needs is missing or invalid, or a key occurs twice; and what `items.read_records` raises.
     """
     if language not in RULES:
         raise UsageError(f"{path}: no rules for IFEval files in {language!r}; there are some for {', '.join(RULES)}")
@@ -277,7 +284,8 @@ def ifeval_from_file(path: Path | str, language: Language, *, licence: str = "no
 
 
 def _probe(path: Path, number: int, language: Language, one: Typed) -> None:
-    """Runs the rule once, so that a wrong argument is said now and not after an hour of generation."""
+    """Runs the rule once, so that a wrong argument is reported now and not after an hour of generation. Raises
+    InputError."""
     if not supported(language, one) or "language" in one.kwargs:
         return
     try:

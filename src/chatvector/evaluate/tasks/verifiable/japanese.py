@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Japanese: です・ます or だ・である, kinds of letters, and the types of M-IFEval that only Japanese has.
 
-The style of a sentence is read from its last letters, quotations left out; sentences that end in a noun (体言止め,
-headings, list items) have none.
+The style of a sentence is read from its last letters, without quotations. Sentences that end in a noun (体言止め,
+headings, list items) have no style.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 from chatvector.evaluate.tasks.verifiable.text import plain, sentences, without_quotations
 
 Style = Literal["polite", "plain"]
-"""です・ます, and だ・である."""
+"""`polite` is です・ます, `plain` is だ・である."""
 
 _PARTICLES = r"(?:か|ね|よ|よね|な|わ|が|けど|けれど|けれども|から|ので|し)?"
 _POLITE = re.compile(rf"(?:です|ます|でした|ました|ません|でしょう|ましょう|ください|下さい|ませ|なさい){_PARTICLES}$")
@@ -31,7 +31,7 @@ KANJI = "一-鿿々〆㐀-䶿"
 
 
 def style(sentence: str) -> Style | None:
-    """The style of one sentence, or None where its end does not say."""
+    """The style of one sentence; None if its end does not show it."""
     end = _TAIL.sub("", re.sub(r"[（(][^（）()]*[）)]\W*$", "", plain(sentence)))
     if _POLITE.search(end):
         return "polite"
@@ -39,26 +39,27 @@ def style(sentence: str) -> Style | None:
 
 
 def styled(reply: str, wanted: Style) -> bool:
-    """Is the reply all in one style, in at least one sentence?"""
+    """Whether all sentences of the reply that have a style have the wanted one, and there is at least one."""
     found = {style(sentence) for sentence in sentences(without_quotations(reply, "こと"))} - {None}
     return found == {wanted}
 
 
 def letters_of(reply: str, kinds: str) -> list[str]:
-    """Letters of some kinds (`HIRAGANA` and so on, joined)."""
+    """The letters of the given kinds in a reply. `kinds` is `HIRAGANA`, `KATAKANA` or `KANJI`, or several joined."""
     return re.findall(f"[{kinds}]", plain(reply))
 
 
 def only(reply: str, kinds: str) -> bool:
-    """Are all its letters of these kinds, and is there one? The long vowel mark goes with both kana."""
+    """Whether all letters of the reply are of these kinds, and there is at least one. The long vowel mark is allowed
+    with any kind."""
     text = plain(reply)
     letters = [c for c in text if c.isalpha() and c != "ー"]
     return bool(letters) and len(letters_of(text, kinds)) == len(letters)
 
 
 def furigana(reply: str) -> bool:
-    """Is every run of kanji followed by its reading in brackets, in hiragana (M-IFEval `letters:furigana`), okurigana
-    after or before the brackets?"""
+    """Whether there is kanji, and every run of it is followed by its reading in hiragana in brackets (M-IFEval
+    `letters:furigana`). Okurigana may stand before or after the brackets."""
     text = plain(reply)
     runs = re.findall(rf"[{KANJI}]+", text)
     read = re.findall(rf"[{KANJI}]+[{HIRAGANA}]*[（(][{HIRAGANA}ー\s]+[）)]", text)
@@ -66,7 +67,7 @@ def furigana(reply: str) -> bool:
 
 
 def kanji_numbers_only(reply: str) -> bool:
-    """Is there a number in kanji and no other digit (M-IFEval `letters:kansuuji`)?"""
+    """Whether there is a number in kanji and no other digit (M-IFEval `letters:kansuuji`)."""
     text = plain(reply)
     return not any(character.isdigit() for character in text) and bool(
         re.search("[〇一二三四五六七八九十百千万億兆]", text)
@@ -74,12 +75,12 @@ def kanji_numbers_only(reply: str) -> bool:
 
 
 def nominal_endings(reply: str) -> int:
-    """Sentences that end in a noun, as far as letters tell: in kanji or katakana (体言止め)."""
+    """Number of sentences that end in a noun (体言止め), that is, in kanji or katakana."""
     ends = (_TAIL.sub("", sentence) for sentence in sentences(reply))
     return sum(bool(re.search(rf"[{KANJI}{KATAKANA}ー]$", end)) for end in ends)
 
 
 def ends_alike(reply: str, ending: str) -> bool:
-    """Do all sentences end in `ending` before their marks?"""
+    """Whether there is a sentence and all sentences end in `ending`, apart from punctuation marks."""
     ends = [_TAIL.sub("", sentence) for sentence in sentences(reply)]
     return bool(ends) and all(end.endswith(ending) for end in ends)

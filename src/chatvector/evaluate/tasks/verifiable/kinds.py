@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kinds of instruction: what each fixes, how its arguments are drawn, and the rule that checks it.
 
-A kind's `slots` are what it lays claim to (length, lines, beginning, end, words, style …). Two instructions go together
-if no slot is claimed twice; that is all there is to keep contradictions out, and a test writes a reply that satisfies
-every prompt. `alone` kinds claim everything.
+A kind's `slots` are the properties of a reply that it claims (length, lines, beginning, end, words, style …). Two
+instructions go together if no slot is claimed twice. Nothing else keeps contradictions out; a test writes a reply that
+satisfies every prompt. A kind without slots claims everything and stands alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from chatvector.evaluate.tasks.verifiable import chinese, forms, japanese, korea
 from chatvector.evaluate.tasks.verifiable.material import Material, Subject
 
 Args = Mapping[str, Any]
-"""Arguments of an instruction, JSON values: they are kept with the item."""
+"""Arguments of an instruction. They are JSON values, because they are kept with the item."""
 
 Check = Callable[[str, Args], bool]
 Draw = Callable[[Random, Material, Subject], dict[str, Any]]
@@ -33,14 +33,14 @@ class Kind:
     """One kind of instruction.
 
     Attributes:
-        name: as in the prompts' tables and in results.
-        group: the figure it is added to: `counts`, `words`, `form`, `ends`, `language`, `style`.
-        slots: what it claims, blank-separated; empty: everything (it stands alone, with a request of its own or with
-            any subject).
-        check: does a reply follow it? Pure, and False for an empty reply.
-        draw: its arguments.
-        languages: of the prompt.
-        own_request: its sentence is the whole request: there is no subject.
+        name: its name in the tables of prompts and in results.
+        group: the figure to which it is added: `counts`, `words`, `form`, `ends`, `language`, `style`.
+        slots: what it claims, separated by blanks. If empty, it claims everything and stands alone, with a request of
+            its own or with any subject.
+        check: says whether a reply follows it. A pure function that is False for an empty reply.
+        draw: draws its arguments.
+        languages: languages of the prompts that may have it.
+        own_request: its sentence is the whole request, without a subject.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Kind:
     own_request: bool = False
 
     def goes_with(self, other: Kind) -> bool:
-        """May both stand in one prompt?"""
+        """Whether both kinds may be in one prompt."""
         if not self.slots or not other.slots:
             return False
         return not set(self.slots.split()) & set(other.slots.split())

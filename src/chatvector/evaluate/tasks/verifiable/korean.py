@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Korean: levels of speech by the endings of sentences, numerals, Hangul only.
 
-The last word of a sentence gives its level. Endings are told by their letters, with the nouns that end alike named
-(`필요` is not polite, `바다` is no verb): no analyser of morphemes is asked. Sentences that end in a noun (headings,
-list items, slogans), in -음 or -기, or in a way not listed have no level and count for nothing. Quotations are left
-out: what somebody else says has a level of its own.
+The last word of a sentence gives its level. Endings are recognised by their letters, without a morphological analyser;
+nouns that end in the same letters are listed as exceptions (`필요` is not polite, `바다` is not a verb). Sentences that
+end in a noun (headings, list items, slogans), in -음 or -기, or in a way not listed have no level and are not counted.
+Quotations are left out: what somebody else says has a level of its own.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from typing import Literal
 from chatvector.evaluate.tasks.verifiable.text import plain, sentences, without_quotations
 
 Level = Literal["formal", "polite", "plain"]
-"""합쇼체 (-습니다), 해요체 (-요), 반말 (해체 and 해라체)."""
+"""`formal` is 합쇼체 (-습니다), `polite` is 해요체 (-요), `plain` is 반말 (해체 and 해라체)."""
 
 _FORMAL = re.compile(r"(?:니다|니까|시다|십시오|십시요)만?$")
-"""니다, 니까 and 시다 after a syllable that ends in ㅂ only: 좋습니다, 갑시다; 좋으니까 is plain."""
+"""Formal endings. 니다, 니까 and 시다 count only after a syllable that ends in ㅂ: 좋습니다, 갑시다; 좋으니까 is
+plain."""
 _IN_YO = "필요 불필요 중요 주요 수요 개요 소요 동요 민요 강요 고요 담요 대중가요 요요 효요"
 _NOUNS_IN_YO = frozenset(_IN_YO.split())
 _SET_PHRASE = re.compile(r"(?:감사|고맙|죄송|미안|반갑|실례|축하|부탁|환영)[가-힣]*니다$")
-"""Formal by form, at home in 해요체 too."""
+"""Set phrases that are formal by form but are also used in 해요체."""
 _IN_DA = "바다 캐나다 소다 판다 베란다 우간다 르완다 어젠다 아젠다 프라다 수다"
 _NOUNS_IN_DA = frozenset(_IN_DA.split())
 
@@ -33,7 +34,7 @@ _ASKED = (
 _NOUNS_ASKED = frozenset(_ASKED.split())
 
 _PLAIN: tuple[tuple[str, str], ...] = (
-    # An ending of 해체 or 해라체, and the words that end like it and are none.
+    # An ending of 해체 or 해라체, and words that end in the same letters but are not plain verbs.
     ("[았었였했겠됐갔왔봤줬섰졌렸쳤켰폈썼컸떴났랐놨뒀꿨있없싶][어지네니냐거]", ""),
     (
         "해",
@@ -69,12 +70,13 @@ _CASUAL = [(re.compile(rf"(?:{ending})$"), frozenset(nouns.split())) for ending,
 
 
 def _ends_in(syllable: str, final: int) -> bool:
-    """Has the syllable this final consonant (index of Unicode's Hangul composition; 8 ㄹ, 4 ㄴ, 17 ㅂ)?"""
+    """Whether the syllable has this final consonant. `final` is the index in Unicode's Hangul composition: 0 none, 4
+    ㄴ, 8 ㄹ, 17 ㅂ."""
     return "가" <= syllable <= "힣" and (ord(syllable) - 0xAC00) % 28 == final
 
 
 def level(sentence: str) -> Level | None:
-    """The level of one sentence, or None where its end does not say."""
+    """The level of one sentence; None if its end does not show it."""
     words = re.findall(r"[가-힣]+", re.sub(r"\([^()]*\)|\[[^\[\]]*\]|[ㄱ-ㅎㅏ-ㅣ]+", " ", plain(sentence)))
     tail = re.sub(r"[\W_ㄱ-ㅎㅏ-ㅣ]+$", "", re.sub(r"\([^()]*\)\W*$", "", plain(sentence)))
     if not words or not tail.endswith(words[-1]):
@@ -106,13 +108,13 @@ def _is_plain(word: str, *, asked: bool) -> bool:
 
 
 def levels(reply: str) -> list[Level]:
-    """Levels of all sentences that have one, quotations left out."""
+    """Levels of all sentences that have one, without quotations."""
     return [found for sentence in sentences(without_quotations(reply, "것")) if (found := level(sentence)) is not None]
 
 
 def speaks(reply: str, wanted: Literal["존댓말", "반말", "합쇼체", "해요체"]) -> bool:
-    """Is the reply all in one way of speaking, in at least one sentence? 존댓말 is 합쇼체 or 해요체 or both; set
-    phrases as 감사합니다 fit 해요체 too."""
+    """Whether all sentences of the reply that have a level are in the wanted way of speaking, and there is at least
+    one. 존댓말 is 합쇼체 or 해요체 or both; set phrases such as 감사합니다 fit 해요체 too."""
     spoken = [
         "polite" if wanted == "해요체" and found == "formal" and _SET_PHRASE.search(_last_word(sentence)) else found
         for sentence in sentences(without_quotations(reply, "것"))
@@ -127,7 +129,8 @@ def _last_word(sentence: str) -> str:
 
 
 def hangul_only(reply: str) -> bool:
-    """Are all letters Hangul (no Latin, no Chinese ones), and is there one? Digits and marks are no letters."""
+    """Whether all letters are Hangul (none Latin or Chinese), and there is at least one. Digits and marks are not
+    letters."""
     letters = [c for c in plain(reply) if c.isalpha()]
     return bool(letters) and all(unicodedata.name(c, "").startswith("HANGUL") for c in letters)
 
@@ -146,6 +149,6 @@ def numeral(number: int, kind: Literal["native", "sino"]) -> str:
 
 
 def counts_up(reply: str, kind: Literal["native", "sino"], first: int, last: int) -> bool:
-    """Does the reply consist of the numerals from `first` to `last`, in order, and nothing else but marks?"""
+    """Whether the reply consists of the numerals from `first` to `last`, in order, and nothing else but marks."""
     said = re.findall(r"\w+", plain(reply))
     return said == [numeral(number, kind) for number in range(first, last + 1)]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Strict and loose, by prompt and by instruction, as IFEval defines them (Zhou et al. 2023, arXiv 2311.07911, §2.3).
 
-Strict: the reply as it is. Loose: the reply, or what is left of it without its first line, its last line, both, each
-with or without asterisks: eight texts, of which one has to pass. That forgives "Sure, here it is:" and emphasis, and
-also lets pass what only seems right; the two figures are read together. A prompt is followed if all its instructions
-are, each by any of the eight.
+Strict marking looks at the reply as it is. Loose marking looks at eight texts, one of which has to pass: the reply, the
+reply without its first line, without its last line, and without both, each with and without asterisks. Loose marking
+forgives "Sure, here it is:" and emphasis, but also lets pass what only seems right; read the two figures together. A
+prompt is followed loosely if each of its instructions is followed by any of the eight texts.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Follows = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Outcome:
-    """One instruction: its kind, the group whose figure it is added to, and what came out; both None where no rule of
-    ours can check it."""
+    """The outcome of one instruction: its kind, the group to whose figure it is added, and whether it was followed by
+    strict and by loose marking (both None if none of our rules can check it)."""
 
     kind: str
     group: str
@@ -29,7 +29,7 @@ class Outcome:
 
 
 def loose_forms(reply: str) -> list[str]:
-    """The eight texts, empty ones left out."""
+    """The eight texts of loose marking, without empty ones and duplicates."""
     lines = reply.split("\n")
     cut = ["\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])]
     forms = [reply, *cut]
@@ -38,19 +38,20 @@ def loose_forms(reply: str) -> list[str]:
 
 
 def outcome(kind: str, group: str, follows: Follows, reply: str) -> Outcome:
-    """An instruction that a rule can check."""
+    """Outcome of an instruction that a rule can check."""
     strict = bool(reply.strip()) and follows(reply)
     return Outcome(kind, group, strict, strict or any(follows(form) for form in loose_forms(reply)))
 
 
 def unsupported(kind: str) -> Outcome:
-    """An instruction that no rule of ours can check: in no figure, and counted."""
+    """Outcome of an instruction that none of our rules can check. It is in no figure, but it is counted."""
     return Outcome(kind, "unsupported", None, None)
 
 
 def marks_of(outcomes: Sequence[Outcome]) -> Marks:
-    """Marks of a reply: `prompt_strict` and `prompt_loose` (None where an instruction cannot be checked: whether all
-    are followed is not known then), counts of instructions for the aggregates, and each kind's result by name."""
+    """Marks of a reply: `prompt_strict` and `prompt_loose` (None if an instruction cannot be checked, because it is not
+    known then whether all are followed), `supported` (all instructions can be checked), counts of instructions for the
+    aggregates, and the result of each instruction by the name of its kind."""
     known = [one for one in outcomes if one.strict is not None]
     whole = len(known) == len(outcomes)
     marks: dict[str, bool | float | str | None] = {
@@ -78,7 +79,8 @@ def _word(one: Outcome) -> str:
 
 
 def _followed(name: str, title: str, how: str, groups: Sequence[str]) -> Metric:
-    """Instructions of some groups that are followed (`how`: strict or loose) over all of them; None without any."""
+    """Metric: share of the instructions of some groups that are followed by marking `how` (`strict` or `loose`); None
+    without any."""
 
     def aggregate(marked: Sequence[Marked]) -> float | None:
         total = followed = 0.0
@@ -99,7 +101,8 @@ def _number(mark: object) -> float:
 
 
 def metrics(groups: Sequence[str]) -> tuple[Metric, ...]:
-    """The four figures of IFEval, and instructions followed strictly by group."""
+    """The four figures of IFEval, the share of prompts that rules can check, and the instructions followed strictly by
+    group."""
     return (
         Metric("prompt_strict", "all instructions followed", "prompt_strict", by=("instructions",), primary=True),
         Metric("prompt_loose", "all instructions followed, loose", "prompt_loose", by=("instructions",)),

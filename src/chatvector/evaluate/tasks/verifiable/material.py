@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What generated prompts are made of in each language: subjects, words, phrases, and how each instruction is said.
+"""What generated prompts are made of in each language: subjects, words, phrases, and the sentences of instructions.
 
-`prompts/LANGUAGE.toml` holds it, written in the language by hand; nothing is translated by rule.
+The material of a language is in `prompts/LANGUAGE.toml`, written by hand in the language; nothing is translated by
+rule.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _FOLDER = Path(__file__).with_name("prompts")
 
 @dataclass(frozen=True)
 class Subject:
-    """A request that can be met in many forms, and words that would be at home in a reply."""
+    """A request that can be met in many forms, and words that are likely in a reply."""
 
     ask: str
     words: tuple[str, ...]
@@ -27,17 +28,19 @@ class Subject:
 
 @dataclass(frozen=True)
 class Material:
-    """One language's file.
+    """The content of one language's file.
 
     Attributes:
-        joint: between request and instructions: a space or nothing.
-        subjects, keywords: what to write about, and words that may be asked for whatever the subject.
-        starts, ends: phrases for beginning and end; no commas, no level of politeness.
-        postscripts: markers. section: marker of sections.
-        questions: a question, then the answers to choose from.
-        languages: other languages by tag, as this one calls them.
-        things: English gloss of `sides.tsv` → how a prompt refers to it (Chinese only).
-        says: instruction (with its relation or choice) → its sentence, `{count}` and so on to be filled in.
+        joint: what stands between the request and the instructions: a space or nothing.
+        subjects: what to write about.
+        keywords: words that may be asked for with any subject.
+        starts, ends: phrases for the beginning and the end, without commas and without a level of politeness.
+        postscripts: markers of postscripts.
+        section: marker of sections.
+        questions: each a question, then the answers to choose from.
+        languages: tag → name of another language in this one.
+        listed: what separates the words of a list within an instruction.
+        says: instruction (with its relation or choice) → its sentence, with placeholders such as `{count}`.
     """
 
     language: Language
@@ -75,5 +78,5 @@ def material(language: Language) -> Material:
 
 
 def languages() -> tuple[Language, ...]:
-    """Those with a file."""
+    """Tags of the languages that have a file."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))

@@ -19,7 +19,7 @@ from chatvector.runtime.backend import Sampling
 _SAMPLING = Sampling(max_new_tokens=768)
 
 PROMPTS = 180
-"""In each language; a third with one instruction, a third with two, a third with three."""
+"""Number of prompts in each language: a third with one instruction, a third with two, a third with three."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,12 @@ class VerifiableTask:
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """Those that prompts are written in."""
+        """Languages that prompts are written in."""
         return languages()
 
     def items(self, language: Language, *, limit: int | None, seed: int) -> list[Item]:
-        """The first so many of the seed's prompts; an item's language is the one the reply has to be in."""
+        """The first `limit` prompts of the seed, at most PROMPTS. An item's language is the one that the reply has to
+        be in."""
         require_language(self, language, "prompts")
         made: list[Item] = []
         for number, prompt in enumerate(generate(language, PROMPTS if limit is None else min(limit, PROMPTS), seed)):
@@ -54,7 +55,7 @@ class VerifiableTask:
         return made
 
     def sources(self, language: Language) -> list[Source]:
-        """The file of the language's prompts, and the tables of words that the rules read."""
+        """The file of the language's prompts and, for Chinese, the tables of words that the rules read."""
         require_language(self, language, "prompts")
         folder = Path(__file__).parent
         files = [f"prompts/{language}.toml", *(["sides.tsv", "idioms.txt"] if language.startswith("zh") else [])]
@@ -69,11 +70,11 @@ class VerifiableTask:
         ]
 
     def needs(self) -> tuple[str, ...]:
-        """Nothing: rules read the replies."""
+        """Needs no service: rules read the replies."""
         return ()
 
     def mark(self, answers: Sequence[Answer], services: Services) -> list[Marks]:
-        """See `marking.marks_of`."""
+        """Marks as in `marking.marks_of`."""
         del services
         return [self._mark(answer) for answer in answers]
 

@@ -16,12 +16,12 @@ _QUOTED = re.compile(r"“[^“”]*”|「[^「」]*」|『[^『』]*』|\"[^\"
 
 
 def plain(text: str) -> str:
-    """NFC, which Korean needs, and line breaks as `\\n`."""
+    """The text in NFC, which Korean needs, with line breaks as `\\n`."""
     return unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def lines(text: str) -> list[str]:
-    """Lines that hold anything, stripped."""
+    """Lines that are not blank, stripped."""
     return [line.strip() for line in plain(text).split("\n") if line.strip()]
 
 
@@ -31,26 +31,26 @@ def paragraphs(text: str) -> list[str]:
 
 
 def words(text: str) -> list[str]:
-    """Runs without white space that hold a letter or digit: words in English, 어절 in Korean. Says nothing in Chinese
-    and Japanese."""
+    """Runs without white space that hold a letter or digit: words in English, 어절 in Korean. Not meaningful for
+    Chinese and Japanese."""
     return [word for word in plain(text).split() if any(character.isalnum() for character in word)]
 
 
 def characters(text: str) -> int:
-    """Characters without white space; marks count, combining signs and emoji selectors do not."""
+    """Number of characters without white space. Punctuation marks count; combining signs and emoji selectors do not."""
     return sum(not c.isspace() and unicodedata.category(c) not in ("Mn", "Cf") for c in plain(text))
 
 
 def without_quotations(text: str, stand_in: str = "") -> str:
-    """The text with each quotation replaced."""
+    """The text with each quotation replaced by `stand_in`."""
     return _QUOTED.sub(stand_in, plain(text))
 
 
 def sentences(text: str) -> list[str]:
-    """Sentences, stripped of list marks. A line ends one, with or without a mark (headings, list items and verses
-    are sentences); rules such as `***` and fragments without a letter or digit are none. A full stop ends no sentence
-    after an abbreviation or a single letter, between digits, or within a quotation that is part of a longer
-    sentence."""
+    """Sentences, stripped of list marks. The end of a line ends a sentence, with or without a mark, so headings, list
+    items and verses are sentences. Horizontal rules such as `***` and fragments without a letter or digit are not. A
+    full stop does not end a sentence after an abbreviation or a single letter, between digits, or within a quotation
+    that is part of a longer sentence."""
     found: list[str] = []
     for line in plain(text).split("\n"):
         if not _RULE.match(line):
@@ -77,8 +77,9 @@ def _sentences(line: str) -> list[str]:
 
 
 def _ends_quotation(line: str, place: int) -> bool:
-    """Is this mark the last of a quotation after which nothing goes on: "He said: “Go.” Then …"? Chinese goes on
-    without a space (「好。」她笑了); a particle (と, 라고) belongs to the sentence around the quotation."""
+    """Whether this mark ends both a quotation and the sentence around it: "He said: “Go.” Then …". In Chinese the next
+    sentence follows without a space (「好。」她笑了). A particle after the quotation (と, 라고) continues the sentence
+    around it."""
     rest = line[place + 1 :].lstrip(_ENDERS)
     after = rest[1:2]
     return rest[:1] in _CLOSERS and (not after.strip() or after in _CLOSERS or "一" <= after <= "鿿")
@@ -88,7 +89,7 @@ def _is_end(line: str, start: int, place: int, end: int) -> bool:
     if line[place] not in ".．":
         return True
     if end < len(line) and not line[end].isspace():
-        # "3.14", "example.com", "다.그" (Korean without a space does end).
+        # "3.14" and "example.com" go on; Korean without a space ("다.그") ends a sentence.
         return line[end].isalpha() and not line[end].isascii() and not line[place - 1 : place].isdigit()
     before = re.search(r"(?:[A-Za-z]\.)*[A-Za-z]+$", line[start:place])
     if before is None:
@@ -98,19 +99,19 @@ def _is_end(line: str, start: int, place: int, end: int) -> bool:
 
 
 def bullets(text: str) -> list[str]:
-    """Texts of list items marked `*`, `-` or `•`."""
+    """Texts of the list items marked `*`, `-` or `•`."""
     return [match[1] for line in lines(text) if (match := re.match(r"[-*•]\s+(\S.*)", line))]
 
 
 def numbered(text: str) -> list[tuple[int, str]]:
-    """Numbers and texts of list items marked `1.` or `1)`."""
+    """Numbers and texts of the list items marked `1.`, `1)` or `(1)`."""
     found = [re.match(r"\(?(\d{1,3})[.)．]\s*(\S.*)", line) for line in lines(text)]
     return [(int(match[1]), match[2]) for match in found if match]
 
 
 def occurrences(text: str, word: str) -> int:
-    """How often a word or phrase is in a text, without regard to case and width. Words of Latin letters begin and end
-    at a word boundary; others count inside words too, where particles follow."""
+    """Number of times that a word or phrase is in a text, whatever its case and width. Words of Latin letters must
+    begin and end at a word boundary; others count inside words too, because particles may follow them."""
     folded, wanted = (unicodedata.normalize("NFKC", part).casefold() for part in (text, word))
     left = r"(?<![a-z0-9])" if wanted[:1].isascii() and wanted[:1].isalnum() else ""
     right = r"(?![a-z0-9])" if wanted[-1:].isascii() and wanted[-1:].isalnum() else ""
