@@ -27,7 +27,7 @@ from chatvector.recipe import Recipe, VectorSpec
 
 @dataclass(frozen=True)
 class _Term:
-    """`scale · (plus − minus)`, by names of models; or a vector on disk, named `stored`."""
+    """`scale · (plus − minus)`, where both are names of models; or the directory `stored` of a vector on disk."""
 
     scale: float
     plus: str | None = None
@@ -79,7 +79,7 @@ class Delta:
 
 @dataclass(frozen=True)
 class Weights:
-    """A model, or a model plus a Delta; made by `load`.
+    """A model, or a model plus a Delta. `load` makes the former.
 
     A sum of two models and a scaled model raise TypeError: neither is a model. Subtract first.
     """
@@ -140,11 +140,11 @@ class Weights:
 def load(name: str) -> Weights:
     """A model by name: a directory, a hub name `org/name[@revision]`, or `demo:base` and the like.
 
-    Nothing is opened yet: whether it is there and can be read shows in `save`.
+    Nothing is opened yet: a model that is missing or unreadable raises its error in `save`.
     """
     return Weights(str(name))
 
 
 def load_vector(path: str) -> Delta:
-    """A chat vector that `extract` wrote, by its directory. Nothing is opened yet: what is wrong shows in `save`."""
+    """A chat vector that `extract` wrote, by its directory. Nothing is opened yet: its errors are raised in `save`."""
     return Delta((_Term(1.0, stored=str(path)),))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do three models fit, and is their lineage what the user thinks: one verdict, readable and as data.
+"""Check whether three models fit together and have the lineage the user assumes; the verdict is text and data.
 
 Headers, configurations, side files and a sample of at most 32 MiB a model are read; nothing is written.
 """
@@ -28,12 +28,12 @@ from chatvector.vocabulary.tokens import TokenTables
 
 @dataclass(frozen=True)
 class Check:
-    """What was found of a trio.
+    """What was found about base, chat and target.
 
     Attributes:
         names: role → the model as the user named it.
-        fit: differences of configurations and tensors, tokenizers and other side files that make no chat model.
-        lineage: None where the parents do not fit, so that weights cannot be compared.
+        fit: differences of configurations and tensors, and tokenizers or other side files that make no chat model.
+        lineage: None where the parents do not fit, because their weights cannot be compared.
     """
 
     names: Mapping[str, str]
@@ -47,19 +47,19 @@ class Check:
 
     @property
     def refusals(self) -> tuple[str, ...]:
-        """Why, one line each."""
+        """The reasons for which `apply` would refuse, one line each."""
         return self.fit.refusals + (self.lineage.reasons if self.lineage is not None and self._weights_refuse else ())
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the user should know, one line each."""
+        """What the user should know although `apply` would go on, one line each."""
         return self.fit.warnings + (
             self.lineage.reasons if self.lineage is not None and not self._weights_refuse else ()
         )
 
     @property
     def _weights_refuse(self) -> bool:
-        """Whether the weights make `apply` refuse: their lineage at once, non-finite values when it meets them."""
+        """Whether the weights make `apply` refuse: lineage before the merge, non-finite values once it reads them."""
         return self.lineage is not None and (self.lineage.refused or bool(self.lineage.geometry.non_finite))
 
     def as_dict(self) -> dict[str, Any]:
@@ -75,9 +75,9 @@ class Check:
 def check_models(base: Checkpoint, chat: Checkpoint, target: Checkpoint, *, chat_format: str = "auto") -> Check:
     """Compare three open models by configuration, tensors, tokenizers, sampled weights and files.
 
-    `chat_format` as `apply` takes it. Raises what reading raises (MissingInput, DamagedFile); what does not fit is in
-    the result, and so is every other reason for which `apply` would refuse before the first byte, but for a tokenizer
-    that the tokenizers library does not load, or by which it cuts a token of the template.
+    `chat_format` is that of `apply`. Raises what reading raises (MissingInput, DamagedFile). The result holds what does
+    not fit and every other reason for which `apply` would refuse before the first byte, with two exceptions: a
+    tokenizer that the tokenizers library does not load, and one with which that library splits a template's token.
     """
     configs = {"base": base.config, "chat": chat.config}
     fit = compare_configs(target.config, configs)
@@ -112,12 +112,13 @@ def check_models(base: Checkpoint, chat: Checkpoint, target: Checkpoint, *, chat
 def _output_problem(
     base: Checkpoint, chat: Checkpoint, target: Checkpoint, tokens: TokenTables, lineage: Lineage, chat_format: str
 ) -> str | None:
-    """Why the files of the output would be no chat model, as `apply` would say it; None where it would go on or ask."""
+    """The message with which `apply` would refuse the output's side files; None where it would go on or ask."""
     vector = VectorSpec(base=base.name, chat=chat.name)
     recipe = Recipe(target=target.name, vectors=(vector,), chat_format=chat_format)
     try:
         job = plan_job(recipe, target, (PairVector(base, chat),), tokens, (lineage,), {}, ())
-        # A fifth of this command's time, and apply asks before its first byte: whether the library loads the tokenizer.
+        # Loading the tokenizer by the library is skipped: it takes a fifth of this command's time, and `apply` does it
+        # before its first byte.
         check_chat_files(own_files(job), job.choice, target, tables=tokens, by_library=False)
     except InputError as error:
         return str(error)

@@ -24,13 +24,13 @@ from collections.abc import Iterable
 
 
 class ChatVectorError(Exception):
-    """Base of all errors that are the user's to mend. `exit_code` is what the command line returns."""
+    """Base of all errors that the user can mend. `exit_code` is what the command line returns."""
 
     exit_code: int = 1
 
 
 class UsageError(ChatVectorError, ValueError):
-    """A flag, a recipe or a combination of them is wrong, or a choice is the user's to make."""
+    """A flag, a recipe or a combination of them is wrong, or the user has to make a choice."""
 
     exit_code = 2
 
@@ -101,19 +101,19 @@ class MissingExtra(ChatVectorError, ImportError):
     exit_code = 7
 
     def __init__(self, extra: str, what: str, *, install: str = "") -> None:
-        """`install`: what brings it where no extra does."""
+        """`install`: argument of `pip install` where no extra of chatvector brings the part."""
         wanted = install or f"'chatvector[{extra}]'"
         super().__init__(f"{what} needs an optional part: pip install {wanted}")
         self.extra = extra
 
 
-# Of a value, and of a sentence in a list, in a message: hostile files hold names of thousands of characters.
+# Longest value, and longest entry of a list, in a message: hostile files hold names of thousands of characters.
 VALUE_CHARACTERS = 100
 SENTENCE_CHARACTERS = 600
 
 
 def brief(value: object, most: int = VALUE_CHARACTERS) -> str:
-    """A value from a file as a message quotes it: on one line, of at most so many characters, text for any stream."""
+    """A value from a file as a message quotes it: on one line, cut after `most` characters, safe for any stream."""
     text = "\\n".join(str(value).splitlines())
     cut = text if len(text) <= most else f"{text[:most]}…"
     return cut.encode("utf-8", "backslashreplace").decode()

@@ -43,7 +43,7 @@ STORED_DTYPES = {"fp32": DTYPES["F32"], "bf16": DTYPES["BF16"]}
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """What is known of the pair before the first byte is written."""
+    """What is known about base and chat before the first byte is written."""
 
     vector: PairVector
     plan: Plan
@@ -73,12 +73,13 @@ def extract(
         base, chat: names of the two models.
         output: directory to write; must be new or empty.
         dtype: `fp32` keeps every difference as a merge of 16-bit parents into a 16-bit target computes it; `bf16` is
-            half the size and rounds. How many differences are not those of float64 is counted.
-        memory: bytes of all buffers; `threads`: at most so many.
+            half the size and rounds. Differences that are not those of float64 are counted.
+        memory: bytes of all buffers.
+        threads: the most threads to use.
         stream: read hub models by byte range instead of downloading them.
         restart: discard what an interrupted run left.
-        progress: called with the bytes to write; what it returns is told of every finished unit.
-        say: takes lines for people.
+        progress: called with the number of bytes to write; the object it returns is told of every finished unit.
+        say: receives lines for people.
 
     Raises what `apply` raises, with the same guarantees.
     """
@@ -148,7 +149,7 @@ def _plan_tensors(vector: PairVector, dtype: str, rows: RowMap) -> tuple[TensorP
     mapped = {*axis.names, *base_axis.names}
     refs: dict[str, TensorRef] = dict(chat.tensors)
     if base_axis.head is not None and axis.head is None:
-        # Chat ties its head, base does not: the head's difference is that of chat's embedding.
+        # Chat ties its head and base does not: the head's difference uses chat's embedding.
         refs[base_axis.head] = replace(tensor_or_embedding(chat, base_axis.head), name=base_axis.head)
     roles = assign_roles(refs, chat.config)
     files = _file_names(vector)
@@ -196,7 +197,7 @@ def _plan_rows(vector: PairVector, row_ids: tuple[int, ...]) -> tuple[TensorPlan
 
 
 def _file_names(vector: PairVector) -> dict[str, str]:
-    """Chat's shards to the vector's: `vector.safetensors`, or `vector-00001-of-00003.safetensors` and so on."""
+    """Chat's shards → the vector's: `vector.safetensors`, or `vector-00001-of-00003.safetensors` and so on."""
     shards = list(vector.chat.headers)
     if len(shards) == 1:
         return {shards[0]: VECTOR_FILE}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a recipe to a live merge: the model of `apply` in memory, its scale to be moved in place.
+"""From a recipe to a live merge: the model of `apply` in memory, whose scale can be changed in place.
 
 with open_live(Recipe(target="demo:target", vectors=(VectorSpec(base="demo:base", chat="demo:chat"),))) as live:
     live.set_scale(0.5)
@@ -39,13 +39,13 @@ def open_live(
     threads: int | None = None,
     say: Say = silent,
 ) -> Iterator[LiveBackend]:
-    """The live merge of a recipe, at its scales; let go at the end of the block, its files closed.
+    """A context manager: the live merge of a recipe, at the recipe's scales. It is freed and closed at the end.
 
     Args:
-        recipe: what `apply` would be given; `output` is not used.
-        name: what the model is called; by default `TARGET + live`.
+        recipe: as for `apply`; `output` is not used.
+        name: name of the model; by default `TARGET + live`.
         hold, dtype, device, remote_code, batch, threads: see `LiveBackend.open`.
-        say: takes lines for people (downloads, warnings of the plan, the memory it needs).
+        say: receives lines for people (downloads, warnings of the plan, the memory it needs).
 
     Raises what `prepare` and `LiveBackend.open` raise.
     """
@@ -77,10 +77,10 @@ def replan(job: Job, rules: Sequence[ScaleRules]) -> tuple[TensorPlan, ...]:
 
 
 def _files(job: Job) -> dict[str, bytes]:
-    """The output's side files, licences aside.
+    """The output's side files, without the licences.
 
-    Scales may part head and embedding that are equal in the target's files under a flag that says tied; `apply` then
-    clears the flag. Here it is cleared from the start, so that each is a parameter of its own at every scale.
+    A target may be flagged as tied and still store a head equal to its embedding. Scales that treat the two differently
+    make `apply` clear the flag. Here it is cleared from the start: each is its own parameter at every scale.
     """
     axis = find_vocabulary(job.target.tensors, job.target.config)
     both = axis.embedding is not None and axis.head is not None
@@ -89,10 +89,10 @@ def _files(job: Job) -> dict[str, bytes]:
 
 
 def _identity(job: Job) -> dict[str, object]:
-    """What the plan's hash is made of, without the scales, and every byte of the sources.
+    """Identity of the model apart from its scales: what the plan's hash covers, and hashes of all source weights.
 
-    A cache of replies goes by it, and a sample of the weights would not do. Parents that are read by range are pinned
-    by the plan already, to a commit or to the tags of their files.
+    It is the key of a cache of replies, for which a sample of the weights would not do. Parents that are read by range
+    are pinned by the plan already, to a commit or to the tags of their files.
     """
     recipe = dict(job.plan.identity["recipe"])
     recipe["vectors"] = len(job.vectors)

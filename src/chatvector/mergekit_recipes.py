@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mergekit's recipes that mean a chat vector, read as ours, and ours written as theirs.
+"""Conversion of recipes: mergekit's that mean a chat vector into ours, and ours into mergekit's.
 
 Two shapes of `merge_method: task_arithmetic` mean one, `base_model + Σ weight · (model − base_model)`:
 
     base_model: TARGET   models: CHAT at +s, BASE at −s            (several chats: BASE at minus their sum)
     base_model: BASE     models: TARGET at 1, CHAT at s            (several chats: each at its own weight)
 
-No weight is negative in the second: beside a 1 that is nearly always a slip in the first. Everything else is refused by
-its name. Facts about the format: mergekit 0.1.5, its documentation and black-box runs
+The second shape has no negative weight: beside a 1, that is nearly always a slip in the first shape. Everything else is
+refused by its name. Facts about the format: mergekit 0.1.5, its documentation and black-box runs
 (docs/coming-from.md); none of its code is used.
 """
 
@@ -45,7 +45,7 @@ ADVICE = "say it with chatvector apply TARGET --base BASE --chat CHAT"
 
 @dataclass(frozen=True)
 class Imported:
-    """A recipe of ours, and what a user of the other tool should know, one line each."""
+    """A recipe in our form, and notes for a user of mergekit, one line each."""
 
     recipe: Recipe
     notes: tuple[str, ...]
@@ -54,7 +54,7 @@ class Imported:
 def read_mergekit(document: object, where: str) -> Imported | None:
     """The recipe in a parsed YAML document; None when it is no mergekit recipe (it has no `merge_method`).
 
-    Raises RecipeError naming the key, model or value that is no chat vector.
+    Raises RecipeError naming the key, model or value that has no meaning in a chat vector.
     """
     if not isinstance(document, Mapping) or "merge_method" not in document:
         return None
@@ -65,9 +65,9 @@ def read_mergekit(document: object, where: str) -> Imported | None:
 
 
 def read_mergekit_file(path: Path) -> Imported | None:
-    """As `read_mergekit`, from a file; None also for what cannot be read, which our own reader explains.
+    """As `read_mergekit`, from a file. None also where the file cannot be read: our own reader then says why.
 
-    So a key that stands twice is an error, where mergekit would take the last.
+    A key that stands twice is therefore an error, where mergekit would take the last.
     """
     try:
         document = parse_yaml(path.read_text("utf-8"), unique_keys=True)
@@ -91,9 +91,9 @@ def write_mergekit(recipe: Recipe, out_dtype: str = USUAL_DTYPE) -> str:
 
     Args:
         recipe: ours.
-        out_dtype: one of `DTYPES`. mergekit writes every tensor in it, where ours keeps that of each of the target's.
+        out_dtype: one of `DTYPES`. mergekit writes every tensor in it; chatvector keeps each target tensor's dtype.
 
-    Raises RecipeError naming what our recipe has and theirs cannot say, or a path that it would misread.
+    Raises RecipeError naming what mergekit cannot express, or a path that it would misread.
     """
     lacking = _lacking(recipe)
     if lacking:
@@ -127,7 +127,7 @@ _HEAD = """\
 
 
 class _Reader:
-    """One document; every method raises RecipeError without the file's name."""
+    """Reader of one document. Its methods raise RecipeError; the message lacks the file's name."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document = document
@@ -204,7 +204,7 @@ class _Reader:
         return weights
 
     def _explain_tokenizer(self, base_model: str, target: str, chats: list[str]) -> None:
-        """Say whose tokenizer and template the other tool would have taken, and what happens here."""
+        """Add notes on whose tokenizer and template mergekit would have taken, and what happens here."""
         ours = f"here they are {target}'s, with template, stop ids and token rows of {' or '.join(chats)}"
         tokenizer = self._section(self.document, "tokenizer", "tokenizer")
         unknown = _unknown(tokenizer, {"source"})
@@ -267,7 +267,7 @@ class _Reader:
         raise RecipeError(f"{where}: must be a mapping of names to values")
 
     def _section(self, place: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
-        """A mapping inside another; nothing there, or nothing written behind the key, is an empty one."""
+        """A mapping inside another; {} where the key is missing or has no value."""
         value = place.get(key)
         return {} if value is None else self._mapping(value, where)
 
@@ -295,12 +295,12 @@ def _as_float(value: float) -> float:
 
 
 def _unknown(place: Mapping[str, Any], known: set[str]) -> list[str]:
-    """The keys of a mapping that are none of the known, as text: YAML's keys may be numbers, dates or nothing."""
+    """Keys of `place` that are not in `known`, as text: keys in YAML may be numbers, dates or null."""
     return sorted(str(key) for key in place if key not in known)
 
 
 def _quoted(value: object) -> str:
-    """A value in a message. Of a list or mapping only the kind: aliases make a few lines of YAML endless text."""
+    """A value for a message. Only the kind of a list or mapping: aliases turn a few lines of YAML into endless text."""
     if isinstance(value, str | int | float | None):
         return brief(repr(value))
     return f"a {'mapping' if isinstance(value, Mapping) else type(value).__name__}"
@@ -342,7 +342,7 @@ def _formula(target: str, base: str, chats: Mapping[str, float]) -> str:
 
 
 def _uncancelled(base_model: str, weights: Mapping[str, float], factor: float, listed: str) -> str:
-    """What is wrong with weights of which some are negative, and the line or the command that was probably meant."""
+    """The message for weights that are partly negative: what is wrong, and the line or command probably meant."""
     negative = [name for name, weight in weights.items() if weight < 0]
     positive = {name: weight for name, weight in weights.items() if weight > 0}
     found = f"no chat vector: with base_model {base_model} and the weights {listed}"
@@ -381,7 +381,7 @@ def _lacking(recipe: Recipe) -> list[str]:
 
 
 def _place(name: str) -> str:
-    """A model's name as mergekit takes it: absolute paths, where neither @ nor + has a meaning of its own."""
+    """A model's name as mergekit takes it: absolute paths, in which neither @ nor + may have a special meaning."""
     location = classify(name)
     if location.path is None:
         return name

@@ -9,4 +9,4 @@ Say = Callable[[str], None]
 
 
 def silent(_line: str) -> None:
-    """The `Say` of callers that want to hear nothing."""
+    """A `Say` that drops every line."""

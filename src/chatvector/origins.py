@@ -22,7 +22,7 @@ Side = Literal["base", "chat"]
 
 
 def parents_of(job: Job, say: Say) -> tuple[Parent, ...]:
-    """Target, then base and chat of every vector. `say` hears of cards that could not be read."""
+    """Target, then base and chat of every vector. `say` is told of cards that could not be read."""
     found = [_model("target", "target", job.target, say)]
     several = len(job.vectors) > 1
     for number, vector in enumerate(job.vectors):
@@ -38,7 +38,7 @@ def parents_of(job: Job, say: Say) -> tuple[Parent, ...]:
 
 
 def pair_origins(base: Checkpoint, chat: Checkpoint, say: Say) -> dict[str, Any]:
-    """What a vector on disk keeps of its parents' names and cards, for the outputs it will be part of."""
+    """Names and cards of the parents that a vector on disk stores, for the outputs made from it."""
     parents = [_model(side, side, model, say) for side, model in (("base", base), ("chat", chat))]
     return {
         parent.role: {
@@ -56,9 +56,9 @@ def origin(parent: Parent) -> dict[str, Any]:
 
 
 def without_paths(lines: Iterable[str], job: Job, parents: Sequence[Parent]) -> list[str]:
-    """Lines for people with the names of local parents replaced by what they are to this recipe.
+    """Lines for people in which the names of local parents are replaced by their roles in this recipe.
 
-    Hub names stay, without the commit that they may be pinned to: the same parents give the same lines.
+    Hub names stay, but without a pinned commit, so that the same parents give the same lines.
     """
     names: dict[str, str] = {}
     for model, parent in zip(_models(job), parents, strict=True):
@@ -93,10 +93,10 @@ def _kept(role: str, called: str, vector: StoredVector, side: Side) -> Parent:
 
 
 def _card(model: Checkpoint, name: str | None, say: Say) -> bytes | None:
-    """The parent's README: beside its weights, or on the hub, where it is no part of a download."""
+    """The parent's README: beside its weights, else from the hub, because downloads leave it out."""
     if CARD in model.listing:
         return model.read_file(CARD)
-    if name is None or model.revision is None or model.is_remote:  # read from afar, the listing is whole
+    if name is None or model.revision is None or model.is_remote:  # the listing of a remote model is complete
         return None
     from chatvector.checkpoint.hub import read_small_file
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The side files of a merged model: the target's, byte for byte, but for the few that the chat format changes."""
+"""The side files of a merged model: the target's, byte for byte, except the few that the chat format changes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from chatvector.vocabulary.files import output_side_files
 
 
 def side_files(job: Job, verdict: Verdict) -> dict[str, bytes]:
-    """All side files of the output by name, remote code and all parents' licences and notices among them."""
+    """All side files of the output by name, including remote code and all parents' licences and notices."""
     files = own_files(job)
     files |= licence_files([found.parent for found in verdict.found], files)
     return files | notice_file(verdict, files)
 
 
 def own_files(job: Job, *, untie: bool | None = None) -> dict[str, bytes]:
-    """The side files by name, but for the licences: the target's, and what the chat format changes of them.
+    """The side files by name, without the licences: the target's, with the changes that the chat format makes.
 
-    `untie`: clear the flag that ties head and embedding; None: where the plan's scales part the two.
+    `untie`: clear the flag that ties head and embedding. None: clear it where the plan says so (`MergePlan.unties`).
     The target's README is left behind: it describes another model. Raises DamagedFile, UsageError.
     """
     chat = None if job.choice.vector is None else job.vectors[job.choice.vector].chat

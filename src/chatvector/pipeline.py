@@ -46,7 +46,7 @@ DISK_MARGIN_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Result:
-    """What a run made: its directory (where it was staged, if it went to an object store), and its manifest."""
+    """What a run made: its directory (the staging place, if it was uploaded to an object store), and its manifest."""
 
     output: Path
     manifest: Mapping[str, Any]
@@ -64,13 +64,13 @@ def apply(
     Args:
         recipe: what to do; `output` must be set.
         restart: discard what an interrupted run left instead of continuing it.
-        progress: called with the job when the plan stands; what it returns is told of every finished unit.
-        say: takes lines for people (continued runs, downloads).
+        progress: called with the job once it is planned; the object it returns is told of every finished unit.
+        say: receives lines for people (continued runs, downloads).
 
     Raises UsageError, InputError (and kinds: MissingInput, DamagedFile, UnsupportedFormat, IncompatibleParents,
-    LineageError, NonFiniteValues), NotEnoughSpace, HubError, VerificationFailed. Whatever is raised, inputs are as
-    they were and no output appears; what full disks, interruptions and unreadable inputs leave is continued by the same
-    call.
+    LineageError, NonFiniteValues), NotEnoughSpace, HubError, VerificationFailed. Whatever is raised, inputs are
+    unchanged and no output appears. After a full disk, an interruption or an unreadable input, the same call continues
+    the run.
     """
     started = time.time()
     output = output_place(recipe)
@@ -125,9 +125,10 @@ def apply(
 
 
 def prepare_whole(recipe: Recipe, stack: ExitStack, say: Say) -> Job:
-    """`prepare`, with hub models downloaded only after a plan made from ranges has shown that they fit.
+    """`prepare`, but hub models are downloaded only after a plan made from byte ranges has shown that they fit.
 
-    Raises what `prepare` raises, before the first gigabyte where it can, and NotEnoughSpace for all models together.
+    Raises what `prepare` raises, if possible before the first gigabyte, and NotEnoughSpace when the disk does not hold
+    all models together.
     """
     if recipe.stream:
         return prepare(recipe, stack, say)
@@ -143,9 +144,9 @@ def prepare_whole(recipe: Recipe, stack: ExitStack, say: Say) -> Job:
 
 
 def output_place(recipe: Recipe) -> Path:
-    """The output directory of a recipe; where it is staged, when it goes to an object store.
+    """The output directory of a recipe, or the staging directory of an output that goes to an object store.
 
-    Raises UsageError when the recipe names none, OutputRefused for one that no output can be made in.
+    Raises UsageError when the recipe names none, OutputRefused where no output can be made.
     """
     if not recipe.output:
         raise UsageError("no output given; name a directory with -o")
@@ -157,7 +158,7 @@ def output_place(recipe: Recipe) -> Path:
 
 
 def _writable_staging(place: Path, url: str) -> Path:
-    """`place`. Raises OutputRefused where an output for `url` cannot be staged there."""
+    """Return `place`. Raises OutputRefused where an output for `url` cannot be staged there."""
     existing = next(folder for folder in place.parents if os.path.exists(folder))
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         reason = "may not be written" if existing.is_dir() else "is a file"
@@ -169,8 +170,10 @@ def _writable_staging(place: Path, url: str) -> Path:
 
 
 def _store_of(recipe: Recipe, say: Say, *, restart: bool = False) -> ObjectOutput | None:
-    """Where the output goes in an object store, None for a directory. Raises OutputRefused when it is there, or may be
-    whole and is to be made anew."""
+    """The output's place in an object store; None when it goes to a directory.
+
+    Raises OutputRefused when the output is there already, or may be whole and `restart` would make it anew.
+    """
     if not recipe.output or not is_store(recipe.output):
         return None
     from chatvector.checkpoint.object_store_output import ObjectOutput
@@ -191,13 +194,13 @@ def check_places(job: Job, say: Say = silent) -> None:
 
 
 def local_inputs(job: Job) -> list[Path]:
-    """The directories that are read, so that none is written to."""
+    """The directories that are read; nothing may be written into them."""
     places = [Path(model.local_path) for model in job.models if model.local_path is not None]
     return places + [Path(spec.vector).expanduser() for spec in job.recipe.vectors if spec.vector is not None]
 
 
 def require_space(output: Path, nbytes: int, plan_hash: str) -> None:
-    """Raise NotEnoughSpace when the disk cannot take `nbytes` more (what an earlier run reserved is deducted)."""
+    """Raise NotEnoughSpace when the disk cannot take `nbytes` more. What an earlier run reserved is deducted."""
     needed = nbytes + DISK_MARGIN_BYTES - allocated_bytes(output, plan_hash)
     free = free_bytes(output)
     if free < needed:

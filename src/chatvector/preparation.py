@@ -44,15 +44,15 @@ class Job:
     """Everything known before the first byte is written.
 
     Attributes:
-        recipe: as asked for.
+        recipe: the recipe as given.
         target, vectors: the open parents.
         fingerprints: what identifies each parent, by its role: `target`, `vectors.0.base`, … (`vectors.0` for a vector
             on disk).
-        choice: whose chat format the output gets.
+        choice: which model's chat format the output gets.
         vocabulary: rows of the output and row maps.
-        merge: the tensors' plans, and what is said of them.
+        merge: the plans of the tensors, and facts for messages and manifest.
         plan: what the executor needs.
-        lineage: one verdict a pair of parents.
+        lineage: one verdict for each vector.
         warnings: one line each, for people and the manifest.
     """
 
@@ -76,17 +76,16 @@ class Job:
 def prepare(recipe: Recipe, stack: ExitStack, say: Say, *, stream: bool | None = None) -> Job:
     """Make the plan of `recipe`. Opened files are closed by `stack`; `say` takes lines for people.
 
-    `stream`: whether hub models are read by byte range; as the recipe says unless given. A plan alone needs no
-    download.
+    `stream`: whether hub models are read by byte range; None: as the recipe says. A plan alone needs no download.
 
     Raises the errors of the parents (InputError and its kinds), UsageError for choices and rules, HubError.
     """
     # 1. Open the parents: headers, configurations, lists of files.
     stream = recipe.stream if stream is None else stream
     target, vectors = _open_parents(recipe, stack, say, stream=stream)
-    # 2. Do they fit: the target's configuration to its tensors, architectures, tensors.
+    # 2. Check that they fit: the target's configuration against its tensors, architectures, tensors.
     warnings = _check_fit(target, vectors)
-    # 3. The sample: lineage and fingerprints. Before the choice of a format, which swapped parents would confuse.
+    # 3. Lineage and fingerprints from the sample. Before the format is chosen: swapped parents would confuse that.
     tokens = TokenTables()
     roles = assign_roles(target.tensors, target.config)
     lineage, fingerprints = _sample(recipe, target, vectors, roles, tokens, warnings)
@@ -103,14 +102,14 @@ def plan_job(
     fingerprints: Mapping[str, Mapping[str, Any]],
     warnings: Sequence[str],
 ) -> Job:
-    """The plan for open parents that fit: chat format, vocabulary, tensors. `warnings`: what is known already.
+    """The plan for open parents that fit: chat format, vocabulary, tensors. `warnings`: those known already.
 
     Raises InputError and its kinds, UsageError for choices and rules.
     """
     # 1. Tokenizers and chat formats of the vectors.
     tables = [_tables(vector, tokens) for vector in vectors]
     formats = [read_chat_format(vector.chat, table.chat) for vector, table in zip(vectors, tables, strict=True)]
-    # 2. Whose chat format, and where every row of the vocabulary comes from.
+    # 2. The model that gives the chat format, and the origin of every row of the vocabulary.
     own_table = tokens.read(target)
     own_format = read_chat_format(target, own_table)
     models = [(vector.chat, table.chat) for vector, table in zip(vectors, tables, strict=True)]
@@ -159,7 +158,7 @@ def scale_rules(spec: VectorSpec) -> ScaleRules:
 
 
 def transfers(job: Job) -> list[Transfer]:
-    """What the parents that are not on this machine cost to read whole, each once."""
+    """The transfers that reading every remote parent whole, once, would take."""
     found = {model.name: one for model in job.models if (one := model.transfer) is not None}
     return list(found.values())
 
@@ -178,7 +177,7 @@ def _open_parents(
     pairs = [name for spec in recipe.vectors if spec.vector is None for name in (spec.base, spec.chat)]
     names = [recipe.target, *(name for name in pairs if name is not None)]
     if stream and any(resolve(name).path is None for name in names):
-        # Side by side, as they mostly wait.
+        # Opened in parallel, as they mostly wait.
         with ThreadPoolExecutor(len(names), "chatvector-open") as pool:
             models = list(pool.map(lambda name: open_model(name, stack, say, stream=True), names))
     else:
@@ -233,9 +232,9 @@ def _row_health(choice: Choice, vectors: tuple[VectorSource, ...], tables: list[
 
 
 def base_row_health(base: Checkpoint, table: TokenTable, chat_format: ChatFormat) -> dict[str, RowHealth]:
-    """The criterion's verdict on base's rows of the template tokens that base has.
+    """Whether base's rows of the template tokens that it has are trained, by the criterion for untrained rows.
 
-    Raises InputError when base's tokenizer has ids beyond its embedding, which has no rows to judge then.
+    Raises InputError when base's tokenizer has ids beyond its embedding: there are no rows to judge for them.
     """
     check_fits(table, embedding_rows(base), f"base {base.name}")
     tokens = {token: table.ids[token] for token in chat_format.template_tokens if token in table.ids}
@@ -284,7 +283,7 @@ def _sample(
         fingerprints[f"vectors.{number}.chat"] = fingerprint(vector.chat, chat_sample).as_dict()
         samples = {"target": own, "base": base_sample, "chat": chat_sample}
         verdict = lineage_of(target, vector.base, vector.chat, roles, samples, tokens=tokens.read)
-        # Taking away a vector that the target holds is no mistake.
+        # Subtracting a vector that the target contains is no mistake.
         if not recipe.force_lineage and recipe.vectors[number].scale > 0:
             verdict.raise_if_refused((target.name, vector.base.name, vector.chat.name))
         warnings += [f"lineage of {vector.name}: {reason}" for reason in verdict.reasons]

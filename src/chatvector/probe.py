@@ -26,7 +26,7 @@ from chatvector.runtime.transformers_backend import TransformersBackend
 
 T = TypeVar("T")
 
-# The paper's 0.5 and 1, what lies between, and beyond, as ExPO goes along a difference of models (arXiv 2404.16792).
+# The paper's 0.5 and 1, values between them, and values beyond 1, as ExPO extrapolates (arXiv 2404.16792).
 SCALES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 
 
@@ -40,10 +40,11 @@ def probe(
     scales: Sequence[float] = SCALES,
     say: Say = silent,
 ) -> Connectivity:
-    """Measure the merge along `scales`, which are sorted and hold 0 and 1, and judge.
+    """Measure the merge along `scales`, which are sorted and include 0 and 1, and judge it.
 
-    `chat_format` as `apply` takes it. Needs disk for one output under the system's temporary directory (TMPDIR), and
-    memory for its weights in float32. Lineage is not asked: whoever probes wants to see.
+    `chat_format` is that of `apply`. Needs disk for one output under the system's temporary directory (TMPDIR), and
+    memory for its weights in float32. Lineage is not checked: a probe is meant to show what
+    happens.
 
     Raises MissingExtra without torch and transformers, UsageError where only the user can choose a chat format, and
     what `apply` raises.
@@ -74,8 +75,8 @@ def probe(
 
 
 def _asked(ask: Callable[[TransformersBackend], T], target: str, vector: VectorSpec, chat_format: str) -> T:
-    """What `ask` finds of target + s·τ, loaded by transformers. Model and directory are gone afterwards."""
-    # Where an open file cannot be deleted, what is left goes with the system's temporary files.
+    """The result of `ask` on target + s·τ, loaded by transformers. Model and directory are deleted afterwards."""
+    # Where an open file cannot be deleted, it is left to the system's own cleaning of temporary files.
     with tempfile.TemporaryDirectory(prefix="chatvector-probe-", ignore_cleanup_errors=True) as scratch:
         output = Path(scratch) / "merged"
         apply(Recipe(target=target, vectors=(vector,), output=str(output), chat_format=chat_format, force_lineage=True))

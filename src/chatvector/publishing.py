@@ -32,9 +32,9 @@ _PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Remote:
-    """What the hub has under the name: nothing, an empty repository, or files.
+    """What the hub has under the repository's name: nothing, an empty repository, or files.
 
-    `digests`: what the hub says of files' contents, SHA-256 of those in LFS, git's blob hash of others.
+    `digests`: the hub's digest of each file: SHA-256 for files in LFS, git's blob hash for others.
     """
 
     exists: bool
@@ -44,7 +44,7 @@ class Remote:
 
     @property
     def empty(self) -> bool:
-        """Whether nobody has put anything there: what an interrupted first push leaves."""
+        """Whether the repository holds no files yet, as after an interrupted first push."""
         return not [name for name in self.files if name != GIT_ATTRIBUTES]
 
 
@@ -52,7 +52,7 @@ class Remote:
 class PushPlan:
     """What a push would do. `remote` is None when the hub was not asked.
 
-    `is_there`: the branch holds these very files already, as a push leaves it whose answer nobody heard.
+    `is_there`: the branch holds exactly these files already, as after a push whose answer got lost.
     """
 
     publication: Publication
@@ -65,7 +65,7 @@ class PushPlan:
 
 @dataclass(frozen=True)
 class Pushed:
-    """Where the model is now."""
+    """Address and commit of the published model."""
 
     url: str
     commit: str
@@ -85,7 +85,7 @@ def plan_push(
 ) -> PushPlan:
     """Check output, name, licence and, with `ask_hub`, what the hub has. Nothing is sent.
 
-    `say` takes what huggingface_hub logs meanwhile.
+    `say` receives what huggingface_hub logs meanwhile.
 
     Raises what `prepare_publication` raises, UsageError (no hub name), OutputRefused (a repository that has files
     already, unless `update`), HubError (no token, no connection, no right).
@@ -107,10 +107,11 @@ def plan_push(
 
 
 def push(plan: PushPlan, *, say: Say = silent, bars: bool = False) -> Pushed:
-    """Carry out a plan: make the repository, upload the weights, commit everything at once. What is there is left so.
+    """Carry out a plan: make the repository, upload the weights, commit everything at once. Sends nothing where
+    the branch holds these files already.
 
-    `say` takes a line for each weight file and what huggingface_hub logs; with `bars` that library draws its progress
-    bars on stderr. Raises HubError; the same call goes on where it stopped.
+    `say` receives a line for each weight file and what huggingface_hub logs. With `bars` that library draws its
+    progress bars on stderr. Raises HubError; the same call goes on where it stopped.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -165,7 +166,7 @@ def _require_name(repo_id: str) -> None:
 
 
 def _remote(repo_id: str, branch: str) -> Remote:
-    """Ask the hub. A repository without the branch has no commit yet; the branch begins with the default's files."""
+    """Ask the hub. A branch that does not exist yet has no commit, and the files of the default branch."""
     from huggingface_hub import constants, errors
 
     if constants.HF_HUB_OFFLINE:
@@ -194,12 +195,12 @@ def _holds(remote: Remote, publication: Publication) -> bool:
         remote.digests[name] == _digest(part, publication.sizes[name], remote.digests[name])
         for name, part in reversed(
             [*publication.contents.items()]
-        )  # the manifest first: it differs where anything does
+        )  # the manifest first: it differs whenever anything does
     )
 
 
 def _digest(part: Path | bytes, nbytes: int, like: str) -> str:
-    """The content's SHA-256, or git's blob hash where `like` is one."""
+    """SHA-256 of the content in hex, or its git blob hash where the digest `like` is one."""
     digest = hashlib.sha256() if len(like) == hashlib.sha256().digest_size * 2 else hashlib.sha1(b"blob %d\0" % nbytes)
     with io.BytesIO(part) if isinstance(part, bytes) else part.open("rb") as file:
         while piece := file.read(_PIECE_BYTES):
@@ -208,7 +209,7 @@ def _digest(part: Path | bytes, nbytes: int, like: str) -> str:
 
 
 def _is_stale(name: str, publication: Publication) -> bool:
-    """Whether a file there would contradict the new model: other shards, an old index, tokenizer or template."""
+    """Whether a file on the hub would contradict the new model: other shards, an old index, tokenizer or template."""
     if name in publication.contents or name == GIT_ATTRIBUTES:
         return False
     return name.endswith((WEIGHTS, f"{WEIGHTS}.index.json", ".bin", ".gguf")) or is_side_file(name)
@@ -228,14 +229,14 @@ class _Lines(logging.Handler):
         self._say = say
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say it."""
+        """Pass the record to `say`, on one line."""
         self._say(" ".join(record.getMessage().split()))
 
 
 @contextmanager
 def _log_lines(say: Say) -> Iterator[None]:
-    """What huggingface_hub logs goes to `say`, not past it to stderr, which may be quiet or hold JSON lines."""
-    from huggingface_hub.utils import logging as library  # importing it sets its own handler up
+    """Send what huggingface_hub logs to `say` instead of stderr, which may be quiet or hold JSON lines."""
+    from huggingface_hub.utils import logging as library  # importing it installs its own log handler
 
     logger = library.get_logger()
     before: list[logging.Handler] = logger.handlers
@@ -262,7 +263,7 @@ def _progress_bars(wanted: bool) -> Iterator[None]:
 
 @contextmanager
 def _one_line(repo_id: str) -> Iterator[None]:
-    """Turn what huggingface_hub raises into one HubError that speaks of publishing, the cause kept."""
+    """Turn what huggingface_hub raises into a HubError about publishing; the cause is kept."""
     from huggingface_hub import errors
 
     http_error: type[Exception] = errors.HTTPError  # pyright: ignore[reportPrivateImportUsage]

@@ -36,12 +36,12 @@ def _no_truth(value: Any) -> Any:
 
 
 NO_TRUTH = pydantic.BeforeValidator(_no_truth)
-"""For numbers: pydantic alone takes true for 1."""
+"""Refuses booleans where a number belongs: pydantic alone reads true as 1."""
 Factor = Annotated[float, Field(allow_inf_nan=False), NO_TRUTH]
 
 
 class Strict(BaseModel):
-    """Unknown keys are errors, and nothing changes once it is checked."""
+    """Base of all parts: unknown keys are errors, and a checked object is frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,9 +50,9 @@ class Document(Strict):
     """A recipe that people write: YAML or plain values in, the same out."""
 
     KEYS: ClassVar[str]
-    """The keys that a message names to whoever wrote no mapping."""
+    """The main keys, for the message about a document that is no mapping."""
     PARTS: ClassVar[tuple[type[Strict], ...]] = ()
-    """What stands inside it: their keys are guessed too where one is misspelt."""
+    """Models of nested parts, whose keys are suggested too when a key is misspelt."""
 
     def to_yaml(self) -> str:
         """The recipe as YAML, defaults left out; `from_yaml` reads it back."""
@@ -63,7 +63,7 @@ class Document(Strict):
 
     @classmethod
     def from_yaml(cls, text: str, where: str = "recipe") -> Self:
-        """Read YAML (or JSON, which is YAML). Raises RecipeError naming the key and, for a slip, the one meant."""
+        """Read YAML (or JSON, which is YAML). Raises RecipeError naming the bad key and, for a slip, the key meant."""
         try:
             document = parse_yaml(text, unique_keys=True)
         except NotYaml as error:
@@ -90,7 +90,7 @@ class VectorSpec(Strict):
     """One chat vector and how far to move along it."""
 
     base: str | None = None
-    """The model that chat was tuned from."""
+    """The model that the chat model was tuned from."""
     chat: str | None = None
     """The chat model."""
     vector: str | None = None
@@ -107,7 +107,7 @@ class VectorSpec(Strict):
     @pydantic.field_validator("scale_layers", mode="before")
     @classmethod
     def _layers_as_text(cls, value: Any) -> Any:
-        """YAML reads the key of a single layer, `5: 0.5`, as a number."""
+        """Turn integer keys into text: YAML reads the key of a single layer, `5: 0.5`, as a number."""
         if not isinstance(value, Mapping):
             return value
         return {str(key) if type(key) is int else key: scale for key, scale in value.items()}
@@ -121,7 +121,7 @@ class VectorSpec(Strict):
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """The vector's name in messages."""
         return self.vector if self.vector is not None else f"{self.chat} − {self.base}"
 
 
@@ -134,7 +134,7 @@ class Recipe(Document):
     target: str
     """The continually pre-trained model that the vectors are added to."""
     vectors: tuple[VectorSpec, ...] = Field(min_length=1)
-    """In the order in which they are added."""
+    """The chat vectors, in the order in which they are added."""
     output: str | None = None
     """The directory to write."""
     vocabulary: Literal["shared", "skip", "strict"] = "shared"
@@ -152,9 +152,9 @@ class Recipe(Document):
     memory: str | int = "128MiB"
     """The budget for all buffers, in bytes or with a unit."""
     threads: Annotated[Annotated[int, Field(ge=1)] | None, NO_TRUTH] = None
-    """At most so many; by default as many as cores, eight for parents that are read by range."""
+    """The most threads to use; by default one a core, or eight for parents that are read by range."""
     stream: bool = False
-    """Read hub models by byte range instead of downloading them: no disk but the output's. See docs/remote.md."""
+    """Read hub models by byte range instead of downloading them: only the output needs disk. See docs/remote.md."""
 
     @pydantic.field_validator("memory")
     @classmethod
@@ -168,7 +168,7 @@ class Recipe(Document):
         return parse_bytes(self.memory)
 
     def identity(self) -> dict[str, Any]:
-        """The part that decides the output's bytes, without the names of parents and output."""
+        """The fields that decide the output's bytes, without the names of parents and output."""
         own = {"target", "output", "memory", "threads", "stats", "sha256", "force_lineage", "stream"}
         document = self.model_dump(mode="json", exclude=own)
         for vector in document["vectors"]:
@@ -179,7 +179,7 @@ class Recipe(Document):
         return document
 
     def with_settings(self, settings: list[str]) -> Recipe:
-        """The recipe with `key=value` overrides, values read as YAML; `vectors.0.scale=0.5` reaches inside."""
+        """The recipe with `key=value` overrides, values read as YAML; `vectors.0.scale=0.5` sets a nested key."""
         document = self.model_dump(mode="json")
         assign_settings(document, settings, "vectors.0.scale=0.5")
         return Recipe.from_mapping(document, "--set")
@@ -212,7 +212,7 @@ def assign_settings(document: dict[str, Any], settings: list[str], example: str)
 
 def parse_bytes(value: str | int) -> int:
     """Bytes from a number or from `128MiB`, `2 GB`. Raises UsageError."""
-    # At most fifteen digits, which are petabytes: more become no size but infinity.
+    # At most fifteen digits, which are petabytes: far more would become infinity.
     match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*([A-Za-z]*)\s*", str(value), re.ASCII)
     if not match or match[2].lower() not in _UNITS:
         raise UsageError(f"{str(value)[:80]!r} is no size; write 128MiB, 1GiB or a number of bytes")
@@ -243,7 +243,7 @@ def explain(error: pydantic.ValidationError, *models: type[BaseModel]) -> str:
     complaints = error.errors(include_url=False, include_context=False)
     for complaint in complaints:
         if complaint["type"] == "too_short" and len(complaints) > 1:
-            continue  # pydantic drops a bad item and then misses it
+            continue  # pydantic drops a bad item and then reports it missing as well
         place = ".".join(str(step) for step in complaint["loc"])
         if complaint["type"] == "extra_forbidden":
             close = difflib.get_close_matches(str(complaint["loc"][-1]), known, 1)

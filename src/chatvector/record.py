@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run did, as the manifest's data: everything reproducible first, this machine's part under `run`."""
+"""The manifest's data about a run: everything reproducible first; what belongs to this machine is under `run`."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def merge_manifest(
 
     Args:
         job: what was planned.
-        verdict: the parents' names, licences and what those ask.
-        outcome: what the executor did.
-        checks: what the checks after the last byte compared.
+        verdict: the parents' names and licences, and what the licences require.
+        outcome: result of the executor.
+        checks: results of the checks on the written files.
         started: when the run began, seconds since the epoch.
-        output: where the model will be; the recipe's paths and this one stand under `run` only.
-        place: the staging directory, for the files' sizes and digests.
+        output: final place of the model; this path and those in the recipe are recorded under `run` only.
+        place: the staging directory, from which sizes and digests of the files are taken.
     """
     parents = [found.parent for found in verdict.found]
     return {
@@ -77,7 +77,7 @@ def merge_manifest(
 
 
 def public_recipe(recipe: Recipe) -> dict[str, Any]:
-    """The recipe without places; a template file by its name alone."""
+    """The recipe without paths; a template file is given by its name alone."""
     chat_format = recipe.chat_format
     return recipe.identity() | {"chat_format": Path(chat_format).name if names_a_file(chat_format) else chat_format}
 
@@ -95,7 +95,7 @@ def _placed(recipe: Recipe) -> dict[str, Any]:
 
 
 def names_a_file(chat_format: str) -> bool:
-    """Whether the format comes from a template file, and neither from the target nor from a vector."""
+    """Whether the chat format is a template file rather than the target's or a vector's."""
     return re.fullmatch(r"auto|target|vector(:\d+)?", chat_format) is None
 
 
@@ -126,7 +126,7 @@ def peak_memory_bytes() -> int:
 
 
 def output_listing(place: Path, *, sha256: bool) -> dict[str, Any]:
-    """Size, and on request SHA-256, of every file of the output but the manifest, lock and journal."""
+    """Size, and on request SHA-256, of every file of the output except the manifest, lock and journal."""
     listing: dict[str, Any] = {}
     for folder, _, names in os.walk(place):
         for name in names:
@@ -142,7 +142,7 @@ def output_listing(place: Path, *, sha256: bool) -> dict[str, Any]:
 
 
 def effective_scales(job: Job) -> list[dict[str, Any]]:
-    """Per vector: which rule gave which scale to how many tensors, and the scale of every tensor."""
+    """For each vector: the rules with their scales and numbers of tensors, and the scale of every tensor."""
     found: list[dict[str, Any]] = []
     for number, _ in enumerate(job.vectors):
         rules: dict[str, int] = {}
@@ -157,7 +157,7 @@ def effective_scales(job: Job) -> list[dict[str, Any]]:
 
 
 def copied(job: Job) -> dict[str, list[str]]:
-    """Tensors that are the target's, by the reason for it."""
+    """Names of the tensors copied from the target, by the reason for it."""
     derived = set(job.merge.derived)
     untouched = [
         tensor.name
@@ -168,5 +168,5 @@ def copied(job: Job) -> dict[str, list[str]]:
 
 
 def _revisions(job: Job) -> dict[str, str]:
-    """Hub names to the commits that were read."""
+    """Hub name → commit that was read."""
     return {model.name: model.revision for model in job.models if model.revision is not None}

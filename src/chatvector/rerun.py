@@ -32,12 +32,12 @@ from chatvector.record import names_a_file
 
 @dataclass(frozen=True)
 class Loaded:
-    """A recipe, and what has to hold of its job before anything is written."""
+    """A recipe, and a check of its job that has to pass before anything is written."""
 
     recipe: Recipe
     check: Callable[[Job], None]
     notes: tuple[str, ...] = ()
-    """What a user should know of a recipe that was written for another tool."""
+    """Notes for the user on a recipe that was written for another tool."""
 
 
 def load_recipe(path: Path, settings: list[str], output: str | None) -> Loaded:
@@ -52,7 +52,7 @@ def load_recipe(path: Path, settings: list[str], output: str | None) -> Loaded:
 
 
 def model_of_manifest(name: str) -> str | None:
-    """The model on the hub or in an object store whose manifest `name` is; None for a path on this machine."""
+    """The model on the hub or in an object store that `name`, a manifest, belongs to; None for a local path."""
     model, _, file = name.rpartition("/")
     if file != MANIFEST or os.path.lexists(name):
         return None
@@ -63,9 +63,9 @@ def model_of_manifest(name: str) -> str | None:
 
 
 def load_from_afar(model: str, settings: list[str], output: str | None, say: Callable[[str], None]) -> Loaded:
-    """As `load_recipe`, of the manifest of a model on the hub or in an object store.
+    """As `load_recipe`, from the manifest of a model on the hub or in an object store.
 
-    Raises what `open_storage` raises too.
+    Also raises what `open_storage` raises.
     """
     storage, revision = open_storage(model, say, stream=True)
     try:
@@ -78,13 +78,13 @@ def load_from_afar(model: str, settings: list[str], output: str | None, say: Cal
 
 
 def manifest_bytes(storage: Storage, listing: Mapping[str, int], model: str, revision: str | None) -> bytes:
-    """The manifest of a model that is opened. Raises MissingInput where it has none, HubError."""
+    """The manifest of a model whose storage is open. Raises MissingInput where it has none, HubError."""
     if MANIFEST in listing:
         return storage.read(MANIFEST)
     location = classify(model)
     found = None
     if location.repo_id is not None and revision is not None:
-        # A download brings what a loader needs, and no manifest.
+        # A download brings what a loader needs, which does not include the manifest.
         found = read_small_file(location.repo_id, revision, MANIFEST)
     if found is None:
         raise MissingInput(
@@ -96,7 +96,7 @@ def manifest_bytes(storage: Storage, listing: Mapping[str, int], model: str, rev
 def _of_manifest(manifest: Mapping[str, Any], path: str, settings: list[str], output: str | None) -> Loaded:
     recipe = recipe_of(manifest, path, format_is_given=any(one.startswith("chat_format=") for one in settings))
     recorded = _places(recipe)
-    # The earlier output is there already; another one has to be named.
+    # The manifest's own output exists already, so the user has to name another.
     recipe = _overridden(recipe.model_copy(update={"output": None}), settings, output)
     if recipe.output is None:
         own = manifest.get("run", {}).get("output")
@@ -106,19 +106,19 @@ def _of_manifest(manifest: Mapping[str, Any], path: str, settings: list[str], ou
 
 
 def read_recipe(path: Path, settings: list[str]) -> Recipe:
-    """The recipe in a file or manifest, with overrides, for something else than running it."""
+    """The recipe in a file or manifest, with overrides, for other purposes than running it."""
     recipe = recipe_of(read_manifest(path), str(path)) if _is_manifest(path) else _recipe_in(path)[0]
     return _overridden(recipe, settings, None)
 
 
 def _is_manifest(path: Path) -> bool:
-    """Whether a file is a manifest, or at least no recipe: recipes may be JSON as well, which is YAML."""
+    """Whether a file is to be read as a manifest. JSON alone does not decide it: recipes may be JSON, which is YAML."""
     if path.suffix != ".json":
         return False
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
-        return True  # whose reader says what is wrong
+        return True  # the reader of manifests says what is wrong
     return not (isinstance(document, dict) and "kind" not in document and "vectors" in document)
 
 
@@ -130,9 +130,9 @@ def _recipe_in(path: Path) -> tuple[Recipe, tuple[str, ...]]:
 def recipe_of(manifest: Mapping[str, Any], path: str, *, format_is_given: bool = False) -> Recipe:
     """The recipe of a model's manifest, hub names pinned to the commits that were read.
 
-    A published manifest has no places, but the hub names of parents that have some. Raises UsageError for the manifest
-    of a vector, and for a published one whose parents have no public name, or whose chat format came from a file
-    unless `format_is_given` otherwise.
+    A published manifest has no paths; it has the hub names of those parents that have one. Raises UsageError for the
+    manifest of a vector, and for a published manifest with a parent that has no public name, or with a chat format
+    from a file, unless `format_is_given` by an override.
     """
     if manifest["kind"] != "model":
         folder = path.rpartition("/")[0] or "."
@@ -159,7 +159,7 @@ def recipe_of(manifest: Mapping[str, Any], path: str, *, format_is_given: bool =
 def _published_recipe(manifest: Mapping[str, Any], path: str) -> Recipe:
     origins: Mapping[str, Mapping[str, Any]] = manifest.get("origins", {})
     nameless = [role for role, origin in origins.items() if not origin["model"]]
-    # A vector on disk is a parent of its own, under a key without a side.
+    # A vector on disk counts as one parent; its key names no side (base or chat).
     nameless += [role for role in manifest["parents"] if role not in origins]
     if nameless:
         raise UsageError(
@@ -186,7 +186,7 @@ def _published_recipe(manifest: Mapping[str, Any], path: str) -> Recipe:
 
 
 def _pin(name: str, revisions: Mapping[str, str]) -> str:
-    """A hub name with the commit that was read, so that a branch that moved on does not change the result."""
+    """A hub name pinned to the commit that was read, so that later commits on a branch do not change the result."""
     return f"{name.partition('@')[0]}@{revisions[name]}" if name in revisions else name
 
 
@@ -196,7 +196,7 @@ def _overridden(recipe: Recipe, settings: list[str], output: str | None) -> Reci
 
 
 def _places(recipe: Recipe) -> dict[str, str]:
-    """The names of the parents by their role."""
+    """Role → name of the parent."""
     places = {"target": recipe.target}
     for number, vector in enumerate(recipe.vectors):
         named = {"": vector.vector, ".base": vector.base, ".chat": vector.chat}
@@ -209,7 +209,7 @@ def _accept(_job: Job) -> None:
 
 
 def changed_parents(manifest: Mapping[str, Any], job: Job, roles: Collection[str] | None = None) -> list[str]:
-    """Those of `roles` (None: all) whose fingerprints are not those of the manifest, each with what changed."""
+    """The parents among `roles` (None: all) whose fingerprints differ from the manifest's, each with what changed."""
     models = _models(job)
     roles = set(manifest["parents"]) if roles is None else roles
     changed: list[str] = []
@@ -227,9 +227,10 @@ def changed_parents(manifest: Mapping[str, Any], job: Job, roles: Collection[str
 
 
 def _relicensed(manifest: Mapping[str, Any], job: Job, roles: Collection[str]) -> list[str]:
-    """The parents among `roles` in directories whose card or licence files name other licences than they did.
+    """The local parents among `roles` whose card or licence files name other licences than the manifest does.
 
-    On the hub a commit holds them. Another version may know more licences: then nothing is said.
+    On the hub the commit fixes these files. [] when another version of chatvector wrote the manifest, as versions know
+    different licences.
     """
     before = {one["role"]: one for one in manifest["licences"]["parents"]}
     local = {role for role, origin in manifest["origins"].items() if origin["model"] is None and role in roles}
@@ -244,7 +245,7 @@ def _relicensed(manifest: Mapping[str, Any], job: Job, roles: Collection[str]) -
 
 
 def _models(job: Job) -> dict[str, Checkpoint]:
-    """The parents by their role; a vector on disk has none."""
+    """Role → parent that is a model; vectors on disk are left out."""
     models = {"target": job.target}
     for number, vector in enumerate(job.vectors):
         if isinstance(vector, PairVector):
@@ -255,19 +256,19 @@ def _models(job: Job) -> dict[str, Checkpoint]:
 def _on_the_same_grid(
     now: Mapping[str, Any], expected: Mapping[str, Any], model: Checkpoint | None, manifest: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """The fingerprint as it would be, had the model been read as the manifest's was: from disk, or from afar."""
+    """The fingerprint `now`, sampled as the manifest's was: fully (read from disk) or thinly (read over a network)."""
     thin = [str(one.get("samples", "")).startswith(THIN_MARK) for one in (now, expected)]
     if model is None or thin[0] == thin[1]:
         return now
     run = manifest.get("run") or {}
     commits = {*run.get("revisions", {}).values(), *(one["commit"] for one in manifest.get("origins", {}).values())}
     if model.revision is not None and model.revision in commits:
-        return {**now, "samples": expected["samples"]}  # the same commit holds the same bytes
+        return {**now, "samples": expected["samples"]}  # the same commit has the same bytes
     return fingerprint_like(model, expected).as_dict()
 
 
 def _same_parents(manifest: Mapping[str, Any], path: str, roles: Collection[str]) -> Callable[[Job], None]:
-    """The check that the parents of `roles` are those of the manifest; others were replaced."""
+    """A check that the parents of `roles` are those of the manifest; the user replaced the other parents."""
 
     def check(job: Job) -> None:
         changed = changed_parents(manifest, job, roles)

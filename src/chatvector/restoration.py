@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lost or spoiled side files of a merged model, made again from the parents that its manifest names.
+"""Recreate lost or damaged side files of a merged model from the parents that its manifest names.
 
 What `apply` wrote follows from the recipe and the parents' files alone, so a chat template or a generation
-configuration that went missing can be had again, byte for byte. Only from the very parents, though: their fingerprints,
-which hold the SHA-256 of each side file, must be those of the manifest, and what is made must have the size (and the
-digest, where one was recorded) that the manifest has for it.
+configuration that went missing can be made again, byte for byte. This needs the same parents: their fingerprints, which
+hold the SHA-256 of each side file, must be those of the manifest, and every file made must have the size (and the
+digest, where one was recorded) that the manifest gives.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from chatvector.provenance.licences import judge
 from chatvector.provenance.manifest import MANIFEST, parse_manifest
 from chatvector.verification import job_of
 
-# What is wrong with side files, or may be: one of these findings, or a file that is not there, is a reason to restore.
+# Findings about side files that are a reason to restore, as is a missing file.
 OF_SIDE_FILES = frozenset(
     {
         "config-missing",
@@ -59,12 +59,12 @@ OF_SIDE_FILES = frozenset(
 
 @dataclass(frozen=True)
 class Restored:
-    """What was made again.
+    """The side files that were made again.
 
     Attributes:
-        files: name → bytes, of those that the model lacks or has otherwise; {} when there is no reason to restore any.
-        parents: whose files they were made from, as the manifest names them; () when nothing was made.
-        reason: why nothing was made although there was reason to; None otherwise.
+        files: name → bytes of the files that the model lacks or holds with other bytes; {} when none needs restoring.
+        parents: the parents they were made from, named as in the manifest; () when nothing was made.
+        reason: why nothing was made although restoring was needed; None otherwise.
     """
 
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -73,14 +73,14 @@ class Restored:
 
 
 def restore(model: Patient, codes: Collection[str], say: Say) -> Restored:
-    """Side files as `apply` wrote them, where the model has a manifest and its side files are at fault.
+    """Make the side files as `apply` wrote them, if the model has a manifest and its side files are at fault.
 
     Args:
         model: the merged model.
-        codes: codes of what `doctor` found.
-        say: takes lines for people.
+        codes: codes of the findings of `doctor`.
+        say: receives lines for people.
 
-    Raises nothing that is a matter of the manifest or its parents: that is the `reason` of the result.
+    Problems with the manifest or its parents are not raised: they are the `reason` of the result.
     """
     if MANIFEST not in model.listing:
         return Restored()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers of bytes for people: of disks and networks in powers of ten, of memory in powers of two."""
+"""Byte counts as text: sizes on disks and networks in powers of ten, sizes in memory in powers of two."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YAML of strangers, read as data: recipes, other tools' recipes, the heads of model cards.
+"""Read untrusted YAML as data: recipes, other tools' recipes, the front matter of model cards.
 
-PyYAML's safe loader runs no code, but lets many kinds of exception through for values that are none (`!!int x`, a 99th
-month, thousands of brackets), and takes the last of two equal keys. Here the first is one error and so is, where it is
-asked for, the second. Numbers of YAML 1.1 that mean something else than they look like are text there (`_NUMBERS`).
+PyYAML's safe loader runs no code, but raises many kinds of exception for invalid values (`!!int x`, a 99th month,
+thousands of brackets), and takes the last of two equal keys. Here invalid values raise NotYaml, and with `unique_keys`
+so do equal keys. Numbers of YAML 1.1 that do not mean what they look like are then text (`_NUMBERS`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import yaml
 
-# What PyYAML 6 raises beside its own errors, for text that it cannot make a value of.
+# What PyYAML 6 raises besides its own errors, for text that it cannot turn into a value.
 _LEAKS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
-# YAML 1.2 has no base 60 (1:30 for 90), no octal without an o (010 for 8) and no underscores. What PyYAML takes for
-# text stays text, so that what it writes is read back.
+# YAML 1.2 has no base 60 (1:30 for 90), no octal without an o (010 for 8) and no underscores. What PyYAML reads as
+# text stays text, so that its own output is read back unchanged.
 _NUMBERS = {
     "tag:yaml.org,2002:int": re.compile(r"[-+]?(?:0|[1-9][0-9]*|0x[0-9a-fA-F]+)$"),
     "tag:yaml.org,2002:float": re.compile(
@@ -29,13 +29,13 @@ _NUMBERS = {
 
 
 class NotYaml(ValueError):
-    """Text that is no YAML, or holds a value that is none. The message is one line."""
+    """Text that is no YAML, or holds an invalid value. The message is one line."""
 
 
 def parse_yaml(text: str, *, unique_keys: bool = False) -> Any:
-    """The document in `text`, of plain values; None for nothing.
+    """The document in `text` as plain values; None for an empty text.
 
-    `unique_keys`: a key that comes twice in one mapping is an error, as it is for a recipe, and numbers are those of
+    `unique_keys`: a key that comes twice in one mapping is an error (recipes ask for this), and numbers are those of
     YAML 1.2. Raises NotYaml.
     """
     import yaml
@@ -54,7 +54,7 @@ def _plain_loader() -> type[yaml.SafeLoader]:
     import yaml
 
     class PlainLoader(yaml.SafeLoader):
-        """The safe loader, without integers of thousands of digits: in hexadecimal they can be read, never printed."""
+        """The safe loader, except integers of thousands of digits: in hexadecimal they can be read, not printed."""
 
         def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
             value = super().construct_yaml_int(node)
@@ -70,7 +70,7 @@ def _strict_loader() -> type[yaml.SafeLoader]:
     import yaml
 
     class StrictLoader(_plain_loader()):
-        """The safe loader, for which a key may stand once and a number is what it looks like."""
+        """The plain loader that also refuses repeated keys and reads numbers as YAML 1.2 does."""
 
         yaml_implicit_resolvers = {  # noqa: RUF012
             first: [(tag, pattern) for tag, pattern in known if tag not in _NUMBERS]

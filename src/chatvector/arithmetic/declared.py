@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What config.json says of embedding and head, against the tensors: a tied head, the rows of the vocabulary."""
+"""Check config.json against the tensors: whether the head is tied, and the rows of the vocabulary."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ UNTIED_BY_DEFAULT = frozenset({
     "mixtral", "nemotron", "olmo", "olmo2", "olmo3", "olmoe", "persimmon", "phi", "phi3", "phimoe", "qwen2",
     "qwen2_moe", "qwen3", "qwen3_moe", "qwen3_next", "rwkv", "seed_oss", "stablelm",
 })  # fmt: skip
-"""Model types whose configuration class in transformers means `tie_word_embeddings: false` where the key is absent."""
+"""Model types whose configuration class in transformers defaults `tie_word_embeddings` to false."""
 
 
 def tie_flag(config: Mapping[str, Any]) -> bool | None:
-    """What a configuration says about head and embedding, or its class says by default; None where nobody does."""
+    """`tie_word_embeddings` of a configuration, else the default of its class; None where neither is known."""
     said = {**text_config(config), **config}
     if "tie_word_embeddings" in said:
         flag = said["tie_word_embeddings"]
@@ -33,7 +33,7 @@ def tie_flag(config: Mapping[str, Any]) -> bool | None:
 
 
 def tie_source(config: Mapping[str, Any]) -> str:
-    """Why the head is not tied, for a message: the key, or what its absence means."""
+    """The reason why the head is not tied, for a message: the key, or the default where it is absent."""
     if "tie_word_embeddings" in text_config(config):
         return "tie_word_embeddings false"
     return f"nothing of tie_word_embeddings, which means false for model_type {config['model_type']}"
@@ -52,7 +52,7 @@ def require_consistent_ties(model: Checkpoint) -> None:
 
 
 class Declared(NamedTuple):
-    """What a configuration says of a vocabulary table's rows, and how many the table has."""
+    """The rows of a vocabulary table: as the configuration declares them, and as the table has them."""
 
     key: str
     said: object
@@ -64,7 +64,7 @@ class Declared(NamedTuple):
 
 
 def declared_rows(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> Iterator[Declared]:
-    """For each table of the vocabulary whose rows the configuration counts: what it says, and what there is."""
+    """Declared and actual rows of each vocabulary table whose number of rows the configuration declares."""
     text = text_config(config)
     tables = {VOCABULARY_SIZE: find_vocabulary(tensors, config).embedding}
     tables[PER_LAYER_SIZE] = per_layer_embedding(tensors)
@@ -76,8 +76,8 @@ def declared_rows(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) 
 def require_declared_rows(model: Checkpoint) -> None:
     """Raise DamagedFile when the embedding has no rows, or a table has another number of rows than config.json says.
 
-    No loader takes such a model, and a merge of it would have the same configuration. Fewer than the rows are left to
-    models that bring code of their own, which may pad what it is told.
+    No loader takes such a model, and a merge would inherit its configuration. A model with its own code may declare
+    fewer rows than the table has, because that code may pad.
     """
     embedding = find_vocabulary(model.tensors, model.config).embedding
     if embedding is not None and model.tensors[embedding].shape[0] == 0:
@@ -92,6 +92,6 @@ def require_declared_rows(model: Checkpoint) -> None:
 
 
 def _untied_by_default(config: Mapping[str, Any]) -> bool:
-    """By the class that is loaded: the top one's, whatever language model it wraps."""
+    """Whether the class that is loaded (the outermost, whatever model it wraps) has untied heads by default."""
     found = config.get("model_type")
     return isinstance(found, str) and found in UNTIED_BY_DEFAULT

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The streaming executor: read a unit, compute, write it at its final place; threads side by side, one budget.
+"""The streaming executor: threads read a unit, compute it and write it at its final place, within one memory budget.
 
-What is written does not depend on threads, memory, order or interruptions: a unit is computed from the plan alone.
+The bytes do not depend on threads, memory, order or interruptions: a unit is computed from the plan alone.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from chatvector.errors import IncompatibleParents, NotEnoughSpace
 from chatvector.sizes import memory_size
 
 DEFAULT_MEMORY = 128 << 20
-# Written data is handed to the disk whenever this much waits, so that the disk works beside the arithmetic instead
-# of after it.
+# Written data is flushed whenever this many bytes are pending, so that the disk works during the arithmetic and not
+# after it.
 FLUSH_BYTES = 256 << 20
 MOST_THREADS = 8
-# Integer buffers are compared in pieces of so many elements.
+# Integer buffers are compared in pieces of this many elements.
 COMPARED_ELEMENTS = 32_768
 
 
 class Progress(Protocol):
-    """What wants to know how far the executor is."""
+    """Receiver of the executor's progress."""
 
     def advance(self, nbytes: int, /) -> None:
         """`nbytes` more of the output are done. Called from several threads."""
@@ -45,8 +45,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the executor did: sums per tensor, bytes kept from an earlier run, threads used, kernels (`native` or
-    `numpy`)."""
+    """Result of a run: sums per tensor, bytes kept from an earlier run, threads used, kernels (`native` or `numpy`)."""
 
     sums: dict[str, Sums]
     reused_bytes: int
@@ -55,16 +54,16 @@ class Outcome:
 
 
 def available_cores() -> int:
-    """Cores that this process may use; all of the machine's where the system does not say."""
+    """Cores that this process may use; all cores of the machine where the system does not tell."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_threads(plan: Plan, memory: int, threads: int | None, *, far: bool | None = None) -> int:
-    """Threads that fit the budget of `memory` bytes: as many as cores unless told otherwise, or as help where they wait
-    for a network.
+    """Number of threads whose buffers fit into `memory` bytes: `threads` at most, by default one per core, or more
+    when parents are read over a network.
 
-    `far`: whether parents will be read over one; None: as the plan has them now. Raises NotEnoughSpace when not even
-    one thread fits.
+    `far`: whether parents will be read over a network; None: as the plan has them now. Raises NotEnoughSpace when not
+    even one thread fits.
     """
     if plan.thread_bytes > memory:
         raise NotEnoughSpace(
@@ -94,9 +93,9 @@ def execute(
 
     Args:
         memory: bytes of all buffers together.
-        threads: at most so many; None chooses by the machine.
+        threads: the most threads to use; None: one per core, or more where parents are read over a network.
         full: also gather the sums of `--stats full`.
-        count_inexact: count elements of a lone difference that its dtype does not hold as float64 has them.
+        count_inexact: for a difference without target, count elements whose stored value differs from float64's.
         progress: told of every finished unit.
     """
     threads = choose_threads(plan, memory, threads)
@@ -106,7 +105,7 @@ def execute(
     for shard in plan.shards:
         staging.create(shard.file, shard.size, shard.header)
     run = _Run(plan, staging, earlier, progress, threads, full=full)
-    # What only the numpy kernels measure is measured by them.
+    # Only the numpy kernels can measure these.
     kernels = "numpy" if full or count_inexact else engine()
     hands = [_Hands(plan, Worker(plan, full=full, count_inexact=count_inexact), kernels) for _ in range(threads)]
     pool = ThreadPoolExecutor(threads + 1, "chatvector")
@@ -119,7 +118,7 @@ def execute(
     except NonFiniteFound as found:
         raise explain_non_finite(plan, found.tensor) from None
     finally:
-        # An interruption may come anywhere, also while threads are being started: they must be told before the wait.
+        # An interruption may come at any point, even while threads are being started: tell them before the wait.
         run.end()
         pool.shutdown()
     staging.close_files()
@@ -127,7 +126,7 @@ def execute(
 
 
 class _Hands:
-    """What one thread works with: the numpy kernels, and on the same scratch the compiled one where it is to work."""
+    """One thread's kernels: numpy's, and the compiled one if it is used; both share the same scratch."""
 
     def __init__(self, plan: Plan, worker: Worker, kernels: str) -> None:
         self.worker = worker
@@ -135,7 +134,7 @@ class _Hands:
 
 
 class _Run:
-    """What the threads of one run share."""
+    """State shared by the threads of one run."""
 
     def __init__(
         self,
@@ -172,12 +171,12 @@ class _Run:
             raise
 
     def end(self) -> None:
-        """Tell all threads to finish what is in their hands and stop."""
+        """Tell all threads to finish their current unit and stop."""
         self.stop.set()
         self.wake.set()
 
     def flush_beside(self) -> None:
-        """Hand written data to the disk while the others compute."""
+        """Flush written data to the disk while the other threads compute."""
         while not self.stop.is_set():
             self.wake.wait()
             self.wake.clear()
@@ -185,7 +184,7 @@ class _Run:
                 self._staging.flush()
 
     def outcome(self, threads: int, kernels: str) -> Outcome:
-        """Sums per tensor that has any, and the account."""
+        """The result of the run, with sums for the tensors that have any."""
         parts: dict[str, list[Sums]] = {}
         for unit in self._plan.units:
             if self._sums[unit.number]:
@@ -193,12 +192,12 @@ class _Run:
         return Outcome({name: add_up(sums) for name, sums in parts.items()}, self._reused, threads, kernels)
 
     def _blocks(self, unit: Unit) -> Iterator[Block]:
-        """What will be read for a unit: nothing where an earlier run made it."""
+        """The source elements to read for a unit; none where an earlier run made it."""
         if unit.number not in self._earlier:
             yield from ((part, unit.start, unit.stop) for part in self._plan.tensors[unit.tensor].slices())
 
     def _nbytes(self, unit: Unit) -> int:
-        """Bytes that a unit makes."""
+        """Output bytes of a unit."""
         return (unit.stop - unit.start) * self._plan.tensors[unit.tensor].dtype.bits // 8
 
     def _do(self, hands: _Hands, unit: Unit) -> None:
@@ -216,7 +215,7 @@ class _Run:
             self._progress.advance(nbytes)
 
     def _write(self, hands: _Hands, unit: Unit, tensor: TensorPlan, place: int) -> tuple[int, Sums]:
-        """Make a unit and write it at its final place; its checksum and sums."""
+        """Make a unit and write it at its final place; return its checksum and sums."""
         if hands.native is not None:
             made = hands.native.merge(unit, self._staging.descriptor(tensor.file), place)
             if made is not None:
@@ -230,7 +229,7 @@ class _Run:
             return False
         digest, sums = self._earlier[unit.number]
         if self._full and tensor.terms and tensor.target is not None and "target²" not in sums:
-            return False  # the earlier run measured less than this one has to
+            return False  # the earlier run measured less than this one needs
         if not self._full:
             sums = {key: value for key, value in sums.items() if key.startswith(BASIC_SUMS)}
         data = np.empty(nbytes, np.uint8)
@@ -258,7 +257,10 @@ def _wait(futures: list[Future[None]]) -> None:
 
 
 def check_equal(tensor: TensorPlan) -> None:
-    """Buffers have no meaning to add: chat's and base's must hold the same bytes. Raises IncompatibleParents."""
+    """Check that chat's and base's buffers hold the same bytes, as adding them makes no sense.
+
+    Raises IncompatibleParents.
+    """
     if len(tensor.must_equal) < 2:
         return
     first, *others = tensor.must_equal

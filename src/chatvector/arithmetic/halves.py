@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Casts between F16 and float32 by operations on whole arrays: the same bits as numpy's casts, several times faster.
+"""Casts between F16 and float32 as whole-array operations: the same bits as numpy's casts, several times faster.
 
 numpy casts F16 one element at a time (3.3 ns up, 4.4 ns down, where bfloat16 takes 0.1 and 0.4); a merge of F16 models
-waited for that and not for the disk. Both casts below leave infinities, NaN and overflow to numpy.
+was limited by that and not by the disk. Both casts below leave infinities, NaN and overflow to numpy.
 
 Formats: IEEE 754-2019, binary16 (1 sign, 5 exponent, 10 mantissa bits, bias 15) and binary32 (1, 8, 23, bias 127).
 """
@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Mantissas differ by 13 bits, biases by 112.
+# float32 and half: mantissas differ by 13 bits, biases by 112.
 _SHIFT = 13
 _BIAS = np.float32(2.0**112)
-# The sign and the 15 bits below it, where a half lies after it is extended by its sign and shifted by 13.
+# Mask for a half after sign extension to 32 bits and a shift by 13: its sign (bit 31) and its other 15 bits.
 _KEEP = np.array(0x8FFFE000, np.uint32).view(np.int32)[()]
-_FIRST_INFINITE = 65536.0  # what the exponent of infinity and NaN means as a number
+_FIRST_INFINITE = 65536.0  # 2¹⁶: the value of a half's highest exponent (infinity and NaN) if it were a number
 _MAGNITUDE = np.uint32(0x7FFFFFFF)
 _EXPONENT = np.uint32(0x7F800000)
 _SMALLEST_NORMAL = np.float32(2.0**-14).view(np.uint32)
@@ -33,7 +33,7 @@ def widen(halves: NDArray[np.float16], out: NDArray[np.float32]) -> None:
     np.copyto(bits, halves.view(np.int16))
     np.left_shift(bits, _SHIFT, out=bits)
     np.bitwise_and(bits, _KEEP, out=bits)
-    # Now a float32 whose exponent is 112 too small; the product is exact, for subnormal halves too.
+    # The result is a float32 whose exponent is 112 too small; the product corrects it exactly, also for subnormals.
     np.multiply(out, _BIAS, out=out)
     if len(out) and (out.max() >= _FIRST_INFINITE or out.min() <= -_FIRST_INFINITE):
         np.copyto(out, halves)
@@ -57,7 +57,7 @@ def narrow(values: NDArray[np.float32], out: NDArray[np.float16], first: NDArray
     np.add(power, np.uint32(_SHIFT << 23), out=power)
     np.add(size.view(np.float32), power.view(np.float32), out=size.view(np.float32))
     np.subtract(size, power, out=size)
-    # Units 1024 … 2047 hold the implicit bit, which adds the one that the exponent below lacks.
+    # Units 1024 … 2047 include the implicit bit, which adds the 1 that the exponent below lacks.
     np.right_shift(power, _SHIFT, out=power)
     np.subtract(power, np.uint32((127 - 14 + _SHIFT) << 10), out=power)
     np.add(size, power, out=size)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors of a plan's sources in memory, so that the same plan can be computed again without reading a file."""
+"""Keep the source tensors of a plan in memory, so that it can be computed again without reading a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chatvector.checkpoint.tensor_files import Reader, TensorRef
 
 
 class HeldTensors:
-    """The bytes of tensors of one reader; satisfies `Reader` itself. Safe to read from several threads."""
+    """Tensors of one reader in memory; implements `Reader`. Safe to read from several threads."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -37,15 +37,15 @@ class HeldTensors:
         buffer[:] = self._bytes[ref.name].data[start : start + len(buffer)]
 
     def address(self, ref: TensorRef) -> int:
-        """Where the tensor's bytes begin in memory."""
+        """Memory address of the tensor's first byte."""
         return self._bytes[ref.name].ctypes.data
 
 
 class Holder:
-    """Stands held tensors in for the sources of plans, whichever plan of the same parents comes."""
+    """Replaces the sources of plans by tensors in memory; serves several plans of the same parents."""
 
     def __init__(self) -> None:
-        # By the reader itself, which is kept alive with it: an identity alone could be given out again.
+        # By the id of the reader. The reader is kept alive beside it, so that its id is not given to another object.
         self._held: dict[int, tuple[Reader, HeldTensors]] = {}
 
     @property
@@ -54,7 +54,7 @@ class Holder:
         return sum(held.nbytes for _, held in self._held.values())
 
     def hold(self, tensors: Iterable[TensorPlan]) -> Iterator[TensorPlan]:
-        """The plans with every source in memory; what is not there yet is read."""
+        """The plans with every source in memory; tensors that are not held yet are read."""
         for tensor in tensors:
             terms = tuple(
                 replace(
@@ -76,6 +76,6 @@ class Holder:
 
 
 def source_bytes(tensors: Iterable[TensorPlan]) -> int:
-    """Bytes of all sources of the plans, each tensor once: what holding them takes."""
+    """Bytes needed to hold all sources of the plans, each tensor counted once."""
     found = {(id(part.reader), part.ref.name): part.ref.nbytes for tensor in tensors for part in tensor.slices()}
     return sum(found.values())

@@ -6,7 +6,7 @@
 Chat Vector (arXiv 2310.04799), equations 1 and 2, and its sum over several vectors. The roundings are this project's
 promise 2: the working format is float64 when the target's or any parent's tensor is F32 or F64, else float32; every
 operation is one numpy call with one rounding (no fused multiply-add); the last is one cast to the target's dtype, to
-nearest even. Hence the same bytes whatever the block size.
+nearest even. The bytes therefore do not depend on the block size.
 
 Shapes: B elements of a block, flat; R = B / row rows where the tensor has a vocabulary axis.
 """
@@ -35,9 +35,9 @@ class Operand:
 
     Attributes:
         plus: [B] chat's elements, or the stored difference.
-        minus: [B] base's elements; None where `plus` is the difference already.
-        scale: rounded to the working format, which its dtype names.
-        absent: [R] rows this vector does not have (they are left alone); None when it has all.
+        minus: [B] base's elements; None where `plus` is already the difference.
+        scale: the scale, rounded to the working format; its dtype is the working format.
+        absent: [R] booleans: rows that this vector lacks, where it adds nothing; None when it has all.
     """
 
     plus: NDArray[Any]
@@ -49,7 +49,7 @@ class Operand:
 class Scratch:
     """Three arrays of the working format for blocks of up to `elements` elements; one instance per thread.
 
-    `raw` is the memory under them, which the compiled kernel uses in its own way.
+    `raw` is their memory, which the compiled kernel uses with a layout of its own.
     """
 
     def __init__(self, elements: int, work: np.dtype) -> None:
@@ -59,12 +59,12 @@ class Scratch:
         self._arrays = [self.raw[start : start + size] for start in (0, size, 2 * size)]
 
     def take(self, elements: int, work: np.dtype) -> list[NDArray[Any]]:
-        """The three arrays, cut to `elements` and seen in the working format `work`."""
+        """The three arrays, cut to `elements` and viewed as the working format `work`."""
         return [array[: elements * work.itemsize].view(work) for array in self._arrays]
 
 
 def scratch_bytes(elements: int, work: np.dtype) -> int:
-    """Bytes of the scratch of one thread: three arrays, and at least what the compiled kernel needs for one step."""
+    """Bytes of one thread's scratch: the three arrays, but no less than the compiled kernel needs for one step."""
     return max(LEAST_SCRATCH_BYTES, 3 * elements * work.itemsize)
 
 
@@ -76,18 +76,18 @@ def add_vectors(
     Args:
         target: [B] in its stored dtype.
         operands: one per vector, in recipe order, at least one.
-        out: [B] in the target's dtype; may not overlap the inputs.
+        out: [B] in the target's dtype; must not overlap the inputs.
         scratch: arrays for at least B elements.
         row: elements over which squares are summed (the row length where there is a vocabulary axis).
 
     Returns:
-        per vector the sums of squares of its unscaled difference, one per row; and whether every parent and every
-        result is finite. `False` may be a false alarm for very large values: count then with `count_non_finite`.
+        for each vector the sums of squares of its unscaled difference, one per row; and whether every parent and
+        every result is finite. `False` may be a false alarm for very large values: `count_non_finite` then tells.
     """
     work = operands[0].scale.dtype
     total, part, spare = scratch.take(len(target), work)
     sums: list[list[float]] = []
-    # Overflow becomes infinity and is found below; numpy need not warn on top.
+    # Overflow becomes infinity and is detected below, so numpy's warning is not needed.
     with np.errstate(over="ignore", invalid="ignore"):
         load_into(target, total)
         for operand in operands:
@@ -104,7 +104,7 @@ def add_vectors(
             np.add(total, part, out=total)
         round_into(total, out, (part, spare))
         squares = exact_sum(row_squares(total, row))
-    # No element exceeds the root of the sum of squares: one cheap sum bounds them all.
+    # No element exceeds the root of the sum of squares, so one cheap sum bounds all elements.
     largest = largest_of(out.dtype)
     return sums, all(math.isfinite(value) for values in sums for value in values) and squares < largest * largest
 
@@ -124,14 +124,14 @@ def round_into(values: NDArray[Any], out: NDArray[Any], scratch: Sequence[NDArra
     131,000. Rounding to odd on the way makes the second rounding the only one that counts (Boldo and Melquiond,
     "Emulation of FMA and correctly rounded sums", IEEE Transactions on Computers 57, 2008, theorem 1).
 
-    `scratch`: two arrays of B float32 speed float32 to F16 up; their contents are lost.
+    `scratch`: two arrays of B float32, which speed up float32 to F16; their contents are overwritten.
     """
     if values.dtype == np.float32 and out.dtype == np.float16 and scratch:
         narrow(values, out, *scratch)
         return
     with np.errstate(over="ignore", invalid="ignore"):
         if values.dtype == np.float64 and out.dtype.itemsize == 2 and out.dtype != np.float16:
-            for start in range(0, len(values), DOT_ELEMENTS):  # short pieces: there are copies on the way
+            for start in range(0, len(values), DOT_ELEMENTS):  # short pieces: the cast makes copies
                 piece = slice(start, start + DOT_ELEMENTS)
                 np.copyto(out[piece], _to_odd_float32(values[piece]), casting="unsafe")
         else:
@@ -139,7 +139,7 @@ def round_into(values: NDArray[Any], out: NDArray[Any], scratch: Sequence[NDArra
 
 
 def _to_odd_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Each value as the float32 that equals it, else as that of its two neighbours whose last bit is 1."""
+    """Each value as the equal float32, or else as the one of its two float32 neighbours whose last bit is 1."""
     nearest = values.astype(np.float32)
     rest = values - nearest
     even = (nearest.view(np.uint32) & 1) == 0
@@ -149,12 +149,12 @@ def _to_odd_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def row_squares(values: NDArray[Any], row: int) -> list[float]:
-    """Sums of squares of `values` [B] over rows of `row` elements, a shorter last row included."""
+    """Sums of squares of `values` [B] over rows of `row` elements; the last row may be shorter."""
     return _row_products(values, values, row)
 
 
 def dot(left: NDArray[Any], right: NDArray[Any]) -> float:
-    """The inner product of two flat arrays. Short rows keep the linear algebra library from starting threads."""
+    """The inner product of two flat arrays, in short rows, so that the linear algebra library starts no threads."""
     return exact_sum(_row_products(left, right, DOT_ELEMENTS))
 
 
@@ -165,7 +165,7 @@ def difference_squares(operand: Operand) -> float:
 
 
 def count_inexact(operand: Operand, stored: NDArray[Any]) -> int:
-    """How many of `stored` [B] are not plus − minus in float64, the widest working format that a merge may have."""
+    """How many of `stored` [B] differ from plus − minus in float64, the widest working format of a merge."""
     return sum(
         int(np.count_nonzero(stored[piece].astype(np.float64) != part)) for piece, part in _wide_differences(operand)
     )

@@ -20,20 +20,20 @@ from chatvector.checkpoint.tensor_files import TensorRef
 from chatvector.errors import UnsupportedFormat
 from chatvector.vocabulary.rows import VocabularyPlan
 
-# Bytes compared at a time when asking whether a head is its embedding.
+# Bytes compared at a time when a head is compared with its embedding.
 _COMPARE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class MergePlan:
-    """Tensors of the output in file order, their roles, what is only copied and why, and the head's fate.
+    """The tensors of the output in file order, and facts for messages: what is only copied, what happens to the head.
 
     Attributes:
         tensors: one plan per output tensor.
-        derived: buffers the target derives from its configuration, copied.
-        left_behind: such buffers that only a parent has, as `parent: name`; the output has none.
-        unties: the output has a head of its own although the target's flag says tied.
-        lost_heads: per vector, whether the parents' heads change but the target has none.
+        derived: names of buffers that the target derives from its configuration; they are copied.
+        left_behind: such buffers that only another parent has, as `parent: name`; the output lacks them.
+        unties: whether the output has its own head although the target's flag says tied.
+        lost_heads: for each vector, whether the parents' heads differ but the target has no head.
     """
 
     tensors: tuple[TensorPlan, ...]
@@ -57,7 +57,7 @@ def plan_merge(
         vectors: in recipe order.
         rules: the scales of each vector.
         vocabulary: rows of the output and the row maps of each vector.
-        format_vector: the vector that gives transplanted rows; None when the chat format stays.
+        format_vector: index of the vector that gives transplanted rows; None when the chat format stays.
 
     Raises UsageError when a rule matches no tensor.
     """
@@ -121,7 +121,7 @@ class _Builder:
         return self._with_rows(plan) if mapped else plan
 
     def unties(self) -> bool:
-        """Whether the output has a head that differs from its embedding under a flag that says tied."""
+        """Whether the output's head may differ from its embedding although the target's flag says tied."""
         embedding, head = self.axis.embedding, self.axis.head
         if embedding is None or head is None or self.target.config.get("tie_word_embeddings") is not True:
             return False
@@ -134,7 +134,7 @@ class _Builder:
         return apart or not same_bytes(self.target, embedding, head)
 
     def _require_fixed_rows(self, name: str, ref: TensorRef) -> None:
-        """Raise UnsupportedFormat for numbers by token where rows are added: what a new token's are, nobody says."""
+        """Raise UnsupportedFormat for a tensor with one entry per token where rows are added for new tokens."""
         rows, more = self.vocabulary.target_rows, self.vocabulary.rows
         if more != rows and ref.shape[:1] == (rows,):
             raise UnsupportedFormat(
@@ -175,19 +175,19 @@ class _Builder:
 
 
 def _has_own_head(vector: VectorSource) -> bool:
-    """Whether either parent has a head that is not its embedding."""
+    """Whether the files of either parent, or of the vector, hold a head."""
     return bool(_own_heads(vector))
 
 
 def _own_heads(vector: VectorSource) -> list[str]:
-    """Names of the heads in the parents' files, or in the vector's own."""
+    """Names of the heads in the parents' files, or in the files of a vector on disk."""
     models = [(model.tensors, model.config) for model in vector.inputs()] or [(vector.tensors, vector.chat.config)]
     heads = [find_vocabulary(tensors, config).head for tensors, config in models]
     return [head for head in heads if head is not None]
 
 
 def head_norm(vector: VectorSource, vocabulary: VocabularyPlan, number: int) -> float:
-    """‖τ‖ of the parents' heads over shared rows, for the warning about a tied target that cannot take it."""
+    """‖τ‖ of the parents' heads over shared rows, for the warning about a target that has no head to add it to."""
     head = next(iter(_own_heads(vector)), None)
     if head is None:
         return 0.0

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compiled kernel, where there is one: a whole unit of work in one call that holds no interpreter lock.
+"""The compiled kernel, if available: a whole unit of work in one call, without the interpreter lock.
 
-`kernel.c` is compiled when the package is built, where a C compiler is at hand; elsewhere, and for everything it
-leaves alone, the numpy kernels do the work. Both give the same bytes. The manifest's `run` section says which one ran.
+`kernel.c` is compiled when the package is built, if there is a C compiler. Otherwise, and for units that it does not
+support, the numpy kernels do the work. Both give the same bytes. The manifest's `run` section says which one ran.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ LIBRARY = Path(__file__).with_name("libkernel.so")
 ENGINE_VARIABLE = "CHATVECTOR_ENGINE"
 DTYPE_NUMBERS = {"BF16": 0, "F16": 1, "F32": 2, "F64": 3}
 MOST_TERMS = 64
-REVISION = 3  # of the structures below and of what they mean; the library says its own, and their sizes
+REVISION = 3  # of the structures below and their meaning; compared with the revision and sizes the library reports
 STORED = {"F32": ("BF16", "F16", "F32"), "F64": ("F32", "F64")}
-"""What `merge_unit` writes from each working format."""
-DONE = 0  # also of `compare_unit`: all is the same
+"""Working format → dtypes that `merge_unit` can write from it."""
+DONE = 0  # from `compare_unit` too, where it means: all bytes are the same
 NOWHERE = -1
 NEXT = -1
-"""The offset that stands for the next bytes of a socket."""
+"""An offset that means: the next bytes of a socket."""
 
 
 class Source(ctypes.Structure):
@@ -87,8 +87,10 @@ class NativeResult(ctypes.Structure):
 
 
 def wanted_engine() -> str:
-    """`auto`, `native` or `numpy`, as CHATVECTOR_ENGINE says. Raises UsageError for another word, and for `native`
-    where there is no compiled kernel."""
+    """The value of CHATVECTOR_ENGINE: `auto`, `native` or `numpy`.
+
+    Raises UsageError for any other value, and for `native` where there is no compiled kernel.
+    """
     name = os.environ.get(ENGINE_VARIABLE, "auto") or "auto"
     if name not in ("auto", "native", "numpy"):
         raise UsageError(f"{ENGINE_VARIABLE}={name}: must be auto, native or numpy")
@@ -101,7 +103,7 @@ def wanted_engine() -> str:
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The compiled kernel; None where the package was built without a C compiler, or long before this file."""
+    """The compiled kernel; None where it was not built, or was built for another revision of this file."""
     if not LIBRARY.exists():
         return None
     loaded = ctypes.CDLL(str(LIBRARY))
@@ -119,10 +121,10 @@ def engine() -> str:
 
 
 class NativeKernel:
-    """One thread's access to the compiled kernel: scratch, and the description of the unit it is at."""
+    """One thread's access to the compiled kernel: its scratch, and the C structures of the current unit."""
 
     def __init__(self, plan: Plan, scratch: NDArray[np.uint8], buffers: Buffers) -> None:
-        """`scratch` and `buffers` are this one's while it is called; more than 4 MiB of scratch brings nothing."""
+        """Calls overwrite `scratch` and `buffers`. More than 4 MiB of scratch makes it no faster."""
         loaded = library()
         assert loaded is not None
         self._library = loaded
@@ -137,9 +139,11 @@ class NativeKernel:
         self._scratch_place = self._scratch.ctypes.data
 
     def merge(self, unit: Unit, descriptor: int, place: int, address: int | None = None) -> tuple[int, Sums] | None:
-        """Write the unit at byte `place` of an open file, or to memory at `address`; its checksum and sums. None where
-        the numpy kernels have to do it: formats and row maps that this one does not know, non-finite values, errors of
-        the system."""
+        """Write the unit at byte `place` of an open file, or to memory at `address`; return its checksum and sums.
+
+        None where the numpy kernels have to do the unit: formats and row maps that this kernel does not support,
+        non-finite values, system errors.
+        """
         tensor = self._plan.tensors[unit.tensor]
         if tensor.dtype.code not in (STORED[tensor.work] if tensor.terms else DTYPE_NUMBERS):
             return None
@@ -151,15 +155,17 @@ class NativeKernel:
         return digest, {f"tau²/{term.vector}": self._squares[place] for place, term in enumerate(tensor.terms)}
 
     def same(self, unit: Unit, written: Slice) -> bool:
-        """Whether the elements of the unit in `written` are what its sources make, computed another way than `merge`
-        does. False also where this cannot tell: look then."""
+        """Whether the unit's elements in `written` are what its sources give, computed in another way than by `merge`.
+
+        False also where the kernel cannot tell: the caller then has to compare by other means.
+        """
         tensor = self._plan.tensors[unit.tensor]
         if not self._place(self._unit.output, written, unit, 0):
             return False
         return self._call(tensor, unit, self._library.compare_unit, self._places[:1])
 
     def _call(self, tensor: TensorPlan, unit: Unit, work: Callable[..., int], places: Sequence[int]) -> bool:
-        """Whether `work` did all that it is there for."""
+        """Call the C function `work` on the unit; whether it supported the unit and returned DONE."""
         well = False
         try:
             if self._describe(tensor, unit):
@@ -192,9 +198,11 @@ class NativeKernel:
         return True
 
     def _place(self, native: Source, part: Slice, unit: Unit, buffer: int) -> bool:
-        """Point `native` at the bytes that `part` has for the unit: in a local file where they are one run there, in a
-        connection that brings them next, else in memory, after reading them. False for formats that are not float, and
-        where a row is missing."""
+        """Point `native` at the unit's bytes in `part`.
+
+        Where they are one run, that is held memory, a local file, or a connection that delivers them next; else they
+        are read into `buffer` first. False for formats that are not float, and where a row is missing.
+        """
         if part.ref.dtype.code not in DTYPE_NUMBERS or not isinstance(part.reader, TensorFiles | HeldTensors):
             return False
         start = unit.start
@@ -229,7 +237,7 @@ def _rows(part: Slice, unit: Unit) -> NDArray[np.int64]:
 
 
 def _first_row(part: Slice, unit: Unit) -> int | None:
-    """The row where the unit's rows begin if they are one run there, −1 if all are absent, None else."""
+    """The source row at which the unit's rows begin, if they are one run; −1 if all are absent; else None."""
     rows = _rows(part, unit)
     first = int(rows[0])
     if first < 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which parent holds NaN or infinity, where and how many: asked once, after a unit was found to be bad."""
+"""Find which parent holds NaN or infinity, where and how many; used once, after a unit was found to be bad."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chatvector.errors import NonFiniteValues
 
 
 def explain_non_finite(plan: Plan, tensor: TensorPlan) -> NonFiniteValues:
-    """Look through every source of `tensor` and say which holds non-finite values; if none does, it overflows."""
+    """The error that names the source of `tensor` with non-finite values; if there is none, the result overflows."""
     index = plan.tensors.index(tensor)
     spans = [(unit.start, unit.stop) for unit in plan.units if unit.tensor == index]
     for part in tensor.slices():

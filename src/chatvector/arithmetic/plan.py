@@ -25,8 +25,8 @@ from chatvector.checkpoint.header import build_header
 from chatvector.checkpoint.tensor_files import Reader, TensorRef
 
 # Elements of one unit of work: 512 KiB of 16-bit weights from each source. Smaller units cost more: with half as many
-# elements the same merge took a quarter more processor time, as what Python spends on a unit does not shrink with it;
-# with twice as many it gained nothing (benchmarks/README.md). Half as many where the working format is float64.
+# elements the same merge took a quarter more processor time, as Python's overhead per unit is constant; twice as many
+# gained nothing (benchmarks/README.md). Half as many are used where the working format is float64.
 UNIT_ELEMENTS = 262_144
 
 
@@ -36,8 +36,8 @@ class Slice:
 
     Attributes:
         reader: where the bytes come from.
-        ref: the tensor there.
-        rows: [R] for each output row the row here, −1 where there is none; None when rows are not mapped.
+        ref: the tensor in `reader`.
+        rows: [R] for each output row the source row, −1 where there is none; None when rows are not mapped.
     """
 
     reader: Reader
@@ -51,10 +51,10 @@ class Term:
 
     Attributes:
         vector: index of the vector in the recipe.
-        scale: the effective scale, as asked for (the working format rounds it once).
-        rule: which rule gave the scale, for people.
+        scale: the effective scale as the recipe gives it (the working format rounds it once).
+        rule: the rule that gave the scale, as text for people.
         plus: chat's tensor, or the stored difference.
-        minus: base's tensor; None where `plus` is the difference already.
+        minus: base's tensor; None where `plus` is already the difference.
     """
 
     vector: int
@@ -69,14 +69,14 @@ class TensorPlan:
     """How one tensor of the output is made.
 
     Attributes:
-        name, role, layer: what it is.
-        dtype, shape: as written.
+        name, role, layer: of the output tensor.
+        dtype, shape: as written to the output.
         file: shard of the output that holds it.
-        target: its start value; None stands for minus zero, to which a difference adds itself.
+        target: the value that terms are added to; None stands for minus zero, which leaves a difference unchanged.
         terms: the vectors that touch it; empty when the target's bytes are copied.
         work: `F32` or `F64`, the working format.
-        transplant: rows that are taken raw instead.
-        must_equal: buffers that have to hold the same bytes, else the run stops.
+        transplant: rows that replace the result, unchanged from their source; None for no such rows.
+        must_equal: buffers that must all hold the same bytes; otherwise the run stops.
     """
 
     name: str
@@ -139,7 +139,7 @@ class ShardPlan:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The whole job: tensors, files, the units of work, and `identity`, what the plan's hash is made of."""
+    """The whole job: tensors, files, units of work, and `identity`, the data that the plan's hash covers."""
 
     tensors: tuple[TensorPlan, ...]
     metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -191,7 +191,7 @@ class Plan:
 
     @property
     def bytes_written(self) -> int:
-        """Bytes of all output files of weights."""
+        """Bytes of all weight files of the output."""
         return sum(shard.size for shard in self.shards)
 
     @cached_property
@@ -222,7 +222,7 @@ class Plan:
 
     def _unit_bytes(self, tensor: TensorPlan) -> int:
         per_element = sum(part.ref.dtype.bits // 8 for part in tensor.slices()) + tensor.dtype.bits // 8
-        per_element += 4 if tensor.target is None else 0  # the minus zeros that stand for it
+        per_element += 4 if tensor.target is None else 0  # the minus zeros in its place
         return per_element * min(self.scratch_elements, tensor.elements)
 
 

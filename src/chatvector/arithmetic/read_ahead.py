@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Telling sources that are far away what will be read of them, so that nobody waits for a round trip each time."""
+"""Announce coming reads to remote sources, so that threads do not wait for a round trip each time."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from chatvector.checkpoint.remote_file import GAP_BYTES, RemoteFile
 from chatvector.checkpoint.tensor_files import TensorFiles
 
 MOST_BYTES, FEWEST_BYTES = 128 << 20, 4 << 20
-"""What all threads together ask for at once of a source, and what one of them does at least: a request costs a round
-trip and half a millisecond of processor time, but many small ones bring more over connections that are slow."""
+"""Most bytes that all threads together request of a source at once, and the fewest that one thread requests.
+
+A request costs a round trip and half a millisecond of processor time, but over slow connections many small requests
+bring more.
+"""
 MOST_SPANS = 4
-"""Requests that one thread has under way for one file and stretch."""
+"""Most requests that one thread makes for one file and stretch."""
 
 T = TypeVar("T")
 Block = tuple[Slice, int, int]
-"""Elements that `read_slice` will read: of what, from which to which."""
+"""Elements that `read_slice` will read: source, first element, past-last element."""
 
 
 class ReadAhead(Generic[T]):
-    """Items that threads take in turn, each of its own by iterating.
+    """Items distributed among threads: each thread iterates over this object and gets items of its own.
 
-    Where sources are far away a thread takes a stretch of items, so that one request brings the bytes of all of them,
-    and asks for its next stretch before it begins with one.
+    For remote sources a thread takes a stretch of items, whose bytes one request brings, and requests its next stretch
+    before it begins with the current one.
     """
 
     def __init__(
@@ -40,7 +43,7 @@ class ReadAhead(Generic[T]):
         threads: int,
         far: bool,
     ) -> None:
-        """`blocks` says what is read for an item, in order; `nbytes` how much that is of each source, about."""
+        """`blocks` gives what is read for an item, in order; `nbytes` the approximate bytes read from each source."""
         self._stretches = _stretches(list(items), nbytes, threads) if far else ([item] for item in items)
         self._blocks = blocks
         self._far = far
@@ -55,7 +58,7 @@ class ReadAhead(Generic[T]):
             end()
 
     def _take(self) -> tuple[list[T], Callable[[], None]]:
-        """The next items, asked for, and what gives up those of their bytes that were not read."""
+        """The next items, their bytes requested, and a function that gives up those bytes that were not read."""
         with self._lock:
             items = next(self._stretches, [])
         if not self._far:
@@ -64,9 +67,9 @@ class ReadAhead(Generic[T]):
 
 
 def _stretches(items: Sequence[T], nbytes: Callable[[T], int], threads: int) -> Iterator[list[T]]:
-    """The items in order, in stretches of a thread's share: of `MOST_BYTES`, towards the end of half of what is left.
+    """The items in order, cut into stretches: one thread's share of `MOST_BYTES` or, towards the end, of half the rest.
 
-    All threads then end together.
+    With shrinking stretches all threads end at about the same time.
     """
     left = sum(map(nbytes, items))
     stretch: list[T] = []
@@ -91,8 +94,8 @@ def reads_from_afar(plan: Plan) -> bool:
 
 
 def have_at_hand(blocks: Iterable[Block]) -> None:
-    """Fetch what lies far away of `blocks`, together and all models side by side; one by one each would wait for a
-    round trip. Raises HubError."""
+    """Fetch the remote parts of `blocks` in advance: together for each file, and all files in parallel. Read one
+    by one, each would wait for a round trip. Raises HubError."""
     wanted = _by_file(blocks)
     if wanted:
         with ThreadPoolExecutor(len(wanted)) as pool:
@@ -100,9 +103,9 @@ def have_at_hand(blocks: Iterable[Block]) -> None:
 
 
 def expect(blocks: Iterable[Block]) -> Callable[[], None]:
-    """Ask for what lies far away of `blocks`, which this thread will read next and in this order; do not wait for it.
+    """Request the remote parts of `blocks`, which this thread will read next and in this order; do not wait for them.
 
-    Returns what gives up that which was not read, to be called in the same thread.
+    Returns a function that gives up what was not read; it must be called in the same thread.
     """
     ends: list[Callable[[], None]] = []
     for file, pieces in _by_file(blocks).items():
@@ -113,7 +116,7 @@ def expect(blocks: Iterable[Block]) -> Callable[[], None]:
                 spans[-1] = start, first + nbytes - start
             else:
                 spans.append((first, nbytes))
-        # Rows in disorder make many small spans, which cost a connection each; they are fetched when they are read.
+        # Scattered rows make many small spans. Each would cost a connection: they are fetched only when read.
         large = sorted(spans, key=lambda span: span[1])[-MOST_SPANS:]
         ends.append(file.expect([span for span in spans if span in large]))
 
@@ -125,7 +128,7 @@ def expect(blocks: Iterable[Block]) -> Callable[[], None]:
 
 
 def _by_file(blocks: Iterable[Block]) -> dict[RemoteFile, list[tuple[int, int]]]:
-    """Runs of bytes (offset, length) in files that are far away, in the order of `blocks`."""
+    """Remote file → runs of bytes (offset, length) in it, in the order of `blocks`."""
     found: dict[RemoteFile, list[tuple[int, int]]] = {}
     for part, start, stop in blocks:
         source = part.reader.source(part.ref.file) if isinstance(part.reader, TensorFiles) else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading the part of a source that one unit of work needs, mapped rows gathered by runs."""
+"""Read the part of a source that one unit of work needs; mapped rows are gathered run by run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ABSENT = -1
 
 
 class Buffer:
-    """Bytes that are used again for every unit; grows to the largest unit and no further."""
+    """Memory reused for every unit; it grows to the size of the largest unit."""
 
     def __init__(self) -> None:
         self._bytes = np.empty(0, np.uint8)
@@ -29,13 +29,13 @@ class Buffer:
 
 
 class Buffers:
-    """As many buffers as are asked for, each kept for the next unit."""
+    """Numbered buffers, made on first use and kept for the next unit."""
 
     def __init__(self) -> None:
         self._list: list[Buffer] = []
 
     def at(self, place: int) -> Buffer:
-        """The buffer of that number."""
+        """The buffer with number `place`."""
         while len(self._list) <= place:
             self._list.append(Buffer())
         return self._list[place]
@@ -58,8 +58,8 @@ def read_slice(part: Slice, start: int, stop: int, buffer: Buffer) -> NDArray[An
 
 
 def pieces_of(part: Slice, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """The runs of bytes that elements `start` to `stop` are made of: place in the result, first byte in the tensor
-    (ABSENT where `part` has none), how many."""
+    """The runs of bytes that make up elements `start` to `stop`, each as (first byte in the result, first byte in the
+    tensor, number of bytes). The second is ABSENT where `part` lacks the rows."""
     item = part.ref.dtype.bits // 8
     if part.rows is None:
         yield 0, start * item, (stop - start) * item
@@ -72,7 +72,7 @@ def pieces_of(part: Slice, start: int, stop: int) -> Iterator[tuple[int, int, in
 
 
 def runs(rows: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Cut `rows` into runs that are consecutive in the source, or all absent: pairs of first and past-last place."""
+    """Cut `rows` into runs that are consecutive in the source or all absent; as pairs (start, stop) of indices."""
     if not len(rows):
         return []
     step = np.diff(rows)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each tensor is: embedding, head, attention, mlp, norm, router, expert, bias, vision, projector, other.
+"""The role of each tensor: embedding, head, attention, mlp, norm, router, expert, bias, vision, projector, other.
 
 Found by structure first: the number of extents, the vocabulary axis, the neighbours of a tensor in its
 module, the layer index, the sizes in the configuration. Names decide only where structure cannot (attention
@@ -11,7 +11,7 @@ a final `model.norm`, matching "embed" catches OPT's positions.
 | embedding | a matrix with one row per token, read on the way in                                          |
 | head      | a matrix with one row per token, on the way out, and its bias                                |
 | norm      | gain and bias of a normalisation, inside attention too (`q_norm`)                            |
-| router    | what chooses among experts, the gate of a shared expert and the correction bias included     |
+| router    | what chooses among experts, including the gate of a shared expert and the correction bias    |
 | expert    | everything of an expert, its biases and shared experts included                              |
 | attention, mlp | the other weights of a block                                                            |
 | bias      | the bias of a linear map in attention or mlp                                                 |
@@ -46,7 +46,7 @@ Role = Literal[
 ]
 ROLES: tuple[Role, ...] = get_args(Role)
 
-# Components that hold the blocks of the language model, one number each.
+# Components whose children are the numbered blocks of the language model.
 _BLOCKS = frozenset({"layers", "h", "blocks", "block", "layer"})
 _PER_LAYER_EMBEDDING = "embed_tokens_per_layer"
 _EMBEDDINGS = frozenset(
@@ -126,8 +126,8 @@ _MLP = frozenset(
 )
 _NORM_WORDS = ("norm", "layernorm", "ln")
 
-# Buffers that a model derives from its configuration, kept in some files by old habit: name -> number of
-# extents (None: any). They are no weights; where one lies in a file it is copied.
+# Buffers that a model derives from its configuration, stored by some older writers: name -> number of
+# extents (None: any). They are no weights; where a file holds one it is copied.
 DERIVED_BUFFERS: tuple[tuple[re.Pattern[str], int | None], ...] = (
     (re.compile(r"(.+\.)?(rotary_emb|rotary_pos_emb|rope)\.(original_)?inv_freq"), None),
     (re.compile(r"(.+\.)?rotary_emb\.(cos|sin)_cached"), None),
@@ -135,7 +135,7 @@ DERIVED_BUFFERS: tuple[tuple[re.Pattern[str], int | None], ...] = (
     (
         re.compile(r"(.+\.)?(attn|attention|self_attn)\.bias"),
         4,
-    ),  # causal mask [1, 1, N, N]; a linear bias has 1
+    ),  # causal mask [1, 1, N, N]; the bias of a linear map has one extent
     (re.compile(r"(.+\.)?(embeddings\.)?position_ids"), None),
 )
 
@@ -155,7 +155,7 @@ class VocabularyTensors:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All of them, the main three first."""
+        """Names of all of them: embedding, head and its bias first."""
         main = (self.embedding, self.head, self.head_bias)
         return (*(name for name in main if name is not None), *self.others)
 
@@ -187,7 +187,7 @@ def find_vocabulary(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]
     columns, in the order of the file: the first is the embedding. A padded embedding is found by its name.
     """
     text = text_config(config)
-    # What is no number in a hand-edited configuration says nothing.
+    # A value that is no number, as in a hand-edited configuration, is ignored.
     sizes = (text.get("vocab_size"), text.get("hidden_size"))
     vocabulary, hidden = (size if isinstance(size, int) else None for size in sizes)
     outside: list[str] = []
@@ -199,7 +199,7 @@ def find_vocabulary(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]
         (outside if layer_of(name) is None else inside).append(name)
     named_embeddings = [n for n in outside if _module(n.split(".")) in _EMBEDDINGS]
     rows = {tensors[n].shape[0] for n in named_embeddings} | {vocabulary}
-    # "output" and "head" also name classifiers and value heads: they need as many rows as there are tokens.
+    # "output" and "head" also name classifiers and value heads, so they must have as many rows as there are tokens.
     named_heads = [
         n
         for n in outside
@@ -246,7 +246,7 @@ def assign_roles(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -
 
 
 class _Structure:
-    """What of a model's structure the role of a single tensor depends on."""
+    """Facts about a model's structure on which the role of a single tensor depends."""
 
     def __init__(self, tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> None:
         text = text_config(config)
@@ -255,7 +255,7 @@ class _Structure:
         )
         self.experts: int | None = next((n for n in counts if isinstance(n, int) and n > 1), None)
         self.extents = {name: len(tensor.shape) for name, tensor in tensors.items()}
-        # The modules that hold experts, as "model.layers.3.mlp": whatever else chooses lies beside them.
+        # The modules that hold experts, such as "model.layers.3.mlp"; routers lie beside the experts.
         self.mixtures = {prefix for name in tensors for prefix in _before(name, "experts")}
 
     def role(self, name: str, tensor: TensorInfo) -> Role:
@@ -280,7 +280,7 @@ class _Structure:
         return "other" if _MLP.isdisjoint(parts) else "mlp"
 
     def _is_norm(self, name: str, parts: list[str]) -> bool:
-        """A gain is the only weight with one extent; a norm's bias lies beside such a gain."""
+        """Whether it is a norm's gain, the only weight with one extent, or a norm's bias, which lies beside a gain."""
         module, leaf = name.rpartition(".")[::2]
         if leaf in ("weight", "scale", "gamma") and self.extents[name] == 1:
             return True
@@ -291,7 +291,7 @@ class _Structure:
         return leaf == "weight" and self.extents[name] == 2 and any(word in _NORM_WORDS for word in words)
 
     def _is_router(self, parts: list[str], tensor: TensorInfo) -> bool:
-        """A module of a mixture that is no expert, named as one, and as wide as there are experts (or 1)."""
+        """Whether its module is named like a router and lies beside experts or has one row, or one per expert."""
         for place, part in enumerate(parts):
             if part in _ROUTERS and "experts" not in parts[:place]:
                 beside_experts = ".".join(parts[:place]) in self.mixtures
@@ -311,8 +311,7 @@ def _module(parts: list[str]) -> str:
 
 
 def _tower(parts: list[str]) -> Role | None:
-    """The role of everything outside of the language model: a projector, also inside the tower, before
-    vision."""
+    """The role of a tensor outside of the language model. Projectors inside the image tower are projectors too."""
     if not _PROJECTORS.isdisjoint(parts):
         return "projector"
     if not _VISION.isdisjoint(parts):
@@ -321,6 +320,6 @@ def _tower(parts: list[str]) -> Role | None:
 
 
 def _main(names: list[str], tensors: Mapping[str, TensorInfo], vocabulary: object) -> str | None:
-    """Of several named candidates the one with `vocab_size` rows, else the one with the most."""
+    """Among candidates by name, the one with `vocab_size` rows, else the one with the most rows."""
     exact = [name for name in names if tensors[name].shape[0] == vocabulary]
     return next(iter(exact), None) or max(names, key=lambda name: tensors[name].shape[0], default=None)

@@ -2,8 +2,8 @@
 """How far along the vector each tensor moves: one scale, with exceptions by role, by layer and by name.
 
 Every factor is absolute: it is the tensor's scale, not a multiple of the general one. Where several rules fit
-a tensor, glob beats layer range beats role beats the general scale. Among globs, and among layer ranges, the
-one given last wins. A rule that fits no tensor at all is an error: it is a typing slip, not a wish.
+a tensor, a glob beats a layer range, which beats a role, which beats the general scale. Among globs, and among layer
+ranges, the one given last wins. A rule that fits no tensor at all is an error, as it must be a typing slip.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class ScaleRules:
     def check_used(self, tensors: Iterable[tuple[str, Role, int | None]]) -> None:
         """Raise UsageError if a rule fits none of the tensors, given as (name, role, layer).
 
-        A rule that fits tensors but is overruled on all of them by a stronger one is in order.
+        A rule that fits tensors but is overruled on all of them by a stronger rule is no error.
         """
         known = list(tensors)
         names = [name for name, _, _ in known]
@@ -181,7 +181,7 @@ def _split(text: str, form: str) -> tuple[str, float]:
 def _last_wins(pairs: Iterable[tuple[Key, float]]) -> dict[Key, float]:
     rules: dict[Key, float] = {}
     for key, scale in pairs:
-        rules.pop(key, None)  # so that a repeated key also takes the last place
+        rules.pop(key, None)  # so that a repeated key also moves to the last place
         rules[key] = scale
     return rules
 

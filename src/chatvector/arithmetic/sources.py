@@ -32,7 +32,7 @@ class PairVector:
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """The vector's name in messages."""
         return f"{self.chat.name} − {self.base.name}"
 
     @property
@@ -45,14 +45,14 @@ class PairVector:
         return embedding_rows(self.base), embedding_rows(self.chat)
 
     def difference(self, name: str, rows: RowMap | None) -> tuple[Slice, Slice | None]:
-        """Chat's and base's tensor under the row maps."""
+        """Chat's and base's tensor, seen through the row maps."""
         return (
             Slice(self.chat, tensor_or_embedding(self.chat, name), None if rows is None else rows.chat),
             Slice(self.base, tensor_or_embedding(self.base, name), None if rows is None else rows.base),
         )
 
     def raw_rows(self, name: str, rows: NDArray[np.int64]) -> Slice:
-        """The chat model's own rows."""
+        """Rows of a chat tensor, unchanged."""
         return Slice(self.chat, tensor_or_embedding(self.chat, name), rows)
 
     def parent_dtypes(self, name: str) -> tuple[DType, ...]:
@@ -99,4 +99,4 @@ class EmbeddingRows:
 
 
 VectorSource = PairVector | StoredVector
-"""One chat vector, whatever holds it."""
+"""One chat vector, from two checkpoints or from disk."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statistics on the way: sums gathered per unit, added up exactly, reported per tensor, role and layer.
+"""Statistics of a run: sums gathered per unit, added up exactly, reported per tensor, role and layer.
 
 Sums are added with `math.fsum`, so the result does not depend on the order in which threads finish.
 
@@ -30,7 +30,7 @@ from chatvector.arithmetic.plan import Plan
 Sums = dict[str, float]
 
 BASIC_SUMS = ("tau²", "inexact")
-"""Beginnings of the keys that are not `full only`."""
+"""Prefixes of the keys that are not `full only`."""
 
 
 def add_up(parts: Iterable[Mapping[str, float]]) -> Sums:
@@ -75,7 +75,7 @@ def _measure(
 
 
 def report(plan: Plan, per_tensor: Mapping[str, Sums], vectors: int) -> dict[str, Any]:
-    """Norms and cosines for the manifest: in total, by role, by layer, and by tensor, one list entry a vector."""
+    """Norms and cosines for the manifest: in total, by role, layer and tensor, with one list entry per vector."""
     by_role: dict[str, list[str]] = {}
     by_layer: dict[str, list[str]] = {}
     for tensor in plan.tensors:
@@ -102,7 +102,7 @@ def _norms(key: str, sums: Mapping[str, float], vectors: int) -> list[float]:
 
 
 def _root(square: float) -> float:
-    """A norm; JSON knows no infinity, so one beyond 10¹⁵⁴ is given as that bound."""
+    """The norm for a sum of squares; about 10¹⁵⁴ at most, as JSON has no infinity."""
     return math.sqrt(min(square, sys.float_info.max))
 
 

@@ -43,7 +43,7 @@ ROWS_FILE = "chat_rows.safetensors"
 
 
 class StoredParent:
-    """Configuration and side files of base or chat, as kept beside the vector."""
+    """Configuration and side files of base or chat, stored with the vector."""
 
     def __init__(self, directory: Path, name: str) -> None:
         self.name = name
@@ -68,14 +68,14 @@ class StoredVector:
     def __init__(self, path: Path, name: str) -> None:
         """Read manifest and headers. Raises MissingInput, DamagedFile, or InputError when it is no vector.
 
-        Rows that the manifest and the files count differently are damage: what lies behind a tensor would be read.
+        Different row counts in manifest and files are damage: bytes beyond a tensor would be read.
         """
         self.name, self.path = name, path
         storage = LocalDirectory(path, name)
         self.manifest = read_manifest(path / MANIFEST)
         if self.manifest["kind"] != "vector":
             raise InputError(f"{name}: is a merged model, not a chat vector; `chatvector extract` writes vectors")
-        from chatvector.arithmetic.stored_facts import read_facts  # pydantic models: made only where there is a vector
+        from chatvector.arithmetic.stored_facts import read_facts  # pydantic models: only where there is a vector
 
         self._facts = read_facts(self.manifest, f"{name}/{MANIFEST}")
         self.base = StoredParent(path / "base", f"{name}/base")
@@ -107,19 +107,19 @@ class StoredVector:
         return Slice(self._rows, self._tensor(self._rows, name), places)
 
     def parent_dtypes(self, name: str) -> tuple[DType, ...]:
-        """The dtypes that chat's and base's tensors had."""
+        """Dtypes of chat's and base's tensor at extraction."""
         known = self._facts.parent_dtypes
         codes = known.get(self._tensor(self._files, name).name, known["*"])
         return tuple(DTYPES[code] for code in codes)
 
     def inputs(self) -> Iterable[Checkpoint]:
-        """None: the vector stands for its parents."""
+        """Empty: no checkpoint of a parent is read."""
         return ()
 
     def fingerprint(self) -> dict[str, Any]:
         """What identifies the vector: digests of headers, sampled blocks, rows and manifest.
 
-        Where its parents came from, and on which machine it was made, does not count.
+        The origins of its parents and the machine that made it do not count.
         """
         meaning = {key: value for key, value in self.manifest.items() if key not in ("run", "origins")}
         digest = hashlib.sha256(json.dumps(meaning, sort_keys=True).encode())
@@ -133,13 +133,13 @@ class StoredVector:
         }
 
     def origin(self, side: Literal["base", "chat"]) -> Origin:
-        """Where a parent came from, as far as it has a public name."""
+        """Public name, commit and card facts of a parent, as far as known."""
         from chatvector.arithmetic.stored_facts import Origin
 
         return self._facts.origins.get(side, Origin())
 
     def row_health(self) -> dict[str, RowHealth]:
-        """The verdict on base's rows of template tokens, made when base was at hand."""
+        """Whether base's rows of template tokens are trained, judged when the vector was extracted."""
         return {entry.token: entry for entry in self._facts.row_health}
 
     def close(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the manifest of a vector on disk says of it, checked. Loaded only where there is a vector on disk."""
+"""Validated facts from the manifest of a vector on disk. Imported only where there is a vector on disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chatvector.vocabulary.untrained import RowHealth
 
 
 class Origin(pydantic.BaseModel):
-    """Public name and commit of a parent, and what its card said; all empty for a directory without a card."""
+    """Public name and commit of a parent, and facts from its card; all empty for a directory without a card."""
 
     model_config = pydantic.ConfigDict(frozen=True)
 
@@ -25,18 +25,18 @@ class Origin(pydantic.BaseModel):
 
 
 class Facts(pydantic.BaseModel):
-    """What the manifest of a vector says of it, under `vector`, and of its parents, under `origins`."""
+    """Facts in a vector's manifest: about the vector, under `vector`, and about its parents, under `origins`."""
 
     model_config = pydantic.ConfigDict(frozen=True)
 
     rows: tuple[pydantic.PositiveInt, pydantic.PositiveInt]
     """Rows of the embeddings of base and chat."""
     parent_dtypes: dict[str, tuple[str, str]]
-    """Tensor to the dtypes that chat's and base's had; `*` stands for all that are not named."""
+    """Tensor name → dtypes of chat's and base's tensor; `*` stands for all tensors that are not named."""
     chat_row_ids: tuple[pydantic.NonNegativeInt, ...]
     """The chat model's row of each row of `chat_rows.safetensors`."""
     row_health: tuple[RowHealth, ...]
-    """The verdict on base's rows of template tokens, made when base was at hand."""
+    """Whether base's rows of template tokens are trained, judged when the vector was extracted."""
     origins: dict[Literal["base", "chat"], Origin]
 
     @pydantic.field_validator("parent_dtypes")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One thread's work: a unit's sources in, its bytes and sums out."""
+"""Compute one unit at a time with numpy: from its sources to its output bytes and sums."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WORK_DTYPES = {"F32": np.dtype(np.float32), "F64": np.dtype(np.float64)}
 
 
 class NonFiniteFound(Exception):
-    """A unit holds NaN or infinity; the executor then looks through the whole tensor to say where and how many."""
+    """A unit holds NaN or infinity; the executor then searches the whole tensor to report where and how many."""
 
     def __init__(self, tensor: TensorPlan) -> None:
         super().__init__(tensor.name)
@@ -40,7 +40,7 @@ class NonFiniteFound(Exception):
 class Worker:
     """Buffers and scratch of one thread. `compute` may be called for any unit, in any order.
 
-    Between calls `scratch` and `buffers` are free for the compiled kernel.
+    Between calls the compiled kernel may use `scratch` and `buffers`.
     """
 
     def __init__(self, plan: Plan, *, full: bool = False, count_inexact: bool = False) -> None:
@@ -72,7 +72,7 @@ class Worker:
     def _target(self, tensor: TensorPlan, unit: Unit) -> NDArray[Any]:
         if tensor.target is not None:
             return read_slice(tensor.target, unit.start, unit.stop, self.buffers.at(1))
-        # x + (−0) is x for every x, −0 among them: a difference written by itself keeps all its bits.
+        # x + (−0) is x for every x, including −0: a difference written without a target keeps all its bits.
         zeros = self.buffers.at(1).take((unit.stop - unit.start) * 4).view(np.float32)
         zeros.fill(-0.0)
         return zeros
@@ -85,12 +85,12 @@ class Worker:
         present = _present(_parts(term), tensor, unit)
         absent = None if present is None or present.all() else ~present
         if absent is not None:
-            # A row that one parent lacks is no difference, whatever the other parent holds there.
+            # A row that one parent lacks gives no difference, whatever the other parent holds there.
             width = tensor.row_elements
             plus.reshape(-1, width)[absent] = 0
             if minus is not None:
                 minus.reshape(-1, width)[absent] = 0
-        with np.errstate(over="ignore"):  # a scale beyond the working format makes infinities, which are found
+        with np.errstate(over="ignore"):  # a scale that overflows gives infinities, which are detected
             scale = WORK_DTYPES[tensor.work].type(term.scale)
         return Operand(plus, minus, scale, absent)
 
@@ -115,8 +115,8 @@ class Worker:
         return sums
 
     def _keep_rows(self, tensor: TensorPlan, unit: Unit, target: NDArray[Any], values: NDArray[Any]) -> None:
-        """Rows that no vector touches keep the target's bytes, which the detour over the working format preserves
-        for every number but not for every NaN payload; nothing to do then but to copy them."""
+        """Copy the target's bytes for rows that no vector touches. A cast to the working format and back preserves
+        every number, but not every NaN payload."""
         touched = [rows for term in tensor.terms if (rows := _present(_parts(term), tensor, unit)) is not None]
         if len(touched) < len(tensor.terms):
             return
@@ -138,7 +138,7 @@ class Worker:
         values.reshape(-1, width)[wanted] = stored.reshape(-1, width)
 
     def _check_copy(self, tensor: TensorPlan, values: NDArray[Any]) -> None:
-        # A derived mask may hold −inf; only weights must be finite.
+        # A derived buffer such as a mask may hold −inf; only weights must be finite.
         if tensor.dtype.kind != "float" or not len(values) or is_derived(tensor.name, tensor):
             return
         total, _, _ = self.scratch.take(len(values), np.dtype(np.float32))
@@ -154,7 +154,7 @@ def _parts(term: Term) -> list[Slice]:
 
 
 def _present(parts: list[Slice], tensor: TensorPlan, unit: Unit) -> NDArray[np.bool_] | None:
-    """[R] of the unit's rows, those that every one of `parts` has; None when none of them is mapped."""
+    """[R] booleans: which rows of the unit all of `parts` have. None when no part is mapped."""
     width = tensor.row_elements
     mapped = [part.rows[unit.start // width : unit.stop // width] >= 0 for part in parts if part.rows is not None]
     return np.logical_and.reduce(mapped) if mapped else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model as headers, configuration and side files; its weights stay where they are until a range is asked for."""
+"""A model as headers, configuration and side files; its weights are read only range by range, on request."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Checkpoint(TensorFiles):
         """Open a model by its name: a directory, `org/name[@revision]` on the hub, `s3://…`, or `demo:base` and so on.
 
         A hub model is downloaded into huggingface_hub's cache first, only the files needed, pinned to one commit; with
-        `stream` it is read by byte range and nothing lands on disk. Object stores are always read by range.
+        `stream` it is read by byte range and nothing is written to disk. Object stores are always read by range.
         """
         from chatvector.checkpoint.locate import open_storage
 
@@ -57,17 +57,17 @@ class Checkpoint(TensorFiles):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Side files that travel with the model: configurations, tokenizer, templates, licences."""
+        """Names of the side files that are copied with the model: configurations, tokenizer, templates, licences."""
         return self.model_files.side_files
 
     @property
     def local_path(self) -> str | None:
-        """The directory on this machine, where there is one."""
+        """The model's directory on this machine; None for a remote model."""
         return str(self.storage.path) if isinstance(self.storage, LocalDirectory) else None
 
     @property
     def transfer(self) -> Transfer | None:
-        """What reading it whole costs, where it is not on this machine."""
+        """The transfer that reading it whole needs; None for a model on this machine."""
         return self.storage.transfer() if isinstance(self.storage, RemoteStorage) else None
 
     @cached_property
@@ -78,7 +78,7 @@ class Checkpoint(TensorFiles):
         return self.read_json("config.json")
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """A side file parsed as a JSON object. Raises DamagedFile when it is none."""
+        """A side file parsed as JSON. Raises DamagedFile when it is no JSON object."""
         try:
             document = json.loads(self.read_file(name))
         except (ValueError, RecursionError) as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The dtypes of the safetensors format, and what each means for weight arithmetic.
+"""The dtypes of the safetensors format, and how weight arithmetic treats each.
 
 Source: safetensors format specification, `Dtype` of version 0.8.
 """

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files of a directory are the model, and which travel to the output with it.
+"""Which files of a directory are the model, and which are copied to the output with it.
 
-The rule, once, for local directories and hub listings alike. Weights: the files that
+One rule for local directories and hub listings. Weights: the files that
 `model.safetensors.index.json` names, at the top or one folder below, else `model.safetensors`, else a complete set
-`model-I-of-N.safetensors`; where there is none of these, the same of PyTorch (`pytorch_model*.bin`), which
-is read and never executed. Never `consolidated*`, adapters, optimizer state. Side files: the patterns of
+`model-I-of-N.safetensors`; where there is none of these, the same in PyTorch's format (`pytorch_model*.bin`),
+which is read and never executed. Never `consolidated*`, adapters, optimizer state. Side files: the patterns of
 `SIDE_FILES`. The layout is the one transformers writes and reads ("sharded checkpoints" in its
 documentation).
 """
@@ -21,12 +21,12 @@ from pathlib import Path, PurePosixPath
 from chatvector.errors import DamagedFile, InputError, MissingInput, UnsupportedFormat, first_five
 
 INDEX = "model.safetensors.index.json"
-# With peft installed, transformers loads the adapter that it describes, and the base that it names.
+# With peft installed, transformers loads the adapter that this file describes, and the base model that it names.
 ADAPTER = "adapter_config.json"
 SINGLE = "model.safetensors"
-# Writers pad to five digits; a number without bounds would be a set of shards without end.
+# Writers pad to five digits. The number of digits is bounded, as it gives the number of shards to look for.
 SHARD = re.compile(r"model-(\d{1,6})-of-(\d{1,6})\.safetensors")
-# Shards as writers number them while they do not know how many there will be, and sets under other names.
+# Shards numbered by writers that do not know the total yet, and sets under other names.
 _FRAGMENT = re.compile(r"(?:model[-_]\d+|.+-\d+-of-\d+)\.safetensors")
 # What `extract` writes instead of a model.
 VECTOR_FILE = "vector.safetensors"
@@ -36,7 +36,7 @@ PICKLED_SUFFIXES = (".bin", ".pt")
 
 @dataclass(frozen=True)
 class Layout:
-    """How a format names its weight files: index, whole files, numbered ones; `kind` for messages."""
+    """How a format names its weight files: index, single files, numbered shards. `kind` is its name in messages."""
 
     kind: str
     index: str
@@ -54,7 +54,8 @@ PICKLED = Layout(
     PICKLED_SUFFIXES,
 )
 
-# Licence and notice files, on lower-case names. The sub-folders of `licences` hold those of a merged model's parents.
+# Patterns of licence and notice files, matched on lower-case names. Sub-folders of `licences` hold those of the
+# parents of a merged model.
 LICENCE_FILES = (
     "*licen[sc]e*",
     "copying*",
@@ -64,8 +65,8 @@ LICENCE_FILES = (
     "*terms_of_use*",
     "licences/*/*",
 )
-# Patterns of side files, on lower-case names. What lies in other sub-folders than these (other formats, training runs,
-# images) belongs to no loader of this directory.
+# Patterns of side files, matched on lower-case names. No loader of this directory reads files in other sub-folders
+# (other formats, training runs, images).
 SIDE_FILES = (
     "*config*.json",  # config, generation_config, tokenizer_config, ModelScope's configuration
     "*processor*.json",  # preprocessor, processor, video and image processors
@@ -84,9 +85,9 @@ SIDE_FILES = (
     "*.py",  # remote code: copied, never executed
     *LICENCE_FILES,
 )
-# What the patterns above catch and must not.
+# Exceptions to the patterns above.
 NOT_SIDE_FILES = (
-    "adapter_config.json",  # describes an adapter, whose weights do not travel
+    "adapter_config.json",  # describes an adapter, whose weights are not copied
     "*.index.json",  # written anew from the output's own shards
     "chat_vector.json",  # the manifest, written anew
     "training_*",
@@ -115,7 +116,7 @@ OTHER_WEIGHTS = {
     ".onnx": ("an ONNX graph", "take the safetensors model that it was made from"),
     ".npz": ("NumPy weights", "convert them to safetensors"),
 }
-# Pickles and tensors of a training run: no model, whatever their suffix.
+# Pickles and tensors of a training run: they are no model, whatever their suffix.
 _TRAINING_STATE = (
     "training_args.bin",
     "optimizer*",
@@ -136,9 +137,9 @@ class ModelFiles:
     shards: tuple[str, ...]
     """The files that hold the weights, at least one: safetensors, or torch's (`is_pickled`)."""
     index: str | None
-    """The index file, if the weights were chosen by it."""
+    """The index file, if it determined the weights."""
     side_files: tuple[str, ...]
-    """What travels to the output: configurations, tokenizer, templates, licences, `*.py`."""
+    """Files that are copied to the output: configurations, tokenizer, templates, licences, `*.py`."""
     left_aside: tuple[str, ...] = ()
     """Other weight files at the top level that were not chosen (`consolidated*`, `*.bin`, adapters,
     leftovers)."""
@@ -151,8 +152,8 @@ class ModelFiles:
 
 
 def refuse_single_file(path: Path, where: str) -> UnsupportedFormat:
-    """The error for a file given where a model directory belongs; a GGUF or a pickle is called by its
-    name."""
+    """The error for a file given where a model directory belongs; a GGUF or a pickle is named as
+    such."""
     kind, advice = OTHER_WEIGHTS.get(path.suffix.lower(), ("a file", "name the directory that holds it"))
     return UnsupportedFormat(f"{where}: is {kind}, not a model directory: {advice}")
 
@@ -194,7 +195,7 @@ def is_pickled(name: str) -> bool:
 
 
 def safetensors_name(name: str) -> str:
-    """The name that a weight file or an index has in an output, which is always safetensors."""
+    """The name of a weight file or an index in an output, where weights are always safetensors."""
     if name == PICKLED.index:
         return INDEX
     if name in PICKLED.singles:
@@ -205,12 +206,12 @@ def safetensors_name(name: str) -> str:
 
 
 def is_side_file(name: str) -> bool:
-    """Whether a file (relative name with `/`) travels to the output unless it is patched there."""
+    """Whether a file (relative name with `/`) is a side file, which the output gets as it is or patched."""
     return _matches(name, SIDE_FILES)
 
 
 def is_model_file(name: str) -> bool:
-    """Whether a file (relative name with `/`) is a side file, or by its name the index or weights in safetensors."""
+    """Whether a file (relative name with `/`) is a side file, or is named like the index or weights in safetensors."""
     return is_side_file(name) or name in (INDEX, SINGLE) or SHARD.fullmatch(name) is not None
 
 
@@ -223,7 +224,7 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     lower = name.lower()
     if any(fnmatchcase(lower, pattern) for pattern in NOT_SIDE_FILES):
         return False
-    # As many folders as the pattern: in fnmatch a "*" would cross them.
+    # Compare folder by folder: a "*" of fnmatch would also match "/".
     return any(fnmatchcase(lower, p) for p in patterns if p.count("/") == lower.count("/"))
 
 
@@ -232,7 +233,7 @@ def _is_weights(name: str) -> bool:
 
 
 def _shards(layout: Layout, listing: Mapping[str, int], read: Callable[[str], bytes], where: str) -> tuple[str, ...]:
-    """The weight files of one layout, none where there are none."""
+    """The weight files of one layout; () if there are none."""
     if layout.index in listing:
         return _indexed(layout, listing, read(layout.index), where)
     if single := [name for name in layout.singles if name in listing]:
@@ -278,7 +279,7 @@ def _reason(error: Exception) -> str:
 
 
 def _is_inside(name: str) -> bool:
-    """Whether a name lies where local directories are listed: at the top or in a folder that is not hidden."""
+    """Whether a name is where local directories are listed: at the top, or in a folder there that is not hidden."""
     parts = name.split("/")
     plain = all(part and part not in (".", "..") for part in parts)
     return plain and len(parts) <= 2 and not name.startswith(".") and "\\" not in name and "\0" not in name
@@ -314,7 +315,7 @@ def _numbered(layout: Layout, listing: Mapping[str, int], where: str) -> tuple[s
 
 
 def _no_weights(listing: Mapping[str, int], read: Callable[[str], bytes], where: str) -> InputError:
-    """Say what is there instead of a model, and what to do about it."""
+    """The error that says what is there instead of a model, and what to do about it."""
     top = sorted(name for name in listing if "/" not in name)
     if "adapter_config.json" in top or any(name.startswith("adapter_model.") for name in top):
         base = _adapter_base(read) if "adapter_config.json" in top else None

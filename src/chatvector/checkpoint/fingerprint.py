@@ -2,12 +2,12 @@
 """A fixed sample of every tensor, and the fingerprint made from it.
 
 A full SHA-256 would double the time of a merge. The fingerprint is the SHA-256 of the headers, of each side file and
-of fixed blocks of every tensor (64, unless the model has thousands). It tells any two checkpoints of practice apart,
-as a training step moves nearly every weight, and proves nothing against an adversary. The same blocks feed the lineage
-check, so they are read once.
+of fixed blocks of every tensor (64, unless the model has thousands). It distinguishes any two checkpoints in practice,
+because a training step changes nearly every weight, but gives no protection against an adversary. The lineage check
+uses the same blocks, so they are read once.
 
-Over a network each block is a request. A model that is read from afar is sampled thinly: some hundred blocks in all.
-The digest says so (`thin:`), and `fingerprint_like` makes either kind, so that a copy on this machine can be compared.
+Over a network each block is a request, so a remote model is sampled thinly: some hundred blocks in all. Its digest is
+marked `thin:`. `fingerprint_like` makes either kind, so that a local copy can be compared with it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Grid:
-    """Which blocks of a tensor are sampled: `blocks` of them, evenly spread, `elements` long each.
+    """Which blocks of a tensor are sampled: `blocks` of them, evenly spread, of `elements` elements each.
 
-    With `tensors`, only about so many of the matrices are sampled, chosen by their names and the largest ones always,
-    and a tensor gets one block for each 16 million elements, `blocks` at most.
+    With `tensors`, only about that many matrices are sampled: the largest ones always, the others chosen by name. A
+    tensor then gets one block for each 16 million elements, at least one and at most `blocks`.
     """
 
     blocks: int
@@ -42,7 +42,7 @@ class Grid:
     tensors: int | None = None
 
     def blocks_in(self, elements: int) -> int:
-        """Blocks of a tensor with so many elements."""
+        """Number of blocks of a tensor with `elements` elements."""
         return self.blocks if self.tensors is None else max(1, min(self.blocks, elements >> 24))
 
 
@@ -51,10 +51,10 @@ THIN_MARK = "thin:"
 
 
 def grid_for(tensors: int) -> Grid:
-    """The grid for a model of so many tensors.
+    """The grid for a model with `tensors` tensors.
 
     Every model of up to 1,024 tensors gives 64 blocks a tensor. Bytes stay under 32 MiB for 16-bit and 32-bit
-    weights, and reads under 66,000 up to 16,384 tensors (mixtures of experts), which is what bounds the time.
+    weights, and reads, which determine the time, under 66,000 up to 16,384 tensors (mixtures of experts).
     """
     if tensors <= 256:
         return Grid(64, 256)
@@ -95,13 +95,13 @@ class Sample:
     """The sampled blocks of one checkpoint, read once: name to a flat array in the stored dtype."""
 
     def __init__(self, checkpoint: TensorFiles, grid: Grid | None = None) -> None:
-        """Read the blocks, on the grid for the number of tensors (from afar: `THIN`) unless another is given."""
+        """Read the blocks, on `grid`; None: the grid for the number of tensors, or `THIN` for a remote model."""
         self.grid = grid or (THIN if checkpoint.is_remote else grid_for(len(checkpoint.tensors)))
         names = sampled_tensors(checkpoint.tensors, self.grid)
         self.blocks: dict[str, NDArray[np.generic]] = _read_blocks(checkpoint, names, self.grid)
 
     def digest(self) -> str:
-        """SHA-256 over names, numbers of elements and sampled bytes, in name order; marked where the grid is thin."""
+        """SHA-256 over names, numbers of elements and sampled bytes, in name order; `thin:` before a thin one."""
         import numpy as np
 
         digest = hashlib.sha256()
@@ -112,7 +112,7 @@ class Sample:
 
 
 def read_samples(checkpoints: Sequence[TensorFiles]) -> list[Sample]:
-    """The samples of several checkpoints, in order; where some lie far away side by side, as they mostly wait."""
+    """The samples of several checkpoints, in order; read in parallel if some are remote, as those mostly wait."""
     if not any(checkpoint.is_remote for checkpoint in checkpoints):
         return [Sample(checkpoint) for checkpoint in checkpoints]
     with ThreadPoolExecutor(len(checkpoints), "chatvector-sample") as pool:
@@ -120,7 +120,7 @@ def read_samples(checkpoints: Sequence[TensorFiles]) -> list[Sample]:
 
 
 def fingerprint_like(checkpoint: Checkpoint, expected: Mapping[str, Any]) -> Fingerprint:
-    """The fingerprint of `checkpoint` on the grid of `expected`, one that a manifest holds."""
+    """The fingerprint of `checkpoint` on the same grid as `expected`, a fingerprint from a manifest."""
     thin = str(expected.get("samples", "")).startswith(THIN_MARK)
     return fingerprint(checkpoint, Sample(checkpoint, THIN if thin else grid_for(len(checkpoint.tensors))))
 
@@ -136,7 +136,7 @@ def fingerprint(checkpoint: Checkpoint, sample: Sample) -> Fingerprint:
 
 
 class Shaped(Protocol):
-    """As much of a tensor as choosing it needs."""
+    """A tensor's shape, which is all that the choice of tensors needs."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -147,7 +147,7 @@ class Shaped(Protocol):
 def sampled_tensors(tensors: Mapping[str, Shaped], grid: Grid) -> list[str]:
     """Names of the tensors that `grid` samples, sorted: all of them, or some of the matrices.
 
-    A share of 1/2ᵏ is chosen by a checksum of the name, so that models whose tensors differ a little share most.
+    A share of 1/2ᵏ is chosen by a checksum of the name, so that slightly different models share most of it.
     """
     if grid.tensors is None:
         return sorted(tensors)

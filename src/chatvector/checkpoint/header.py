@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The header of a safetensors file: read with suspicion, written to the byte.
+"""The header of a safetensors file: untrusted when read, reproducible to the byte when written.
 
 Format: 8 bytes little-endian length N, N bytes of JSON, then the tensors without gaps. The JSON maps each name to
 `{"dtype", "shape", "data_offsets": [begin, end]}` relative to the end of the header, and `__metadata__` to strings.
@@ -57,8 +57,8 @@ class Header:
 def read_header(source: ByteSource) -> Header:
     """Parse and check the header of `source`.
 
-    Raises DamagedFile for anything the specification forbids: a file too short, a length that lies, JSON that is
-    none or holds duplicate names, unknown dtypes, sizes that differ from shape × dtype, overlaps, gaps, and bytes
+    Raises DamagedFile for anything the specification forbids: a file too short, a length that lies, invalid
+    JSON or duplicate names, unknown dtypes, sizes that differ from shape × dtype, overlaps, gaps, and bytes
     that no tensor owns.
     """
     if source.size < 8:
@@ -121,7 +121,7 @@ def build_header(
 
 
 def _by_offset(entry: HeaderEntry) -> tuple[int, int]:
-    # Empty tensors share an offset: they stay in the header's order, before the one that has bytes.
+    # Empty tensors share their offset with the next one: they stay in the header's order, before the one with bytes.
     return entry.offset, entry.nbytes
 
 
@@ -147,7 +147,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_text(value: str) -> bool:
-    """Whether `value` can be written as UTF-8; JSON escapes can spell half a character."""
+    """Whether `value` can be written as UTF-8; JSON escapes can spell half of a surrogate pair."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -156,13 +156,13 @@ def _is_text(value: str) -> bool:
 
 
 def _short(value: object) -> str:
-    """What a hostile header says, cut to fit a message."""
+    """A value of a hostile header, cut to fit a message."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def _nbytes(dtype: DType, shape: Sequence[int], label: str) -> int | None:
-    """Bytes of a tensor; stops before the product of hostile extents grows without bound."""
+    """Bytes of a tensor; None where elements do not fill whole bytes. Raises DamagedFile for hostile extents."""
     elements = 1
     for extent in shape:
         elements *= extent

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """GET requests whose bodies are read straight into the caller's memory, as it asks for them.
 
-The plain way is a connection of the standard library: once the head of an answer is read, its body comes from the
-socket, in one call of the system that waits for all bytes without the interpreter lock (over TLS one for each record).
-Where a proxy is configured huggingface_hub's own client is used, as it knows the proxy's ways.
+The direct transport is a connection of the standard library. After the head of an answer the body is read from the
+socket, by one system call that waits for all bytes without the interpreter lock (over TLS by one for each record).
+Where a proxy is configured, huggingface_hub's own client is used, because it supports proxies.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from chatvector.checkpoint.hub_errors import short
 
 CONNECT_SECONDS = 15.0
 READ_SECONDS = 60.0
-_HEAD_BUFFER_BYTES = 8192  # of `http.client`, which may have read so much of the body along with the head
+_HEAD_BUFFER_BYTES = 8192  # buffer of `http.client`, which may hold this much of the body after the head is read
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Status and headers (lower-case names)."""
+    """The head of an answer: status and headers (lower-case names)."""
 
     status: int
     headers: Mapping[str, str]
 
 
 class Broken(Exception):
-    """The connection broke. `received` bytes came into the buffer before."""
+    """The connection broke after `received` bytes had been written to the buffer."""
 
     def __init__(self, reason: str, received: int = 0) -> None:
         super().__init__(reason)
@@ -55,12 +55,14 @@ class Request(Protocol):
         ...
 
     def lend(self, nbytes: int) -> int | None:
-        """A socket whose next `nbytes` are the body's, for the caller to take or to `break_off`; None where the body
-        comes another way. The answer must have been waited for."""
+        """A socket whose next `nbytes` belong to the body; None where the body does not come from a plain socket.
+
+        The caller has to read exactly these bytes, or to call `break_off`. `answer` must have returned before.
+        """
         ...
 
     def break_off(self) -> None:
-        """Give up a request whose socket was lent and left somewhere in the body."""
+        """Give up a request whose socket was lent and stopped at an unknown place in the body."""
         ...
 
     def close(self) -> None:
@@ -69,15 +71,15 @@ class Request(Protocol):
 
 
 class Transport(Protocol):
-    """Something that makes requests. Safe to use from several threads."""
+    """Makes requests. Safe to use from several threads."""
 
     def ask(self, url: str, headers: Mapping[str, str]) -> Request:
-        """Send a GET request, and do not wait. Raises Broken."""
+        """Send a GET request without waiting for the answer. Raises Broken."""
         ...
 
 
 class DirectTransport:
-    """Connections of the standard library, kept open between requests, whichever thread asks next."""
+    """Connections of the standard library, kept open between requests and shared by all threads."""
 
     def __init__(self) -> None:
         self._idle: dict[tuple[str, str], list[http.client.HTTPConnection]] = {}
@@ -85,7 +87,7 @@ class DirectTransport:
         self._context: ssl.SSLContext | None = None
 
     def ask(self, url: str, headers: Mapping[str, str]) -> Request:
-        """Send a GET request on a connection that nobody uses, or a new one."""
+        """Send a GET request on an idle connection, or on a new one."""
         parts = urlsplit(url)
         place = parts.scheme, parts.netloc
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -96,7 +98,7 @@ class DirectTransport:
             return _DirectRequest(connection, path, headers, lambda: self._keep(place, connection))
 
     def close(self) -> None:
-        """Close the connections that wait for the next request."""
+        """Close the idle connections."""
         with self._lock:
             for connection in (one for idle in self._idle.values() for one in idle):
                 connection.close()
@@ -122,19 +124,19 @@ class _DirectRequest:
         headers: Mapping[str, str],
         keep: Callable[[], None],
     ) -> None:
-        """`keep` takes the connection back when the body was read to its end."""
+        """`keep` returns the connection to the idle ones; called when the body was read to its end."""
         self._connection = connection
         self._path, self._headers, self._keep = path, headers, keep
         self._response: http.client.HTTPResponse | None = None
-        self._begun = memoryview(b"")  # of the body, what came with its head
-        self._left: int | None = None  # of the body; None where its end is for `http.client` to find
+        self._begun = memoryview(b"")  # the part of the body that was read with the head
+        self._left: int | None = None  # bytes of the body to read; None where `http.client` finds its end
         try:
             self._send(anew=connection.sock is None)
         except (ConnectionResetError, BrokenPipeError):  # an open connection that the server closed meanwhile
             self._send(anew=True)
 
     def answer(self) -> Answer:
-        """Wait for the head; a connection that the server had closed meanwhile is made anew, once."""
+        """Wait for the head. A kept connection that the server has closed is made anew, once."""
         with _told_as_broken(self._connection.close):
             try:
                 response = self._connection.getresponse()
@@ -189,7 +191,7 @@ class _DirectRequest:
             self._connection.close()
             self._connection.connect()
             self._connection.sock.settimeout(READ_SECONDS)
-            # Holds where Python's own limit does not: in calls of the system that wait for all bytes.
+            # This timeout also works where Python's own does not: in system calls that wait for all bytes.
             limit = struct.pack("@ll", int(READ_SECONDS), 0)
             self._connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         self._connection.request("GET", self._path, headers=dict(self._headers))
@@ -206,7 +208,7 @@ class _DirectRequest:
         wanted = min(len(buffer), self._left)
         if wanted == 0:
             return 0
-        # TLS knows nothing of waiting for all.
+        # TLS sockets do not support MSG_WAITALL.
         count = self._connection.sock.recv_into(buffer, wanted, socket.MSG_WAITALL if self._is_plain else 0)
         self._left -= count
         return count
@@ -216,7 +218,7 @@ class _DirectRequest:
 def _told_as_broken(
     close: Callable[[], None] = lambda: None, received: Callable[[], int] = lambda: 0, *kinds: type[Exception]
 ) -> Iterator[None]:
-    """Turn what a connection raises (`kinds` beside the errors of system and library) into Broken, and close it."""
+    """Turn errors of a connection (`kinds`, and those of the system and library) into Broken, and close it."""
     try:
         yield
     except BlockingIOError as error:
@@ -231,10 +233,10 @@ def _told_as_broken(
 
 
 class ClientTransport:
-    """huggingface_hub's own HTTP client, for networks with a proxy."""
+    """Requests by huggingface_hub's own HTTP client, for networks with a proxy."""
 
     def ask(self, url: str, headers: Mapping[str, str]) -> Request:
-        """A request that is sent when its answer is asked for."""
+        """A request that is sent when `answer` is called."""
         return _ClientRequest(url, headers)
 
 
@@ -269,7 +271,7 @@ class _ClientRequest:
                 done += count
 
     def lend(self, nbytes: int) -> int | None:
-        """The client keeps its sockets to itself."""
+        """None: the client does not give its sockets away."""
         del nbytes
 
     def break_off(self) -> None:
@@ -282,7 +284,7 @@ class _ClientRequest:
 
 
 class Transports:
-    """The ways that one model's files share: the straight one, unless a proxy is configured for the host."""
+    """The transports that one model's files share: the direct one, unless a proxy is configured for the host."""
 
     def __init__(self) -> None:
         self._direct = DirectTransport()
@@ -290,7 +292,7 @@ class Transports:
         self._ways: dict[tuple[str, str], Transport] = {}
 
     def of(self, url: str) -> Transport:
-        """The way to `url`, looked for once a host: reading the environment costs more than asking for a range."""
+        """The transport for `url`, chosen once per host: reading the environment costs more than a request."""
         parts = urlsplit(url)
         host = parts.scheme, parts.netloc
         if host not in self._ways:

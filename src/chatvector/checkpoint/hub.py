@@ -2,7 +2,7 @@
 """Models on the Hugging Face hub: one commit, only the files needed, into the cache all tools share.
 
 Everything goes through huggingface_hub: addresses (`HF_ENDPOINT`), tokens, the cache (`HF_HOME`, `HF_HUB_CACHE`),
-resuming, `HF_HUB_OFFLINE`. This module adds which files, which commit, whether the disk suffices, and one clear
+resuming, `HF_HUB_OFFLINE`. This module adds the choice of files and commit, a check of disk space, and one clear
 line when something fails. huggingface_hub's telemetry and its progress bars are switched off.
 
 Not done: checksums of files that are in the cache already (huggingface_hub checks sizes as it downloads).
@@ -28,7 +28,7 @@ from chatvector.errors import ChatVectorError, HubError, InputError, NotEnoughSp
 from chatvector.sizes import disk_size
 
 Progress = Callable[[str], None]
-"""Takes a line of text for people."""
+"""Receives a line of text for people."""
 
 DEFAULT_REVISION = "main"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -36,15 +36,15 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class DownloadPlan:
-    """What a hub model needs, and what of it lies in the cache."""
+    """The files that a hub model needs, and which of them are in the cache."""
 
     repo_id: str
     commit: str
     """The 40-digit commit that the revision meant when the plan was made."""
     files: Mapping[str, int]
-    """File name -> bytes, of the files needed only."""
+    """File name -> size in bytes, of the needed files only."""
     cached: frozenset[str]
-    """Names of those in the cache."""
+    """Names of the needed files that are in the cache."""
 
     @property
     def nbytes(self) -> int:
@@ -53,17 +53,17 @@ class DownloadPlan:
 
     @property
     def nbytes_cached(self) -> int:
-        """Bytes of the files that lie in the cache."""
+        """Bytes of the needed files that are in the cache."""
         return sum(self.files[name] for name in self.cached)
 
     @property
     def nbytes_missing(self) -> int:
-        """Bytes to download, parts of files from an interrupted run not deducted."""
+        """Bytes to download; parts of files from an interrupted run are not deducted."""
         return self.nbytes - self.nbytes_cached
 
 
 def plan_download(repo_id: str, revision: str | None = None) -> DownloadPlan:
-    """Ask the hub which files `repo_id` has at `revision` (branch, tag or commit; None: main) and choose.
+    """Ask the hub which files `repo_id` has at `revision` (branch, tag or commit; None: main), and choose.
 
     Downloads the index file if there is one, nothing else. Offline (`HF_HUB_OFFLINE`) the plan is made from the
     cache. Raises HubError, or what `choose_files` raises about the files that are there.
@@ -139,7 +139,7 @@ def read_small_file(repo_id: str, commit: str, name: str) -> bytes | None:
 
 
 def client() -> Any:
-    """huggingface_hub's client, its telemetry off also where the library was imported before."""
+    """huggingface_hub's client. Telemetry is off even if the library was imported before."""
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     from huggingface_hub import HfApi, constants
 
@@ -148,7 +148,7 @@ def client() -> Any:
 
 
 def patience() -> float:
-    """Seconds to wait for a file list: thrice what huggingface_hub waits for one file's ETag, 30 by default."""
+    """Seconds to wait for a file list: three times huggingface_hub's wait for one file's ETag; 30 by default."""
     from huggingface_hub import constants
 
     return 3.0 * constants.HF_HUB_ETAG_TIMEOUT
@@ -162,7 +162,7 @@ def is_offline() -> bool:
 
 
 def _download(repo_id: str, commit: str, names: list[str], where: str, report: Callable[[int], None] | None) -> Path:
-    """Files of one commit into the cache, huggingface_hub's way: in parallel, resumed, sizes checked."""
+    """Download files of one commit into the cache by huggingface_hub: in parallel, resumed, sizes checked."""
     patterns = [glob.escape(name) for name in names]
     with one_line(where):
         path = client().snapshot_download(
@@ -173,7 +173,7 @@ def _download(repo_id: str, commit: str, names: list[str], where: str, report: C
 
 @contextmanager
 def one_line(where: str) -> Iterator[None]:
-    """Turn what huggingface_hub and its HTTP library raise into one HubError, the cause kept."""
+    """Turn what huggingface_hub and its HTTP library raise into one HubError; the cause is kept."""
     from huggingface_hub import errors
 
     # The base class of the HTTP library that this huggingface_hub uses.
@@ -200,7 +200,7 @@ def _teller(where: str, plan: DownloadPlan, progress: Progress | None) -> Callab
 
 
 def called(repo_id: str, revision: str | None) -> str:
-    """How messages call a model."""
+    """The model's name in messages."""
     return f"{repo_id}@{revision}" if revision else repo_id
 
 
@@ -215,12 +215,12 @@ def _folder(repo_id: str) -> Path:
 
 
 def snapshot_place(repo_id: str, commit: str) -> Path:
-    """Where the cache holds the files of a commit, whether it does or not."""
+    """The cache's directory for the files of a commit, whether it exists or not."""
     return _folder(repo_id) / "snapshots" / commit
 
 
 def remember(repo_id: str, revision: str, commit: str) -> None:
-    """Note which commit a branch or tag meant, so that it can be opened offline; huggingface_hub reads it too."""
+    """Record the commit of a branch or tag, so that it can be opened offline. huggingface_hub reads the record too."""
     if _COMMIT.fullmatch(revision) or ".." in revision:
         return
     ref = _folder(repo_id) / "refs" / revision
@@ -230,7 +230,7 @@ def remember(repo_id: str, revision: str, commit: str) -> None:
         part.write_text(commit, "utf-8")
         part.replace(ref)
     except OSError:
-        return  # a read-only cache: the model is there, only its branch will not be known offline
+        return  # a read-only cache: the model is there, but its branch will not be known offline
 
 
 def _cached_files(repo_id: str, revision: str | None) -> tuple[str, dict[str, int]]:
@@ -269,7 +269,7 @@ def _read_cached(snapshot: Path, name: str) -> bytes:
 
 
 def is_cached(repo_id: str, commit: str) -> bool:
-    """Whether `commit` is a full commit and the cache is known to hold all files needed of it."""
+    """Whether `commit` is a full commit hash and the cache is known to hold all files that are needed of it."""
     if not _COMMIT.fullmatch(commit) or _known_tree(repo_id, commit) is None:
         return False
     try:
@@ -280,7 +280,7 @@ def is_cached(repo_id: str, commit: str) -> bool:
 
 
 def _known_tree(repo_id: str, commit: str) -> dict[str, int] | None:
-    """The commit's whole file list as huggingface_hub 2 keeps it beside the snapshot; None where it does not."""
+    """The commit's whole file list, which huggingface_hub 2 stores beside the snapshot; None where there is none."""
     import huggingface_hub
     from huggingface_hub import errors
 
@@ -293,7 +293,7 @@ def _known_tree(repo_id: str, commit: str) -> dict[str, int] | None:
 
 
 def require_cache_space(nbytes: int, where: str = "the models") -> None:
-    """Raise NotEnoughSpace before the first byte of a download rather than after the last that fitted."""
+    """Raise NotEnoughSpace before a download of `nbytes` that the cache's disk cannot hold."""
     from huggingface_hub import constants
 
     cache = Path(constants.HF_HUB_CACHE).expanduser()

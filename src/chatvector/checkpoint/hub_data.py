@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of data sets on the hub, by address: `hf://datasets/ORG/NAME/FILE` or `hf://datasets/ORG/NAME@REVISION/FILE`.
 
-That is how huggingface_hub itself writes them. One file is fetched, into the cache that all tools share; nothing of the
-data set is run. Which commit a branch meant is known from where the cache keeps the file, and travels with the results.
+huggingface_hub uses the same addresses. Only the named file is fetched, into the cache that all tools share, and no
+code of the data set is run. The file's place in the cache tells the commit, which is recorded with the results.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ADDRESS = re.compile(r"hf://datasets/(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>
 
 @dataclass(frozen=True)
 class HubFile:
-    """A fetched file: where it lies, what it is called, the commit (40 digits) it is of."""
+    """A fetched file: its local path, its name, and the commit (40 digits) that it belongs to."""
 
     path: Path
     name: str
@@ -28,15 +28,15 @@ class HubFile:
 
 
 def is_address(name: object) -> bool:
-    """Does the name begin as an address does?"""
+    """Whether `name` begins like an address."""
     return isinstance(name, str) and name.startswith(SCHEME)
 
 
 def fetch(address: str) -> HubFile:
     """The file, from the cache or the hub.
 
-    Raises UsageError for what is no address of a data set's file, HubError where the hub does not give it (or, with
-    HF_HUB_OFFLINE, the cache does not have it).
+    Raises UsageError where `address` names no file of a data set, HubError where the hub does not deliver the file (or,
+    with HF_HUB_OFFLINE, the cache does not have it).
     """
     match = _ADDRESS.fullmatch(address)
     if match is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What failed between here and the hub, in one line: what, where, what to do.
+"""Explain failures on the way to the hub in one line: what, where, what to do.
 
 huggingface_hub changed its HTTP library from httpx (1.x) to httpx2 (2.x); both have the same classes. They are
 told apart here by class name, so that neither is imported.
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from chatvector.errors import HubError, NotEnoughSpace
 
-# Seconds. What asks for more than a month does not mean it.
+# Seconds. A longer requested wait than a month is not credible.
 _LONGEST_PAUSE = 30 * 24 * 3600.0
 _LOGIN = "log in with `hf auth login` or set HF_TOKEN"
 
@@ -46,7 +46,7 @@ def explain_http(error: BaseException, where: str) -> HubError:
     response = getattr(cause, "response", None)
     status = getattr(response, "status_code", None)
     if isinstance(status, int):
-        from chatvector.checkpoint.remote_http import retry_after  # which explains its failures by this module
+        from chatvector.checkpoint.remote_http import retry_after  # here, as remote_http imports this module
 
         pause = retry_after({name.lower(): value for name, value in getattr(response, "headers", {}).items()})
         return explain_status(status, where, place, pause)
@@ -67,7 +67,7 @@ def explain_http(error: BaseException, where: str) -> HubError:
 
 
 def explain_status(status: int, where: str, url: str, pause: float | None = None) -> HubError:
-    """The same for a bare status, `url` being what was asked and `pause` the seconds that the server asks to wait."""
+    """A HubError for a status. `url`: the requested address; `pause`: seconds that the server asks to wait."""
     wait = None if pause is None or not 1 <= pause <= _LONGEST_PAUSE else _duration(pause)
     later = "later" if wait is None else f"in {wait}"
     text = _STATUS.get(status) or f"the hub has trouble ({status}); try again {later}, the same command goes on"
@@ -75,18 +75,18 @@ def explain_status(status: int, where: str, url: str, pause: float | None = None
 
 
 def _duration(seconds: float) -> str:
-    """`90 seconds`, `67 minutes`, `13 hours`: rounded up, as less is too early."""
+    """`90 seconds`, `67 minutes`, `13 hours`: rounded up, so that the wait is not too short."""
     size, unit = (1, "seconds") if seconds < 120 else (60, "minutes") if seconds < 7200 else (3600, "hours")
     return f"{math.ceil(seconds / size)} {unit}"
 
 
 def explain_broken(reason: str, where: str, url: str) -> HubError:
-    """The same for a connection that broke, or never stood."""
+    """A HubError for a connection that broke or could not be made."""
     return HubError(f"{where}: the connection to {host_of(url)} broke off ({reason}); the same command goes on")
 
 
 def explain_os(error: OSError, where: str) -> HubError | NotEnoughSpace:
-    """The same for an OSError that is no answer of the hub: the disk, or a download that came out short."""
+    """The error for an OSError that is no answer of the hub: of the disk, or for an incomplete download."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NotEnoughSpace(
             f"{where}: the disk is full ({error.filename or 'the hub cache'}); free some or set HF_HUB_CACHE to a "
@@ -103,7 +103,7 @@ def explain_os(error: OSError, where: str) -> HubError | NotEnoughSpace:
 
 
 def root_of(error: BaseException) -> BaseException:
-    """The error below the wrappers that huggingface_hub puts around what really happened."""
+    """The original error, below the wrappers that huggingface_hub puts around it."""
     wrappers = {"LocalEntryNotFoundError", "IncompleteSnapshotError", "RevisionResolutionError", "FileMetadataError"}
     while type(error).__name__ in wrappers and error.__cause__ is not None:
         error = error.__cause__
@@ -111,7 +111,7 @@ def root_of(error: BaseException) -> BaseException:
 
 
 def place_of(error: BaseException) -> str:
-    """The host that was asked, as `https://host`; the endpoint where the error does not tell."""
+    """The host of the request, as `https://host`; the configured endpoint where the error does not tell."""
     from huggingface_hub import constants
 
     request = getattr(getattr(error, "response", None), "request", None)
@@ -127,6 +127,6 @@ def host_of(url: str) -> str:
 
 
 def short(error: BaseException) -> str:
-    """An error's words in one line of at most 160 characters."""
+    """An error's text in one line of at most 160 characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 160 else text[:157] + "…"

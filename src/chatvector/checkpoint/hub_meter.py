@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A progress bar that draws nothing: huggingface_hub's byte counts become lines of ours, a few a minute."""
+"""A progress bar that draws nothing: it turns huggingface_hub's byte counts into log lines, a few a minute."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 def make_meter(report: Callable[[int], None] | None) -> type:
-    """A class that huggingface_hub takes for `tqdm_class`. `report` gets the bytes so far, at most every 5 s.
+    """A class for huggingface_hub's `tqdm_class`. `report` gets the bytes so far, at most every 5 s.
 
-    huggingface_hub runs two byte counters side by side (received, written to disk); the one ahead counts.
+    huggingface_hub runs two byte counters side by side (received, written to disk); the larger count is reported.
     """
     from tqdm.auto import tqdm
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps this machine from the hub and no repetition mends: proxies, certificates, tokens, addresses.
+"""Settings of this machine that keep it from the hub, so that trying again is useless: proxies, certificates, tokens.
 
 The environment is read as the HTTP library of huggingface_hub reads it; the variable at fault is named.
 """
@@ -22,7 +22,7 @@ _UNREAD = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 @contextmanager
 def settings_explained(where: str) -> Iterator[None]:
-    """Turn what a setting of this machine causes into one error that names it; other errors pass."""
+    """Turn an error caused by a setting of this machine into one that names the setting; other errors pass."""
     try:
         yield
     except ChatVectorError:
@@ -37,7 +37,7 @@ def settings_explained(where: str) -> Iterator[None]:
 
 
 def proxy_for(url: str) -> tuple[str, str] | None:
-    """The variable that names a proxy for `url`, and the proxy's address without name and password."""
+    """The variable that names a proxy for `url`, and the proxy's address without user name and password."""
     parts = urlsplit(url)
     proxies = urllib.request.getproxies()
     if urllib.request.proxy_bypass(parts.netloc):
@@ -92,7 +92,7 @@ def _fault(error: Exception) -> str | None:
 
 
 def _bad_certificates() -> str | None:
-    """Why the certificates of SSL_CERT_FILE cannot be loaded; None where it is unset or they can."""
+    """Why the certificates of SSL_CERT_FILE cannot be loaded; None where it is unset or they load."""
     if not (path := os.environ.get("SSL_CERT_FILE")):
         return None
     try:

@@ -15,7 +15,7 @@ def open_storage(
 
     Args:
         name: a directory, a hub name, a member of the family, or a URL of an object store.
-        progress: takes lines for people.
+        progress: receives lines for people.
         stream: read a hub model by byte range instead of downloading it first.
 
     Raises MissingInput, UnsupportedFormat, UsageError, MissingExtra or HubError, each with what to do.

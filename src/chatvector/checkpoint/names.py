@@ -6,8 +6,8 @@ store. What starts with `/`, `./`, `../` or `~`, holds a backslash, starts with 
 directory exists, is a local path that is missing, never a hub name: a mistyped path must not become a download.
 `org/name` and `org/name@revision` are hub names. Anything else is a missing local path.
 
-In a local path `@`, `+`, blanks, colons and letters of any script are characters like others. A path below a folder
-that may not be entered is refused as such: nobody can tell whether it is there.
+In a local path `@`, `+`, blanks, colons and letters of any script have no special meaning. A path below a folder that
+may not be entered is refused with that reason, because whether it exists cannot be known.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ _HUB_PAGE = re.compile(r"(?:https?://(?:huggingface\.co|hf\.co)/|hf://)(?:models
 
 @dataclass(frozen=True)
 class Location:
-    """Where a model is. `name` is what the user wrote."""
+    """The place of a model. `name` is what the user wrote."""
 
     kind: Kind
     name: str
     path: Path | None = None
-    """local, demo: the path, `~` expanded, otherwise as written."""
+    """For kinds local and demo: the path, `~` expanded, otherwise as written."""
     repo_id: str | None = None
-    """hub: `org/name`."""
+    """For kind hub: `org/name`."""
     revision: str | None = None
-    """hub: branch, tag or commit; None is the default branch."""
+    """For kind hub: branch, tag or commit; None is the default branch."""
 
 
 def resolve(name: str | os.PathLike[str]) -> Location:
-    """Find out where a model is; touches the local file system only.
+    """Find the place of a model; uses only the local file system.
 
     Raises UsageError (empty name, unknown family member), MissingInput (a local path that is not there),
     UnsupportedFormat (a URL that is no object store's, or a file where a directory belongs).
@@ -83,7 +83,7 @@ def classify(name: str) -> Location:
         return _family_member(name)
     if _URL.match(name):
         return Location("url", name)
-    # A hub name means the same in a working directory that may not be entered.
+    # A hub name keeps its meaning in a working directory that may not be entered.
     if closed is not None and (_written_as_path(name) or closed != Path.cwd()):
         raise MissingInput(f"{name}: {no_entry(closed)}")
     if not _looks_local(name, path) and (match := _HUB.fullmatch(name)) and not match["repo"].endswith(".git"):
@@ -105,7 +105,7 @@ def require_path(name: str, instead: str) -> Path:
 
 
 def closed_folder(path: Path) -> Path | None:
-    """The folder that hides `path`, as it may not be entered; None where none does. Links are followed."""
+    """The folder above `path` that may not be entered; None where there is none. Links are followed."""
     try:
         os.stat(path)
     except PermissionError:
@@ -116,7 +116,7 @@ def closed_folder(path: Path) -> Path | None:
 
 
 def no_entry(folder: Path) -> str:
-    """What is wrong with a `closed_folder`, and what to do."""
+    """The message about a `closed_folder`: what is wrong, and what to do."""
     return f"the folder {folder} may not be entered (Permission denied); chmod +x it, or ask its owner to"
 
 
@@ -129,8 +129,8 @@ def _looks_local(name: str, path: Path) -> bool:
 
 
 def _same_letters(path: Path) -> Path | None:
-    """The sibling whose name is the same text in another Unicode form: a Korean name typed composed, stored
-    apart."""
+    """The sibling whose name is the same text in another Unicode normal form, such as a Korean name that was typed
+    composed and stored decomposed."""
     wanted = unicodedata.normalize("NFC", path.name)
     if wanted.isascii():
         return None
@@ -154,7 +154,7 @@ def _family_member(name: str) -> Location:
 
 
 def _missing(name: str, path: Path) -> str:
-    """One line: what is missing, and the names nearby that look like it."""
+    """The message about a missing path, in one line, with similar names beside it."""
     if not path.parent.is_dir():
         known = next((p for p in path.parent.parents if p.is_dir()), None)
         if known is None or name.count("/") < 2:

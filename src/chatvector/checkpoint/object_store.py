@@ -3,7 +3,7 @@
 
 Keys, regions and endpoints come from the environment, as obstore reads them (`AWS_ACCESS_KEY_ID`, `AWS_REGION`,
 `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, `AZURE_STORAGE_…`), or from the machine's role. Each object's
-ETag is noted when it is first listed and asked for with every read: an object that is replaced meanwhile is an error.
+ETag is noted when it is first listed and asked for with every read: an object that was replaced meanwhile is an error.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ASKING_THREADS = 32
-"""Answers of one store that are waited for at a time: obstore knows no request that is only sent."""
+"""Threads that wait for answers of one store: obstore cannot send a request without waiting for its answer."""
 COPIED_BYTES = 1 << 20
-"""What is held of an object while it is copied."""
+"""Bytes of an object held in memory while it is copied."""
 ATTEMPTS = 7
 FIRST_WAIT = 1.0
 _STATUS = re.compile(r"status code: (\d{3})")
 _ELSEWHERE = "redirect without LOCATION"
-"""How obstore calls the 301 of a bucket in another region."""
+"""Text of obstore's error for the 301 of a bucket in another region."""
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _ADVICE = {
     301: "the bucket is in another region (301); set AWS_REGION to the bucket's",
@@ -63,8 +63,8 @@ _ADVICE = {
 def open_store(url: str, *, retries: int = 0) -> ObjectStore:
     """The store and prefix of `url`.
 
-    Raises UsageError where it names no bucket or an endpoint is no address, MissingExtra without obstore, HubError when
-    the settings do not do.
+    Raises UsageError where it names no bucket or an endpoint is no address, MissingExtra without obstore, HubError
+    where the settings are unusable.
     """
     address = literal_url(url)
     try:
@@ -72,7 +72,7 @@ def open_store(url: str, *, retries: int = 0) -> ObjectStore:
         from obstore.store import from_url
     except ImportError as error:
         raise MissingExtra("cloud", f"reading and writing {url}") from error
-    # Over plain HTTP only where the user's own endpoint is.
+    # Plain HTTP is allowed only if the user's own endpoint uses it.
     plain = require_endpoints(url)
     try:
         return from_url(address, client_options={"allow_http": plain}, retry_config={"max_retries": retries})
@@ -84,7 +84,7 @@ def open_store(url: str, *, retries: int = 0) -> ObjectStore:
 
 @contextmanager
 def one_line(where: str) -> Iterator[None]:
-    """Turn what obstore raises into one HubError or MissingInput, the cause kept."""
+    """Turn what obstore raises into one HubError or MissingInput; the cause is kept."""
     from obstore.exceptions import BaseError, NotFoundError, PreconditionError
 
     try:
@@ -104,7 +104,7 @@ def one_line(where: str) -> Iterator[None]:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status in an error of obstore, which gives it in words only."""
+    """The HTTP status in an error of obstore, which has it only in its text; None if there is none."""
     if _ELSEWHERE in str(error):
         return 301
     match = _STATUS.search(str(error))
@@ -137,17 +137,17 @@ class ObjectStorage(RemoteStorage):
         return RemoteFile(label, self._listing[name], content, self._side_by_side)
 
     def close(self) -> None:
-        """Stop the threads, drop what was kept."""
+        """Stop the threads and drop the kept files."""
         super().close()
         self._asking.shutdown(wait=True, cancel_futures=True)
 
     def transfer(self) -> Transfer:
-        """What reading the whole model costs."""
+        """The transfer that reading the whole model needs."""
         needed = choose_files(self._listing, self.read, self.location).needed
         return Transfer(self.location, sum(self._listing[name] for name in needed), 0, by_range_only=True)
 
     def download(self, stack: ExitStack, say: Say) -> Path:
-        """A temporary directory, as stores have no cache on this machine."""
+        """Download into a temporary directory, as there is no local cache for object stores."""
         needed = choose_files(self._listing, self.read, self.location).needed
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="chatvector-")))
         nbytes = sum(self._listing[name] for name in needed)
@@ -162,7 +162,7 @@ class ObjectStorage(RemoteStorage):
         return folder
 
     def _copy(self, name: str, path: Path) -> None:
-        """An object to a file, piece by piece."""
+        """Copy an object to a file, piece by piece."""
         if ".." in PurePosixPath(name).parts:
             raise DamagedFile(f"{self.location}: the object {name!r} would lie outside of the model's directory")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,11 +184,11 @@ class _Object:
         self.label, self.waits = label, waits
 
     def open(self, start: int, length: int) -> _ObjectRange:
-        """Ask for `length` bytes from byte `start`, and do not wait for them."""
+        """Request `length` bytes from byte `start`, without waiting for them."""
         return _ObjectRange(self, start, length)
 
     def ask(self, start: int, stop: int) -> Future[Iterator[Any]]:
-        """The pieces of bytes `start` to `stop`, asked for on a thread of its own."""
+        """The pieces of bytes `start` to `stop`, requested on another thread."""
         import obstore
 
         options: Any = {"range": (start, stop)}
@@ -224,7 +224,7 @@ class _ObjectRange:
         again(rest, self._content.waits)
 
     def lend(self, nbytes: int) -> int | None:
-        """The store's library keeps its sockets to itself."""
+        """None: obstore does not give its sockets away."""
         del nbytes
 
     def break_off(self) -> None:
@@ -236,7 +236,7 @@ class _ObjectRange:
         self._pieces = None
 
     def _next(self) -> memoryview:
-        """Bytes that come next, at least one."""
+        """The next bytes, at least one."""
         if self._piece:
             return self._piece
         pieces, self._pieces = self._pieces or self._content.ask(self._at, self._stop), None
@@ -244,7 +244,7 @@ class _ObjectRange:
             piece = next(pieces.result(), None)
             if piece is None:
                 raise HubError(f"{self._content.label}: the store's answer ended {self._stop - self._at} bytes early")
-        self._pieces = pieces  # it goes on
+        self._pieces = pieces  # only after success: else the next call requests the rest anew
         return memoryview(piece)
 
 
@@ -257,9 +257,9 @@ def list_objects(store: ObjectStore, url: str) -> list[Any]:
 
 
 def heard(work: Callable[[], T], waiting: Heartbeat | None = None) -> T:
-    """Do `work` on a thread of its own, so that a signal is heard while the store's library is at it.
+    """Do `work` on a thread of its own, so that signals are handled while obstore works.
 
-    A thread that is left behind so ends with the process. `waiting` tells that it goes on.
+    After an interruption the thread ends with the process. `waiting` reports that the work goes on.
     """
     outcome: Future[T] = Future()
 
@@ -276,7 +276,7 @@ def heard(work: Callable[[], T], waiting: Heartbeat | None = None) -> T:
 
 
 def again(work: Callable[[], T], waits: Waits) -> T:
-    """Do `work`, again after a wait where the store was only busy or the connection broke."""
+    """Do `work`; repeat it after a wait where the store was only busy or the connection broke."""
     wait = FIRST_WAIT
     for _ in range(ATTEMPTS - 1):
         try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the name of an object means, and the addresses in the environment: checked before obstore sees them.
+"""Check URLs of objects, and endpoints in the environment, before obstore sees them.
 
-obstore takes a URL as browsers do, so that `#`, `?` and `%20` in a name lead to another place, and an endpoint that is
-no address makes it panic. Names are taken as they are written here, as other tools for stores do.
+obstore reads a URL as browsers do, so that `#`, `?` and `%20` in a name lead to another place, and an endpoint that is
+no address makes it panic. Here names are taken literally, as other tools for object stores do.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _ENDPOINTS = {
     "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
     "ab": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
 }
-"""By the first two letters of the scheme: the variables that hold a whole address."""
+"""First two letters of the scheme → environment variables that hold a whole address."""
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 _BUCKET = re.compile(r"[^?#%\s]+")
 
 
 def literal_url(url: str) -> str:
-    """The URL by which obstore finds the place that `url` names, each of its characters being part of the name.
+    """The URL for obstore under which `url` is taken literally: every character is part of the name.
 
-    Raises UsageError where it names no bucket, or a part of the name is one that stores do not have.
+    Raises UsageError where it names no bucket, or a part of the name is not possible in object stores.
     """
     scheme, _, rest = url.partition("://")
     bucket, _, name = rest.partition("/")
@@ -42,9 +42,9 @@ def literal_url(url: str) -> str:
 
 
 def require_endpoints(url: str) -> bool:
-    """Check the endpoints in the environment that a store of this kind has; whether one is plain HTTP.
+    """Check the endpoints in the environment for this kind of store; return whether one is plain HTTP.
 
-    Raises UsageError for one that is no address.
+    Raises UsageError for an endpoint that is no address.
     """
     plain = False
     for name, value in _endpoints(url):

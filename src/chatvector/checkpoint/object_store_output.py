@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Outputs in an object store, which knows no rename: weights first, the manifest last, as the commit mark.
+"""Outputs in an object store, which has no rename: weights come first, the manifest last, as the commit mark.
 
 The output is made in a staging directory on this machine, with the checks and the resuming of any run, so the disk
-needs the room of one output for as long as the run takes. Then it is uploaded file by file, large ones in parts, and
-the staging directory goes away. Readers that want whole models only look for `chat_vector.json`.
+needs room for one output during the run. Then it is uploaded file by file, large ones in parts, and
+the staging directory goes away. A reader that accepts whole models only looks for `chat_vector.json`.
 
 An upload that was cut continues: files that the store has already, with the ETag it gave then, are not sent again.
-What is about to be sent is noted with its SHA-256 before, so that an object whose answer nobody waited for is known
-again by its content. An upload that ends in the middle may leave parts of one file behind, which no listing shows and
-obstore has no call to remove (0.12: its `put` keeps the upload's id to itself); a lifecycle rule of the bucket does.
+The SHA-256 of each file is recorded before it is sent, so that an object whose answer was not received is recognised by
+its content. An upload that ends in the middle may leave parts of one file behind, which no listing shows. obstore has
+no call to remove them (0.12: its `put` does not return the upload's id); a lifecycle rule of the bucket does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RETRIES = 8
 
 
 def staging_place(url: str) -> Path:
-    """The local directory beside which an output for `url` is staged: one per URL, always the same.
+    """The local path beside which an output for `url` is staged: one per URL, always the same.
 
     Under `CHATVECTOR_STAGING`, else under the user's cache directory.
     """
@@ -48,15 +48,15 @@ class ObjectOutput:
     """Where an output goes in an object store."""
 
     def __init__(self, url: str, mark: str, say: Say) -> None:
-        """`mark`: the file that is written last; `say` is told of waits. Raises what `open_store` raises."""
+        """`mark`: the file that is written last; `say` receives lines about waits. Raises what `open_store` raises."""
         self.url = url
         self._mark = mark
         self._store = open_store(url, retries=RETRIES)
         self._listed, self._waits = open_store(url), Waits(say)
 
     def refuse_existing(self, unfinished: Iterable[Path], *, restart: bool = False) -> None:
-        """Raise OutputRefused when the mark is there and no upload from the staging directories `unfinished` began to
-        send it, or one did and is to begin again."""
+        """Raise OutputRefused when the mark is in the store, unless an upload from one of the staging directories
+        `unfinished` had begun to send it and `restart` is not set."""
         unfinished = list(unfinished)
         if self._mark not in self._found():
             return
@@ -69,9 +69,9 @@ class ObjectOutput:
             )
 
     def continue_from(self, staging: Path) -> bool:
-        """Find out what an earlier upload from `staging` has left; True when that is the whole model.
+        """Find out what an earlier upload from `staging` left in the store; True when that is the whole model.
 
-        Raises OutputRefused when objects are there that it did not send, HubError.
+        Raises OutputRefused when the store holds objects that it did not send, HubError.
         """
         found, record = self._found(), _Record.of(staging)
         for name in sorted(found.keys() & record.begun.keys()):
@@ -112,7 +112,7 @@ class ObjectOutput:
                 )
 
     def upload(self, staging: Path, say: Say) -> None:
-        """Send every file of `staging` that the store lacks, the mark last. Raises HubError."""
+        """Send every file of `staging` but weight files sent before; the mark comes last. Raises HubError."""
         record = _Record.of(staging)
         names = sorted(
             (path.relative_to(staging).as_posix() for path in staging.rglob("*") if path.is_file()), key=self._order
@@ -153,7 +153,7 @@ class ObjectOutput:
         return answer["e_tag"]
 
     def _sha256(self, name: str) -> str:
-        """Of the object as the store has it."""
+        """SHA-256 of an object as the store has it, in hex."""
         import obstore
 
         def read() -> str:
@@ -168,11 +168,11 @@ class ObjectOutput:
 
 @dataclass
 class _Record:
-    """What uploads from one staging directory did.
+    """Record of the uploads from one staging directory.
 
     Attributes:
-        begun: name → SHA-256 of what was last about to be sent under it.
-        sent: name → ETag of what the store took last.
+        begun: name → SHA-256 of the content that was last about to be sent.
+        sent: name → ETag of the object that the store accepted last.
     """
 
     begun: dict[str, str] = field(default_factory=dict)
@@ -195,11 +195,11 @@ class _Record:
         return record
 
     def has(self, name: str, etag: str | None) -> bool:
-        """Whether the store took this very object."""
+        """Whether the store accepted the object `name` with this ETag."""
         return name in self.sent and self.sent[name] == etag
 
 
 def _note(staging: Path, entry: Mapping[str, str | None]) -> None:
-    """A line of the record, on its way to the disk before anything else happens."""
+    """Append a line to the record and close the file, so that the line outlives this process."""
     with open(staging / UPLOADED, "a", encoding="utf-8") as journal:
         journal.write(json.dumps(entry) + "\n")

@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from chatvector.checkpoint.header import Header
 
 MAX_PICKLE_BYTES = 64 << 20
-"""The names and shapes of a hundred thousand tensors take less than half."""
+"""Longest pickle that is read. Names and shapes of a hundred thousand tensors take less than half of it."""
 FIRST_BYTES = 4 << 20
-"""Of the older layout: nearly all pickles end within."""
+"""Bytes read first in the older layout: nearly all pickles end within them."""
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _ENCRYPTED = 1
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # signature … lengths of name and extra field
 
 
 def read_pickled_header(source: ByteSource) -> Header:
-    """Where the tensors of a state dict lie in `source`, as the header of a safetensors file would say it.
+    """Places of the tensors of a state dict in `source`, in the form of a safetensors header.
 
     Raises DamagedFile for archives that contradict themselves, UnsupportedFormat for everything that is no state dict
     of plain, contiguous tensors: other objects, negated views, compressed or encrypted members, big-endian machines.
@@ -59,7 +59,7 @@ def source_bytes(source: ByteSource, offset: int, length: int) -> bytes:
 
 
 class SourceStream(io.RawIOBase):
-    """A `ByteSource` as a file that can be read and sought."""
+    """A `ByteSource` as a readable and seekable file object."""
 
     def __init__(self, source: ByteSource) -> None:
         super().__init__()
@@ -75,14 +75,14 @@ class SourceStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill what the file still has."""
+        """Fill `buffer` as far as the file reaches; return the number of bytes."""
         view = memoryview(buffer)[: max(0, self._source.size - self._at)]
         self._source.read_into(self._at, view)
         self._at += len(view)
         return len(view)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move, and return the place."""
+        """Move to a position and return it."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._source.size}[whence]
         if start + offset < 0:
             raise OSError("a place before the file")
@@ -90,7 +90,7 @@ class SourceStream(io.RawIOBase):
         return self._at
 
     def tell(self) -> int:
-        """The place."""
+        """The current position."""
         return self._at
 
 
@@ -127,11 +127,11 @@ def _read_archive(source: ByteSource) -> Header:
 
 
 def _members(source: ByteSource) -> dict[str, zipfile.ZipInfo]:
-    """The central directory. Raises DamagedFile where a name is there twice, UnsupportedFormat for packed members."""
+    """The central directory. Raises DamagedFile for repeated names, UnsupportedFormat for packed or encrypted ones."""
     try:
         with zipfile.ZipFile(io.BufferedReader(SourceStream(source), 1 << 16)) as archive:
             listed = archive.infolist()
-    # NotImplementedError is zipfile's word for a kind of archive that it does not know.
+    # zipfile raises NotImplementedError for kinds of archive that it does not support.
     except (zipfile.BadZipFile, struct.error, OSError, ValueError, NotImplementedError) as error:
         if isinstance(error, DamagedFile):
             raise
@@ -181,8 +181,8 @@ def _encoded(member: zipfile.ZipInfo) -> bytes:
 
 
 def _read_sequence(source: ByteSource) -> Header:
-    """The layout before torch 1.6."""
-    # In memory, as a hostile length then asks for no more than is there.
+    """Read the layout before torch 1.6."""
+    # From memory, where a hostile length cannot make a read larger than the data.
     stream = io.BytesIO(source_bytes(source, 0, min(FIRST_BYTES, source.size)))
     try:
         tensors, keys = _read_pickles(stream, source.name)
@@ -211,7 +211,7 @@ def _read_pickles(stream: io.BytesIO, where: str) -> tuple[dict[str, Tensor], li
     """The five pickles at the start: the tensors, and the keys of the storages in file order."""
     if read_program(stream, where) != MAGIC_NUMBER:
         raise UnsupportedFormat(f"{where}: a pickle that torch.save did not write; save it again as safetensors")
-    read_program(stream, where)  # the version of the layout: one was ever written
+    read_program(stream, where)  # the version of the layout: there was only one
     machine = read_program(stream, where)
     if not isinstance(machine, dict) or machine.get("little_endian") is not True:
         raise UnsupportedFormat(f"{where}: written on a big-endian machine; save it again on a little-endian one")
@@ -223,7 +223,7 @@ def _read_pickles(stream: io.BytesIO, where: str) -> tuple[dict[str, Tensor], li
 
 
 def _state_dict(document: object, where: str) -> dict[str, Tensor]:
-    """Names to tensors. Raises UnsupportedFormat naming what else is there."""
+    """Name → tensor. Raises UnsupportedFormat naming any other content."""
     if not isinstance(document, dict) or not document:
         raise UnsupportedFormat(f"{where}: holds no state dict; save model.state_dict(), best as safetensors")
     other = [str(name) for name, one in document.items() if not isinstance(name, str) or not isinstance(one, Tensor)]
@@ -271,7 +271,7 @@ def _elements(shape: tuple[int, ...]) -> int:
 
 
 def _is_contiguous(one: Tensor) -> bool:
-    """Whether elements follow each other, last extent fastest; steps of extents of one do not matter."""
+    """Whether elements follow each other, last axis fastest; steps along axes of extent 1 do not matter."""
     step = 1
     for extent, stride in zip(reversed(one.shape), reversed(one.stride), strict=True):
         if extent == 0:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a pickle says about tensors, read as data: nothing in it is imported, called or built.
+"""Read what a pickle says about tensors as data: nothing in it is imported, called or built.
 
 A pickle is a program for a stack machine. Python's own machine imports whatever the program names and calls it, which
 is how a hostile model file runs code. This module decodes the instructions (`pickletools.genops`, which only decodes)
-and follows the few that `torch.save` writes for a state dict; names become marks of ours, a "call" of a known name
-becomes a description. Any other name, and any other instruction, ends the reading.
+and follows the few that `torch.save` writes for a state dict; names become placeholder objects,
+a "call" of a known name becomes a description. Any other name, and any other instruction, ends the reading.
 
 Source of the format: the instruction table of `pickletools`; torch's serialization notes (`torch.save`, "storages are
 written apart, named by persistent ids"); the argument order of `torch._utils._rebuild_tensor_v2`.
@@ -36,7 +36,7 @@ STORAGES = {
 ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
 MAX_DIMENSIONS = 64  # torch's own limit
-# Of _rebuild_tensor_v2: storage, start, shape, stride, requires_grad, hooks and, since torch 1.12, metadata.
+# Arguments of _rebuild_tensor_v2: storage, start, shape, stride, requires_grad, hooks and, since torch 1.12, metadata.
 MAX_TENSOR_ARGUMENTS = 7
 
 _ORDERED_DICT = ("collections", "OrderedDict")
@@ -51,7 +51,7 @@ KNOWN = {_ORDERED_DICT, _TENSOR, _OLD_TENSOR, _PARAMETER, _SIZE} | {
 
 @dataclass(frozen=True)
 class Storage:
-    """A run of elements that lies apart from the pickle: its `key` there, dtype code, number of elements."""
+    """A run of elements stored outside of the pickle: its `key`, dtype code, number of elements."""
 
     key: str
     dtype: str
@@ -62,7 +62,7 @@ class Storage:
 class Tensor:
     """A view of a storage: first element, extents and steps, all in elements.
 
-    `bits`: what torch applies to the elements when it reads them, `neg` or `conj`; for nearly all tensors nothing.
+    `bits`: operations that torch applies to the elements when it reads them, `neg` or `conj`; nearly always none.
     """
 
     storage: Storage
@@ -85,8 +85,8 @@ class _Mark:
 def read_program(stream: io.BytesIO | bytes, where: str) -> Any:
     """The value that one pickle describes: dicts, lists, tuples, numbers, strings, None, `Tensor`.
 
-    `stream` is left behind the pickle. Raises UnsupportedFormat for what a state dict does not hold, DamagedFile for
-    what is no pickle.
+    Afterwards `stream` is at the end of the pickle. Raises UnsupportedFormat for content that no state dict has,
+    DamagedFile where there is no pickle.
     """
     machine = _Machine(where)
     try:
@@ -110,7 +110,7 @@ _REFUSED = "refused, and nothing of it was run; take the model's safetensors ver
 
 
 class _Machine:
-    """The stack and the memo of one reading."""
+    """The stack and the memo while one pickle is read."""
 
     def __init__(self, where: str) -> None:
         self.where = where
@@ -154,9 +154,9 @@ class _Machine:
         self.push(_called((called.module, called.name), arguments))
 
     def build(self) -> None:
-        """Attributes of the object below. A state dict's are its version numbers: left aside.
+        """Drop the attributes set on a dict: those of a state dict are version numbers.
 
-        A tensor's would replace its storage, and torch writes none.
+        Attributes on a tensor are refused: they would replace its storage, and torch writes none.
         """
         self.pop()
         if not isinstance(self.stack[-1], dict):
@@ -168,7 +168,7 @@ class _Machine:
         self.top(dict).update(_keyed(zip(pairs[::2], pairs[1::2], strict=True)))
 
     def persistent(self) -> None:
-        """torch's persistent id: ('storage', class, key, device, elements[, view])."""
+        """Push the storage for torch's persistent id: ('storage', class, key, device, elements[, view])."""
         label, kind, key, _device, elements, *view = self.pop()
         if label != "storage" or not isinstance(kind, _Name) or kind.name not in STORAGES:
             raise TypeError("a persistent id that is no storage")
@@ -202,7 +202,7 @@ def _called(name: tuple[str, str], arguments: tuple[Any, ...]) -> Any:
 
 
 def _bits(metadata: tuple[Any, ...]) -> tuple[str, ...]:
-    """The names in torch's metadata of a tensor, where it has some (`torch._utils.get_tensor_metadata`)."""
+    """Names of the operations in torch's metadata of a tensor; () without any (`torch._utils.get_tensor_metadata`)."""
     found = metadata[0] if metadata else None
     if found is None:
         return ()
@@ -214,7 +214,7 @@ def _bits(metadata: tuple[Any, ...]) -> tuple[str, ...]:
 def _keyed(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     for key, value in pairs:
-        # Nested keys could be built so that their hash takes for ever.
+        # Nested keys could be built so that hashing them never ends.
         if not isinstance(key, str | int | None):
             raise TypeError("a key that is no name")
         found[key] = value

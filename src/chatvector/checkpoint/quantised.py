@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recognise quantised or packed weights, by the configuration or by the tensors alone, and refuse them by name.
+"""Recognise quantised or packed weights by the configuration or the tensors alone, and refuse them by name.
 
-The difference of two quantised tensors is no vector: codes, scales and zero points belong together and do not
-add. The marks below are the names and dtypes that each method's own saver writes; a floating-point tensor that
+The difference of two quantised tensors is meaningless: codes, scales and zero points belong together and cannot
+be added. The marks below are the names and dtypes that each method's own saver writes; a floating-point tensor that
 merely has such a name is no mark, and integer tensors without one are buffers and pass.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 from chatvector.checkpoint.tensor_info import TensorInfo, is_floating
 from chatvector.errors import UnsupportedFormat, first_five
 
-# quant_method in config.json -> the name people know. Others are named as they are written.
+# quant_method in config.json -> the usual name. Other methods are named as config.json writes them.
 METHODS = {
     "fp8": "FP8",
     "fbgemm_fp8": "FP8 (FBGEMM)",
@@ -46,7 +46,7 @@ METHODS = {
     "marlin": "Marlin",
 }
 
-# Side files that only quantisers write -> the method.
+# Names of side files that only quantisers write -> the method.
 MARK_FILES = {
     "hf_quant_config.json": "ModelOpt (FP8 or NVFP4)",
     "quantize_config.json": "GPTQ",
@@ -56,13 +56,13 @@ MARK_FILES = {
 
 @dataclass(frozen=True)
 class Mark:
-    """A kind of tensor that only one method writes."""
+    """Pattern of tensors that only one method writes."""
 
     method: str
     name: re.Pattern[str]
-    """Fits the whole tensor name."""
+    """Pattern that matches the whole tensor name."""
     dtype: Callable[[TensorInfo], bool]
-    """What its dtype must be."""
+    """Whether a tensor has the dtype that the method writes."""
 
 
 def _integer(tensor: TensorInfo) -> bool:
@@ -82,7 +82,7 @@ def _mark(method: str, name: str, dtype: Callable[[TensorInfo], bool]) -> Mark:
     return Mark(method, re.compile(name), dtype)
 
 
-# The first mark that fits names the method: particular ones before general ones.
+# The first mark that fits gives the method, so specific marks come before general ones.
 MARKS = (
     _mark("GPTQ", r".*\.g_idx", _integer),
     _mark("AWQ or GPTQ", r".*\.(qweight|qzeros)", _integer),
@@ -105,10 +105,10 @@ MARKS = (
     _mark("FP8", r".*", _low),
 )
 
-# An integer `weight` with one of these beside it is quantised, by which of several methods its name does not tell.
+# An integer `weight` beside one of these is quantised, but the names do not tell by which of several methods.
 _SCALES = ("weight_scale", "weight_scales", "scales", "scale", "weight_zero_point")
 
-# What repositories append to the name of the model that they quantised.
+# Endings that repositories append to the name of a model that they quantised.
 _SUFFIX = re.compile(
     r"[-_.](unsloth[-_])?(bnb[-_]?\d?[-_]?(bit)?|fp8([-_](dynamic|block|kv|static))?|nvfp4|mxfp4|fp4|gptq|awq"
     r"|int[48]|w\d+a\d+\w*|\d[-_]?bits?|quantized|exl[23]|hqq|aqlm|gguf|mlx|marlin|eetq|g\d+|dynamic)$",
@@ -149,7 +149,7 @@ def refuse_quantised(
 
 
 def find_marks(tensors: Mapping[str, TensorInfo]) -> tuple[str, list[str]] | None:
-    """Method and marked tensors, sorted, judged by names and dtypes alone; None if nothing is quantised."""
+    """Method and sorted names of quantised tensors, found by names and dtypes alone; None if there are none."""
     for mark in MARKS:
         names = [name for name, tensor in tensors.items() if mark.dtype(tensor) and mark.name.fullmatch(name)]
         if names:
@@ -165,7 +165,7 @@ def find_marks(tensors: Mapping[str, TensorInfo]) -> tuple[str, list[str]] | Non
 
 
 def sibling(where: str) -> str:
-    """A hint of where the unquantised model is: the name without what quantisers append."""
+    """A hint at the unquantised model: the name without the ending that quantisers append."""
     name = where.partition("@")[0].rstrip("/")
     while (shorter := _SUFFIX.sub("", name)) != name:
         name = shorter

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model that is far away: its files by byte range (remote_file.py), and what reading it whole costs."""
+"""A remote model: its files by byte range (remote_file.py), and the bytes that reading all of it transfers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from chatvector.checkpoint.storage import ByteSource
 from chatvector.messages import Say
 
 PACKED_BYTES = 8 << 20
-"""Files from this size on are kept compressed: three tokenizers of 128 k tokens, kept whole, are a tenth of a merge's
-memory. Smaller ones are not worth the time."""
+"""Files of this size and more are kept compressed: uncompressed, three tokenizers of 128 k tokens are a tenth of a
+merge's memory. For smaller ones it is not worth the time."""
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """What a model that is not on this machine costs to read whole.
+    """The bytes that reading a remote model whole transfers.
 
     Attributes:
         name: as the user wrote it.
-        nbytes: of the files needed.
-        nbytes_cached: of those that lie in a cache on this machine.
-        by_range_only: it cannot be downloaded into a cache first (object stores).
+        nbytes: bytes of the files needed.
+        nbytes_cached: bytes of those that are in a cache on this machine.
+        by_range_only: whether it cannot be downloaded into a cache first (object stores).
     """
 
     name: str
@@ -39,15 +39,15 @@ class Transfer:
 
     @property
     def nbytes_missing(self) -> int:
-        """Bytes that still have to move."""
+        """Bytes that still have to be transferred."""
         return self.nbytes - self.nbytes_cached
 
 
 class RemoteStorage(ABC):
-    """What storages over a network share: a listing, small files kept once read, threads."""
+    """Base of storages over a network: a listing, small files kept after the first read, threads."""
 
     open_ones: ClassVar[WeakSet[RemoteStorage]] = WeakSet()
-    """Those of this process that are not closed."""
+    """All storages of this process that are not closed."""
 
     def __init__(self, location: str, listing: dict[str, int]) -> None:
         self.location = location
@@ -90,17 +90,17 @@ class RemoteStorage(ABC):
 
     @abstractmethod
     def transfer(self) -> Transfer:
-        """What reading the whole model costs."""
+        """The transfer that reading the whole model needs."""
 
     @abstractmethod
     def download(self, stack: ExitStack, say: Say) -> Path:
-        """A directory on this machine with the files that a loader needs; a temporary one goes with `stack`.
+        """A local directory with the files that a loader needs; a temporary one is removed when `stack` closes.
 
         Raises NotEnoughSpace before the first byte, HubError.
         """
 
     def prefetch(self, side_files: Iterable[str], shards: Iterable[str]) -> dict[str, ByteSource]:
-        """Fetch side files and the first bytes of shards side by side; returns the opened shards."""
+        """Fetch side files and the first bytes of shards in parallel; returns the opened shards."""
         opened = {shard: self.open(shard) for shard in shards}
         heads = [source.keep_head for source in opened.values() if isinstance(source, RemoteFile)]
         small = [lambda name=name: self.read(name) for name in side_files]
@@ -108,7 +108,7 @@ class RemoteStorage(ABC):
         return opened
 
     def close(self) -> None:
-        """Stop the threads, drop what was kept."""
+        """Stop the threads and drop the kept files."""
         self._side_by_side.close()
         self._small.clear()
         self._packed.clear()

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are far away, read by byte range: what will be read next is on its way before it is wanted.
+"""Remote files, read by byte range: what will be read next is requested before it is needed.
 
-Bytes go from the connection straight into the reader's own buffer. Who reads many pieces in order says so before
-(`expect`, the executor, a stretch of its units ahead), so that one request brings them all and no round trip is waited
-for; whoever reads on where it stopped is taken to go on. Any other read is fetched exactly. What waits lies in the
-system's buffers of a connection, none of it here.
+Bytes go from the connection straight into the reader's own buffer. A reader of many pieces in order announces them
+(`expect`; the executor does so a stretch of units ahead), so that one request brings them all without waiting for round
+trips. A large read that starts where the last one ended is taken as the start of many. Any other read fetches exactly
+its bytes. Bytes that wait are in the system's buffers of a connection, not in this process.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 THREADS = 16
-"""Connections of one model for many places at a time."""
+"""Connections of one model for reading many places at the same time."""
 STREAM_BYTES = 16 << 20
-"""What is asked for at once where nobody said how much will be read."""
+"""Bytes requested at once for sequential reading that was not announced."""
 FRONT_BYTES = 128 << 10
-"""A read of at least so much that goes on where the last one ended is taken for one of many in order."""
+"""A read of at least this many bytes that starts where the last one ended counts as sequential."""
 GAP_BYTES = 64 << 10
 """Wanted ranges no further apart than this are fetched as one."""
 HEAD_BYTES = 128 << 10
@@ -36,19 +36,21 @@ HEAD_BYTES = 128 << 10
 
 
 class Range(Protocol):
-    """Some bytes of a remote file, on their way; read in order, by one thread at a time."""
+    """Requested bytes of a remote file; read in order, by one thread at a time."""
 
     def read_into(self, buffer: memoryview) -> None:
-        """Fill all of `buffer` with the next bytes, trying again where that helps. Raises HubError."""
+        """Fill all of `buffer` with the next bytes, with retries where they may help. Raises HubError."""
         ...
 
     def lend(self, nbytes: int) -> int | None:
-        """A socket whose next `nbytes` are this range's, for the caller to take or to `break_off`; None where they come
-        another way."""
+        """A socket whose next `nbytes` belong to this range; None where the bytes do not come from a plain socket.
+
+        The caller has to read exactly these bytes, or to call `break_off`.
+        """
         ...
 
     def break_off(self) -> None:
-        """Give up a range whose socket was lent and left somewhere."""
+        """Give up a range whose socket was lent and not read as agreed, so that its position is unknown."""
         ...
 
     def close(self) -> None:
@@ -60,18 +62,18 @@ class RangeOpener(Protocol):
     """One remote file. Safe to use from several threads."""
 
     def open(self, start: int, length: int) -> Range:
-        """Ask for `length` bytes from byte `start`, and do not wait for them."""
+        """Request `length` bytes from byte `start`, without waiting for them."""
         ...
 
 
 @dataclass(frozen=True)
 class Loan:
-    """A connection's socket, lent to whoever reads it by itself.
+    """A connection's socket, lent to code that reads it directly.
 
     Attributes:
-        descriptor: the next bytes from it are those asked for.
-        settle: to be called in the same thread, with whether exactly those were taken; the same for all loans that are
-            open at a time.
+        descriptor: the socket; the next bytes from it are the requested ones.
+        settle: to be called in the same thread with True if exactly those bytes were read, else False. All loans that
+            are open at the same time get the same value.
     """
 
     descriptor: int
@@ -79,31 +81,31 @@ class Loan:
 
 
 class _Stream:
-    """A range that one thread reads in order, and where in the file it is."""
+    """A range that one thread reads in order, with its position in the file."""
 
     def __init__(self, source: Range, start: int, length: int) -> None:
         self._source = source
         self.at, self.stop = start, start + length
 
     def holds(self, offset: int, length: int) -> bool:
-        """Whether these bytes come next, or soon."""
+        """Whether these bytes come next, or after a gap of at most `GAP_BYTES`."""
         return self.at <= offset <= self.at + GAP_BYTES and offset + length <= self.stop
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill `buffer` from byte `offset` of the file; what lies before is passed over."""
+        """Fill `buffer` from byte `offset` of the file; bytes before it are read and dropped."""
         if self.at < offset:
             self._take(memoryview(bytearray(offset - self.at)))
         self._take(buffer)
 
     def lend(self, offset: int, length: int) -> int | None:
-        """A socket that brings these bytes next, if one does."""
+        """A socket whose next bytes are these; None where there is none."""
         descriptor = self._source.lend(length) if offset == self.at and offset + length <= self.stop else None
         if descriptor is not None:
             self.at += length
         return descriptor
 
     def break_off(self) -> None:
-        """Give up all, after a loan that went wrong."""
+        """Give up the whole range after a failed loan."""
         self._source.break_off()
 
     def close(self) -> None:
@@ -116,8 +118,8 @@ class _Stream:
 
 
 class _OfThread(threading.local):
-    """What one thread reads of one file: its streams, the one of them that nobody announced, and where its last large
-    read ended."""
+    """One thread's state for one file: its streams, the one of them that was not announced (`following`), and the end
+    of its last large read."""
 
     def __init__(self) -> None:
         self.streams: list[_Stream] = []
@@ -139,8 +141,8 @@ class RemoteFile:
         self._lock = threading.Lock()
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """Fill all of `buffer` from byte `offset`: from what is on its way to this thread, from what was kept, else at
-        once. Raises DamagedFile beyond the end, HubError."""
+        """Fill all of `buffer` from byte `offset`: from this thread's requests, else from kept bytes, else by a new
+        request. Raises DamagedFile beyond the end, HubError."""
         length, mine = len(buffer), self._mine
         self._check(offset, length)
         stream = next((one for one in mine.streams if one.holds(offset, length)), None)
@@ -156,9 +158,9 @@ class RemoteFile:
             mine.last = offset + length
 
     def expect(self, spans: Sequence[tuple[int, int]]) -> Callable[[], None]:
-        """Ask for each (offset, length) now, as this thread will read them next by `read_into`, each in order.
+        """Request each (offset, length) now; this thread will read them next by `read_into`, each in order.
 
-        Returns what gives up those that were not read, to be called in the same thread.
+        Returns a function that gives up those that were not read; it must be called in the same thread.
         """
         for offset, length in spans:
             self._check(offset, length)
@@ -172,8 +174,10 @@ class RemoteFile:
         return give_up
 
     def lend(self, offset: int, length: int) -> Loan | None:
-        """The socket that brings `length` bytes from byte `offset` next to this thread, instead of reading them here;
-        None where none does, and `read_into` has to."""
+        """Lend a socket of this thread whose next `length` bytes are those from byte `offset`.
+
+        None where there is none: use `read_into`.
+        """
         lent = ((stream, stream.lend(offset, length)) for stream in self._mine.streams)
         stream, descriptor = next((one for one in lent if one[1] is not None), (None, None))
         if stream is None or descriptor is None:
@@ -181,11 +185,11 @@ class RemoteFile:
         return Loan(descriptor, lambda taken: self._settle(stream, taken=taken))
 
     def read_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """The bytes of many (offset, length), close ones fetched together, side by side."""
+        """The bytes of many (offset, length), fetched in parallel; close ones share a request."""
         return gather(ranges, self._fetch_spans)
 
     def keep(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """Fetch many (offset, length) as `read_ranges` does, for `read_into` to find them; in place of those before."""
+        """Fetch many (offset, length) as `read_ranges` does and keep them for `read_into`, in place of earlier ones."""
         spans = spans_of(ranges)
         self._kept = [(start, data) for (start, _), data in zip(spans, self._fetch_spans(spans), strict=True)]
 
@@ -194,13 +198,13 @@ class RemoteFile:
         self._kept = [(0, self._fetch_bytes((0, min(HEAD_BYTES, self.size))))]
 
     def fetch(self, start: int, buffer: memoryview) -> None:
-        """Fill `buffer` over the network, at once."""
+        """Fill `buffer` from byte `start` by a request of its own."""
         if len(buffer):
             with closing(self._opener.open(start, len(buffer))) as source:
                 source.read_into(buffer)
 
     def close(self) -> None:
-        """Drop the kept bytes and all that is on its way."""
+        """Drop the kept bytes and all open requests."""
         self._kept = []
         with self._lock:
             for stream in self._open:
@@ -238,7 +242,7 @@ class RemoteFile:
         try:
             stream.read_into(offset, buffer)
         except BaseException:
-            self._end(stream)  # nobody knows how far it came
+            self._end(stream)  # its position is unknown
             raise
         if stream.at == stream.stop:
             self._end(stream)
@@ -269,13 +273,13 @@ class RemoteFile:
 
 
 class SideBySide:
-    """The threads that fetch what one model needs of many places, side by side."""
+    """The threads that fetch many places of one model in parallel."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(THREADS, "chatvector-fetch")
 
     def each(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """`work` on every item, side by side; results in order. The first error is raised."""
+        """Call `work` on every item in parallel; results in order. The first error is raised."""
         return list(self._pool.map(work, items))
 
     def close(self) -> None:
@@ -284,7 +288,7 @@ class SideBySide:
 
 
 def read_ranges(source: ByteSource, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-    """The bytes of many (offset, length) of a file: one by one from a disk, together and side by side from afar."""
+    """The bytes of many (offset, length) of a file: one by one from a disk, in parallel from a remote file."""
     if isinstance(source, RemoteFile):
         return source.read_ranges(ranges)
     found: list[bytes] = []
@@ -296,7 +300,7 @@ def read_ranges(source: ByteSource, ranges: Sequence[tuple[int, int]]) -> list[b
 
 
 def gather(ranges: Sequence[tuple[int, int]], fetch: Callable[[list[tuple[int, int]]], list[bytes]]) -> list[bytes]:
-    """Read (offset, length) ranges through fewer, larger spans; `fetch` gets the spans, in order and apart."""
+    """Read (offset, length) ranges through fewer, larger spans; `fetch` gets the spans, sorted and disjoint."""
     spans = spans_of(ranges)
     pieces = fetch(spans)
     found: list[bytes] = []
@@ -308,7 +312,7 @@ def gather(ranges: Sequence[tuple[int, int]], fetch: Callable[[list[tuple[int, i
 
 
 def spans_of(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Fewer, larger (offset, length) that hold all of `ranges`, in order and apart."""
+    """Fewer, larger (offset, length) that cover all of `ranges`, sorted and disjoint."""
     spans: list[tuple[int, int]] = []
     for offset, length in sorted(ranges):
         first, before = spans[-1] if spans else (0, 0)

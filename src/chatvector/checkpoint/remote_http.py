@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Byte ranges over HTTP: where a file lies and who may read it is huggingface_hub's answer, the bytes come straight.
+"""Byte ranges over HTTP: huggingface_hub gives a file's address and access, this module reads the bytes directly.
 
 `locate` asks huggingface_hub for a file's address, ETag and commit (its token, its endpoint, its redirects). The bytes
-take another way (http_transport.py): over huggingface_hub's own HTTP client a gigabyte costs 1.3 s of interpreter time.
+come by http_transport.py, because over huggingface_hub's own HTTP client a gigabyte costs 1.3 s of interpreter time.
 
-An answer that does not help is asked for again: 408, 429, 5xx and broken connections, at most `ATTEMPTS` times, waiting
-as Retry-After says or twice as long each time. What arrived before a connection broke is kept.
+After 408, 429, 5xx and broken connections the request is repeated, at most `ATTEMPTS` tries in all. The wait is that of
+Retry-After, or doubles each time. Bytes that arrived before a connection broke are kept.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ ATTEMPTS = 7
 """Tries of one range. The waits between them add up to 63 s where the server names none."""
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 300.0
-"""Seconds. A server that asks for more is taken at its word: the run stops and says so."""
+"""Seconds. Where a server asks for a longer wait, the run stops and says so."""
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _MOVED = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a file can be read.
+    """Address of a file for reading.
 
     Attributes:
-        url: its bytes; for large files an address signed for a limited time.
-        headers: what to send with each request, the token among them where the host may have it.
-        etag: names the content; None where the server gives none.
-        commit: the commit that the server says it serves; None where it says none.
+        url: address of its bytes; for large files a signed one, valid for a limited time.
+        headers: headers of each request, with the token if the host may get it.
+        etag: identifies the content; None where the server gives none.
+        commit: the commit that the server names; None where it names none.
         size: bytes; None where the server did not say.
-        signed: whether `url` is on another host, so that a 401 or 403 may only mean that its time is over.
+        signed: whether `url` is on another host, so that a 401 or 403 may just mean that it expired.
     """
 
     url: str
@@ -68,10 +68,10 @@ class HttpFile:
         *,
         address: Address | None = None,
     ) -> None:
-        """`locate` finds the file's address, at first unless `address` is one, and again when a signed one has run
-        out; it raises HubError.
+        """`locate` finds the file's address: at the first read unless `address` is given, and again when a signed one
+        expired. It raises HubError.
 
-        `say` is told of waits that a person would wonder about.
+        `say` is told of long waits.
         """
         self.name = name
         self._size = size
@@ -84,18 +84,18 @@ class HttpFile:
         self.waits = Waits(say)
 
     def open(self, start: int, length: int) -> HttpRange:
-        """Ask for `length` bytes from byte `start`, and do not wait for them."""
+        """Request `length` bytes from byte `start`, without waiting for them."""
         return HttpRange(self, start, length)
 
     def current(self) -> Address:
-        """Where the file lies, asked for once. Raises HubError."""
+        """The file's address, found on first use. Raises HubError."""
         with self._lock:
             if self._address is None:
                 self._address = self._checked(self._locate())
             return self._address
 
     def renew(self, old: Address) -> None:
-        """Ask for a new address, once for all threads that found the old one expired."""
+        """Find a new address, once for all threads that found `old` expired."""
         with self._lock:
             if self._address is old:
                 self._address = self._checked(self._locate())
@@ -110,12 +110,12 @@ class HttpFile:
         return address
 
     def is_whole(self, answer: Answer, start: int, length: int) -> bool:
-        """Whether a server that knows no ranges gave the whole file where the whole was wanted."""
+        """Whether a server without support for ranges sent the whole file, and the whole file was wanted."""
         whole = start == 0 and length == self._size
         return answer.status == 200 and whole and answer.headers.get("content-length", str(length)) == str(length)
 
     def check_same(self, answer: Answer, start: int) -> None:
-        """Raise HubError unless the answer is of the file that was read before, and begins at byte `start`."""
+        """Raise HubError unless the answer belongs to the same file as earlier ones and begins at byte `start`."""
         if answer.status == 206:
             span = answer.headers.get("content-range", "")
             given, _, total = span.removeprefix("bytes ").partition("/")
@@ -131,7 +131,7 @@ class HttpFile:
                 raise self._changed()
 
     def refusal(self, answer: Answer, address: Address) -> HubError:
-        """An answer without the bytes, in words."""
+        """The error for an answer that does not hold the bytes."""
         if answer.status == 200:
             return HubError(f"{self.name}: the server serves no byte ranges; leave out --stream")
         if answer.status == 416:
@@ -143,23 +143,23 @@ class HttpFile:
 
 
 class HttpRange:
-    """Some bytes of a file, read in order, by one thread at a time; asked for when it is made."""
+    """Some bytes of a file, requested at once on construction; read in order, by one thread at a time."""
 
     def __init__(self, file: HttpFile, start: int, length: int) -> None:
         self._file = file
         self._at, self._stop = start, start + length
         self._address: Address | None = None
         self._request: Request | None = None
-        self._is_body = False  # whether the head of the answer was read and is good
-        self._goes_on = True  # whether what a broken connection brought is kept: not where a server knows no ranges
-        # What goes wrong here is met again, and told, when the bytes are wanted.
+        self._is_body = False  # whether the head of a good answer was read, so that its body comes next
+        self._goes_on = True  # whether to resume a broken answer, which needs a server with ranges
+        # Errors are ignored here: they occur again, and are raised, when the bytes are read.
         with suppress(Broken, HubError):
             self._ask()
 
     def read_into(self, buffer: memoryview) -> None:
         """Fill all of `buffer` with the next bytes.
 
-        Raises HubError when the server keeps refusing, or the file changed: before the first byte that changed with it.
+        Raises HubError when the server keeps refusing, or the file changed; no changed byte is then returned.
         """
         wait, renewed = FIRST_WAIT, False
         for attempt in range(1, ATTEMPTS + 1):
@@ -195,7 +195,7 @@ class HttpRange:
             wait *= 2
 
     def lend(self, nbytes: int) -> int | None:
-        """A socket that brings the next `nbytes`, once a read has begun the body and where it comes that way."""
+        """A socket whose next `nbytes` are this range's; None before the body, and where no plain socket is used."""
         if self._request is None or not self._is_body:
             return None
         descriptor = self._request.lend(nbytes)
@@ -204,7 +204,7 @@ class HttpRange:
         return descriptor
 
     def break_off(self) -> None:
-        """Give up all, as nobody knows how much was taken from a socket that was lent."""
+        """Give up the whole range: how much was read from the lent socket is unknown."""
         if self._request is not None:
             self._request.break_off()
         self.close()
@@ -216,7 +216,7 @@ class HttpRange:
             request.close()
 
     def _begin(self) -> Answer | None:
-        """Have the head of an answer read, so that the body comes next; the answer where it is a refusal."""
+        """Read the answer's head, so that the body comes next. Returns the answer if it is a refusal, else None."""
         if self._is_body:
             return None
         if self._request is None:
@@ -237,7 +237,7 @@ class HttpRange:
         self._request = self._file.transports.of(url).ask(url, {**headers, **span})
 
     def _answer(self) -> Answer:
-        """The head of the answer, redirections followed."""
+        """The head of the answer, after following redirections."""
         assert self._address is not None
         url, headers = self._address.url, self._address.headers
         for _ in range(5):
@@ -260,7 +260,7 @@ def normal_etag(etag: str | None) -> str | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks to wait: a number, or until a date."""
+    """Seconds that the server asks to wait; its header holds a number or a date. None where it does not ask."""
     value = headers.get("retry-after")
     if value is None:
         return None

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model on the hub, read by byte range at one commit; nothing lands on disk.
+"""A model on the hub, read by byte range at one commit; nothing is written to disk.
 
-Files that lie in huggingface_hub's cache already are read from there, and a model that lies there whole is simply a
-directory. The commit is asked for once; every later read names it, so a branch that moves in between changes nothing,
-and a file that changes under a commit is an error.
+Files in huggingface_hub's cache are read from there, and a model that is whole in the cache is opened as a directory.
+The commit is looked up once and every later read names it, so a branch that moves in between changes nothing; a file
+that changes under a commit is an error.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class HubStorage(RemoteStorage):
         self._say = say
 
     def open(self, name: str) -> ByteSource:
-        """A file of the commit, from the cache where it lies there. Raises MissingInput."""
+        """A file of the commit, from the cache if it is there. Raises MissingInput."""
         return self._open(name, None)
 
     def open_once(self, name: str) -> ByteSource:
-        """A file that is read by one request: where the hub has it is not asked for before, but found on the way."""
-        # Taken for signed: where this is refused, huggingface_hub is asked after all, and says why.
+        """A file to be read by one request. Its address is not looked up before: the request follows redirections."""
+        # Marked as signed, so that after a refusal huggingface_hub looks the address up and explains the error.
         return self._open(name, replace(self._resolved(name), signed=True))
 
     def _open(self, name: str, address: Address | None) -> ByteSource:
@@ -71,13 +71,13 @@ class HubStorage(RemoteStorage):
         self._transports.close()
 
     def transfer(self) -> Transfer:
-        """What reading the whole model costs."""
+        """The transfer that reading the whole model needs."""
         needed = choose_files(self._listing, self.read, self.location).needed
         cached = sum(self._listing[name] for name in needed if self._cached(name) is not None)
         return Transfer(self.location, sum(self._listing[name] for name in needed), cached)
 
     def download(self, stack: ExitStack, say: Progress) -> Path:
-        """The commit in the cache that all tools share, where it stays."""
+        """Download the commit into the cache that all tools share, where it stays."""
         del stack
         return fetch(self.repo_id, self.commit, progress=say)
 
@@ -86,7 +86,7 @@ class HubStorage(RemoteStorage):
         return path if path.is_file() and path.stat().st_size == self._listing[name] else None
 
     def _resolved(self, name: str) -> Address:
-        """Where the hub answers for a file: with its bytes, or with where they are."""
+        """The hub's own address of a file, which answers with the bytes or with a redirection."""
         from huggingface_hub import constants, hf_hub_url
         from huggingface_hub.utils import build_hf_headers
 
@@ -96,7 +96,7 @@ class HubStorage(RemoteStorage):
             return Address(url, build_hf_headers(), None, None, None, signed=False)
 
     def _locate(self, name: str) -> Address:
-        """Where the bytes of a file are, as huggingface_hub finds out."""
+        """The address of a file's bytes, looked up by huggingface_hub."""
         from huggingface_hub import get_hf_file_metadata
 
         asked = self._resolved(name)
@@ -104,7 +104,7 @@ class HubStorage(RemoteStorage):
             found = get_hf_file_metadata(asked.url, timeout=patience(), retry_on_errors=True)
         signed = urlsplit(found.location).netloc != urlsplit(asked.url).netloc
         headers = asked.headers
-        if signed:  # the token is for the hub alone
+        if signed:  # only the hub may get the token
             headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
         return Address(found.location, headers, found.etag, found.commit_hash, found.size, signed)
 
@@ -112,7 +112,7 @@ class HubStorage(RemoteStorage):
 def open_hub(
     repo_id: str, revision: str | None, name: str, say: Progress | None = None
 ) -> tuple[HubStorage | LocalDirectory, str]:
-    """The storage of a hub model, and its commit: the cache where it holds all, else byte ranges over the network.
+    """The storage of a hub model, and its commit: the cache if it holds all files, else byte ranges over the network.
 
     Raises HubError.
     """

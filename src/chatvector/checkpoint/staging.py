@@ -29,16 +29,18 @@ if TYPE_CHECKING:
 LOCK = ".lock"
 JOURNAL = ".journal"
 UPLOADED = ".sent"
-"""A line of JSON for each file that was sent, or about to be, to an object store. It outlives `restart`, as what the
-store has does."""
+"""File with a line of JSON for each file that was, or was about to be, sent to an object store.
+
+`restart` keeps it, because the objects in the store stay too.
+"""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def checksum(block: NDArray[np.uint8]) -> int:
-    """A 64-bit sum that tells a block written whole from one with lost or zeroed pages.
+    """A 64-bit checksum that detects lost or zeroed pages in a block.
 
-    The sum of its 64-bit words, and their exclusive or, at memory speed. It guards against a lost power supply, not
-    against malice: SHA-256 of outputs is there for that, on request.
+    It combines the sum and the exclusive or of the 64-bit words, and runs at memory speed. It protects against power
+    loss, not against malice; for that outputs can be hashed with SHA-256.
     """
     import numpy as np
 
@@ -51,21 +53,21 @@ def checksum(block: NDArray[np.uint8]) -> int:
 
 def finish_checksum(total: int, mixed: int, nbytes: int) -> int:
     """The checksum of a block of `nbytes` from the sum of its words (an odd tail included) and their exclusive or."""
-    # Turned by one bit: in place, a flip of one of the two highest bits would cancel out between the two.
+    # Rotated by one bit: otherwise a flip of one of the two highest bits could cancel out between sum and exclusive or.
     turned = mixed << 1 | mixed >> 63
     return ((total + nbytes) * 0x9E3779B97F4A7C15 ^ turned) & 0xFFFFFFFFFFFFFFFF
 
 
 def unwritable(error: OSError, place: Path, refused: str) -> NotEnoughSpace | OutputRefused:
-    """The error for files in `place` that could not be written: a full disk is called one, anything else is `refused`
-    with the system's reason."""
+    """The error for files in `place` that could not be written: NotEnoughSpace for a full disk, else OutputRefused with
+    the text `refused` and the system's reason."""
     if error.errno in FULL:
         return NotEnoughSpace(f"{place}: the disk is full; free space and run the same command again")
     return OutputRefused(f"{refused}: {error.strerror or error}")
 
 
 def output_path(name: str) -> Path:
-    """The output that a user named, absolute, `~` expanded. Raises OutputRefused for what can be no path."""
+    """The output that a user named, absolute, `~` expanded. Raises OutputRefused where it cannot be a path."""
     if "\0" in name:
         raise OutputRefused(f"{name!r}: is no path; choose another output")
     if "://" in name:
@@ -73,7 +75,7 @@ def output_path(name: str) -> Path:
     try:
         path = Path(name).expanduser().absolute()
         path.exists()  # raises where a name is too long
-    except RuntimeError as error:  # ~somebody, who is unknown here
+    except RuntimeError as error:  # `~name` of a user unknown on this machine
         raise OutputRefused(f"{name}: {error}; choose another output") from None
     except OSError as error:
         raise OutputRefused(f"{name}: {error.strerror}; choose another output") from None
@@ -81,7 +83,7 @@ def output_path(name: str) -> Path:
 
 
 def temporary_folder() -> str:
-    """Where temporary directories are made. Raises OutputRefused where the system has no place for them."""
+    """The folder for temporary directories. Raises OutputRefused where the system has none that can be used."""
     try:
         return tempfile.gettempdir()
     except FileNotFoundError:
@@ -92,7 +94,7 @@ def temporary_folder() -> str:
 
 
 def check_output_place(output: Path, inputs: list[Path]) -> None:
-    """Refuse an output that is there, or that equals, lies in, or holds an input. Raises OutputRefused."""
+    """Refuse an output that exists, or that equals, lies in, or contains an input. Raises OutputRefused."""
     real = Path(os.path.realpath(output))
     for source in inputs:
         place = Path(os.path.realpath(source))
@@ -107,7 +109,7 @@ def check_output_place(output: Path, inputs: list[Path]) -> None:
 
 
 class Staging:
-    """The directory in which one output is being made. Made by `open_staging`."""
+    """The directory in which one output is being made. `open_staging` creates this object."""
 
     def __init__(self, path: Path, output: Path) -> None:
         self.path = path
@@ -117,7 +119,7 @@ class Staging:
         self._journal = -1
 
     def finished_units(self) -> dict[int, tuple[int, dict[str, float]]]:
-        """Units that an earlier run of this plan finished: checksum and sums. Torn and damaged lines are ignored."""
+        """Units that an earlier run of this plan finished: number → (checksum, sums). Damaged lines are ignored."""
         path = self.path / JOURNAL
         lines = path.read_bytes().split(b"\n") if path.exists() else []
         units: dict[int, tuple[int, dict[str, float]]] = {}
@@ -128,7 +130,7 @@ class Staging:
         return units
 
     def create(self, name: str, size: int, header: bytes) -> None:
-        """Make a file of `size` bytes, its space reserved, that begins with `header`. Raises NotEnoughSpace."""
+        """Make a file of `size` bytes that begins with `header`, and reserve its space. Raises NotEnoughSpace."""
         path = self.path / name
         with self._failures_are_clear():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +148,7 @@ class Staging:
                 done += os.pwrite(descriptor, data[done : done + MAX_TRANSFER], offset + done)
 
     def read_into(self, name: str, offset: int, buffer: memoryview) -> bool:
-        """Read back what was written; False when the file ends before, or the disk does not give it back."""
+        """Read back what was written; False when the file is too short or cannot be read."""
         done = 0
         while done < len(buffer):
             try:
@@ -159,18 +161,18 @@ class Staging:
         return True
 
     def record(self, unit: int, digest: int, sums: Mapping[str, float]) -> None:
-        """Note in the journal that a unit is written, one line of JSON; what it measured is kept with it."""
+        """Add a line of JSON to the journal: the unit is written, with its checksum and sums."""
         line = json.dumps([unit, digest, dict(sums)]).encode() + b"\n"
         with self._lock, self._failures_are_clear():
             if self._journal < 0:
                 self._journal = os.open(self.path / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-                # What a killed run left may end within a line; the newline keeps ours apart from it.
+                # The journal of a killed run may end within a line; the newline separates this entry from it.
                 line = b"\n" + line
             while line:
                 line = line[os.write(self._journal, line) :]
 
     def write_file(self, name: str, data: bytes) -> None:
-        """Write a small side file whole; `publish` hands it to the disk with all the others."""
+        """Write a small side file whole; `publish` syncs it to the disk with all the others."""
         path = self.path / name
         with self._failures_are_clear():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -178,11 +180,12 @@ class Staging:
                 file.write(data)
 
     def descriptor(self, name: str) -> int:
-        """The open file, for writes that go past `write`; full disks are found when such a write is done again."""
+        """Descriptor of the open file, for writing without `write`. After a failure the caller repeats the write by
+        `write`, which reports a full disk."""
         return self._files[name]
 
     def flush(self) -> None:
-        """Hand what was written so far to the disk; safe beside other threads' writes."""
+        """Sync what was written so far to the disk; other threads may write meanwhile."""
         with self._failures_are_clear():
             for descriptor in list(self._files.values()):
                 getattr(os, "fdatasync", os.fsync)(descriptor)  # macOS has only fsync
@@ -205,12 +208,12 @@ class Staging:
     def publish(self) -> None:
         """Drop the journal and rename the directory to the output: the one moment at which it appears.
 
-        The lock moves with it and goes afterwards: without it another run could take the staging directory for its own
-        before the rename.
+        The lock moves with it and is removed afterwards: without it another run could take over the staging
+        directory before the rename.
         """
         (self.path / JOURNAL).unlink(missing_ok=True)
         with self._failures_are_clear():
-            for entry in (*sorted(self.path.rglob("*"), reverse=True), self.path):  # what is in a folder before it
+            for entry in (*sorted(self.path.rglob("*"), reverse=True), self.path):  # contents before their folder
                 if entry.name != LOCK:
                     _sync(entry)
         try:
@@ -237,7 +240,7 @@ class Staging:
 
     @contextmanager
     def _failures_are_clear(self) -> Iterator[None]:
-        """What the disk says when it does not take something, as one line; what it took stays."""
+        """Turn an OSError of writing into NotEnoughSpace or OutputRefused, in one line; the staging directory stays."""
         place, left = self.output.parent, self.path.name
         try:
             yield
@@ -287,10 +290,10 @@ def open_staging(output: Path, plan_hash: str, *, restart: bool, on_resume: Say)
     staging = Staging(path, output)
     try:
         try:
-            # Only now: a run that held the lock until a moment ago has made the output.
+            # Checked under the lock: the run that held it until now may have made the output.
             check_output_place(output, [])
         except OutputRefused:
-            if not _holds_work(path):  # whoever made it: that run may have been refused the lock that we held
+            if not _holds_work(path):  # by any run: its maker may have been refused the lock held here
                 staging.discard()
             raise
         if _holds_work(path):
@@ -312,7 +315,7 @@ def _parsed(line: bytes) -> Any:
 
 
 def stagings_of(output: Path) -> list[Path]:
-    """What interrupted runs have left beside `output`, which is in a directory that exists."""
+    """Staging directories that interrupted runs left beside `output`, whose parent directory must exist."""
     prefix, suffix = f".{output.name}.", ".partial"
     return sorted(
         entry

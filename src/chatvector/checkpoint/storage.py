@@ -25,7 +25,7 @@ class ByteSource(Protocol):
 
     @property
     def name(self) -> str:
-        """How messages call this file."""
+        """The file's name in messages."""
         ...
 
     @property
@@ -36,7 +36,7 @@ class ByteSource(Protocol):
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill all of `buffer` from byte `offset`.
 
-        Raises DamagedFile when the file ends before, ReadFailed when its storage does not answer.
+        Raises DamagedFile when the file is too short, ReadFailed when its storage does not answer.
         """
         ...
 
@@ -50,7 +50,7 @@ class Storage(Protocol):
 
     @property
     def location(self) -> str:
-        """How messages call this place."""
+        """The place's name in messages."""
         ...
 
     def listing(self) -> dict[str, int]:
@@ -67,7 +67,7 @@ class Storage(Protocol):
 
 
 class LocalFile:
-    """A file on this machine, read with `pread` (no mapping: memory stays bounded, network file systems fast).
+    """A file on this machine, read with `pread` (not mmap: memory stays bounded and network file systems fast).
 
     `descriptor` is the open file, −1 when closed.
     """
@@ -128,10 +128,10 @@ class LocalDirectory:
         self.location = location or str(path)
 
     def listing(self) -> dict[str, int]:
-        """All files at the top, in the folders there that are not hidden, and in those of `licences`; sizes in bytes.
+        """Files at the top, in the visible folders there, and in the folders of `licences`; name → size in bytes.
 
-        No deeper: a model's files lie there, and a directory of models or of training runs may hold a great many.
-        Raises MissingInput when the directory cannot be read, or a file of the model is a link that leads nowhere.
+        It goes no deeper: a model's files lie there, and a directory of training runs may hold very many files.
+        Raises MissingInput when the directory cannot be read, or a file of the model is a broken link.
         """
         found, lost = self.survey()
         if lost:
@@ -143,7 +143,7 @@ class LocalDirectory:
         return found
 
     def survey(self) -> tuple[dict[str, int], dict[str, str]]:
-        """As `listing`, and the links of the model that lead nowhere, with where they lead.
+        """As `listing`, and the broken links of the model: name → target.
 
         Raises MissingInput when the directory cannot be read.
         """
@@ -153,7 +153,7 @@ class LocalDirectory:
         except OSError as error:
             raise MissingInput(f"{self.location}: cannot be read ({error.strerror})") from error
         for folder in folders:
-            # What may not be entered (`lost+found`) holds nothing of a model; a shard in it is missed by its name.
+            # Folders that may not be entered (`lost+found`) hold no model; a shard in one is reported as missing.
             with suppress(OSError):
                 files, below = self._files_in(folder, lost)
                 found |= files
@@ -164,7 +164,7 @@ class LocalDirectory:
     def _files_in(self, folder: Path, lost: dict[str, str]) -> tuple[dict[str, int], list[Path]]:
         """Files of a folder with their sizes, and the folders in it that are not hidden. Links are followed.
 
-        `lost` is given the links, with where they lead, that belong to a model and cannot be followed.
+        Links that belong to a model and cannot be followed are added to `lost`: name → target.
         """
         entries = sorted(folder.iterdir())
         names = {entry: entry.relative_to(self.path).as_posix() for entry in entries}

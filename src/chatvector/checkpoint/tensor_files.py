@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors in safetensors files (or state dicts of torch): where each lies, and reading it by range."""
+"""Tensors in safetensors files (or state dicts of torch): the place of each, and reading it by range."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROWS_AT_ONCE = 512
 
 @dataclass(frozen=True)
 class TensorRef:
-    """Where a tensor lies.
+    """The place of a tensor in the files of a model.
 
     Attributes:
         name: tensor name, as in the file.
@@ -57,11 +57,11 @@ class TensorRef:
 
 
 class Reader(Protocol):
-    """Whatever the bytes of a tensor can be read from."""
+    """A source from which the bytes of tensors can be read."""
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """The source's name in messages."""
         ...
 
     def read_into(self, ref: TensorRef, start: int, buffer: memoryview) -> None:
@@ -75,7 +75,7 @@ class TensorFiles:
     def __init__(
         self, storage: Storage, shards: tuple[str, ...], name: str, opened: Mapping[str, ByteSource] | None = None
     ) -> None:
-        """Read and check the headers of `shards`; `opened` are those of them that are open already.
+        """Read and check the headers of `shards`; `opened`: the shards that are open already.
 
         Raises MissingInput or DamagedFile, naming the file.
         """
@@ -125,7 +125,7 @@ class TensorFiles:
         width = ref.row_elements
         size = width * ref.dtype.bits // 8
         result = np.empty((len(rows), width), np.float32)
-        # A few hundred at a time: the bytes of all of them would double the memory.
+        # A few hundred at a time: the bytes of all rows at once would double the memory.
         for first in range(0, len(rows), ROWS_AT_ONCE):
             some = rows[first : first + ROWS_AT_ONCE]
             data = read_ranges(self.source(ref.file), [(ref.offset + int(row) * size, size) for row in some])
@@ -165,7 +165,7 @@ class TensorFiles:
 
 
 def read_shard_header(shard: str, source: ByteSource) -> Header:
-    """Where the tensors of a weight file lie: safetensors or, by its name, torch's state dict, which is not executed.
+    """Places of the tensors of a weight file: safetensors or, by its name, torch's state dict, which is not executed.
 
     Raises DamagedFile, UnsupportedFormat.
     """

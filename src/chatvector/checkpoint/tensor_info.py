@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a header says about a tensor, as far as names, roles and compatibility need it.
+"""The facts in a header about a tensor that names, roles and compatibility need.
 
-A protocol and not the record itself, so that the rooms which only look at headers can be given headers of any
-origin: a local file, a range request, a vector on disk, three lines in a test.
+They are protocols, so that rooms which only look at headers accept headers of any origin: a local file, a range
+request, a vector on disk, a test.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class DTypeInfo(Protocol):
-    """A dtype by its code in the safetensors format."""
+    """A dtype with its code in the safetensors format."""
 
     @property
     def code(self) -> str:

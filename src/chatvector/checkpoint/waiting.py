@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waits, told to whoever would wonder about the silence: between two tries, and for what takes long."""
+"""Report waits, so that the user knows the reason for a silence: pauses between tries, and long operations."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from chatvector.messages import Say
 
 WAIT_TO_TELL = 4.0
-"""Seconds. Shorter waits pass without a word."""
+"""Seconds. Shorter waits are not reported."""
 BEATS = 30.0
-"""Seconds from one word to the next on what takes long."""
+"""Seconds between two lines about a long operation."""
 
 
 class Waits:
-    """Tells of waits, once for all threads that wait at the time."""
+    """Reports waits, once for all threads that wait at the same time."""
 
     def __init__(self, say: Say | None) -> None:
         self._say = say
@@ -25,7 +25,7 @@ class Waits:
         self._told_until = 0.0
 
     def tell(self, failure: Exception, seconds: float) -> None:
-        """Say why a while is waited for."""
+        """Report the failure behind a wait and how long the wait is."""
         if self._say is None or seconds < WAIT_TO_TELL:
             return
         with self._telling:
@@ -38,14 +38,14 @@ class Waits:
 
 
 class Heartbeat:
-    """Says every half minute that something goes on of which no share is known."""
+    """Reports every half minute that an operation without known progress goes on."""
 
     def __init__(self, say: Say, what: str) -> None:
         self._say = say
         self._what = what
 
     def until(self, outcome: Future[Any]) -> None:
-        """Return when `outcome` is there."""
+        """Wait until `outcome` is done, and report meanwhile."""
         beats = 0
         while not wait((outcome,), BEATS).done:
             beats += 1

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do the parents fit together: configurations by a table of keys, tensors by name and shape.
+"""Check that the parents fit together: configurations by a table of keys, tensors by name and shape.
 
-Headers and configurations only; nothing is read of the weights. What the weights say about the parents' descent
-is another check.
+Only headers and configurations are read, no weights. The parents' descent, which the weights show, is another
+check.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Tensors = Mapping[str, TensorInfo]
 # "LlamaForCausalLM" -> "Llama" and "ForCausalLM".
 _ARCHITECTURE = re.compile(r"(.+?)(For[A-Z]\w*|LMHeadModel|DoubleHeadsModel|Model)?", re.DOTALL)
 _VISION_SECTIONS = ("vision_config", "visual", "vision_tower_config")
-# Keys that are compared by a rule, by `rope_of` or, as sections, key by key.
+# Keys that are compared elsewhere: by a rule, by `rope_of` or, for sections, key by key.
 _RULED = frozenset({key for rule in (*TOP_RULES, *TEXT_RULES, *VISION_RULES) for key in rule.keys}).union(
     ROPE_KEYS, TEXT_SECTIONS, _VISION_SECTIONS
 )
@@ -34,12 +34,12 @@ _RULED = frozenset({key for rule in (*TOP_RULES, *TEXT_RULES, *VISION_RULES) for
 
 @dataclass(frozen=True)
 class Compatibility:
-    """What the configurations say about each other; one line for each difference."""
+    """The differences of the configurations, one line each."""
 
     refusals: tuple[str, ...]
-    """The parents do not fit."""
+    """Differences for which the parents do not fit."""
     warnings: tuple[str, ...]
-    """They may fit; the user should know."""
+    """Differences with which the parents may fit, but which the user should know."""
 
     def raise_if_refused(self) -> None:
         """Raise IncompatibleParents with all refusals in one line, if there are any."""
@@ -52,7 +52,7 @@ class TensorComparison:
     """How the tensors of the three models correspond. Names are sorted."""
 
     shared: tuple[str, ...]
-    """In all three with one shape."""
+    """Tensors that all three models have with the same shape."""
     vocabulary: Mapping[str, Mapping[str, int | None]]
     """Tensors with the vocabulary axis -> role -> rows; None where the role's file lacks it (a tied head)."""
     derived: Mapping[str, tuple[str, ...]]
@@ -60,10 +60,10 @@ class TensorComparison:
 
 
 def compare_configs(target: Config, parents: Mapping[str, Config]) -> Compatibility:
-    """Compare parsed config.json of the target with those of its parents, by role ("base", "chat", …).
+    """Compare the parsed config.json of the target with those of its parents, given by role ("base", "chat", …).
 
-    Nested configurations of language and image model are compared each by its own table, and rotary positions in
-    either spelling (transformers 4 and 5).
+    Nested configurations of language and image model are each compared by a table of their own; rotary positions may be
+    spelt as in transformers 4 or 5.
     """
     models = {"target": target, **parents}
     refusals: list[str] = []
@@ -104,8 +104,8 @@ def compare_tensors(
     """Compare names and shapes of the three models.
 
     `configs`: role -> parsed config.json, to find the vocabulary axis where names do not tell. Raises
-    IncompatibleParents, in one line: which tensors one model has and another lacks, which differ in shape, how
-    many, the first five, and whether a difference of layout explains it.
+    IncompatibleParents, which says in one line: which tensors one model has and another lacks, which differ in shape,
+    how many, the first five, and whether a difference of layout explains it.
     """
     models = {"target": target, "base": base, "chat": chat}
     with_rows = _vocabulary_names(models, configs or {})
@@ -142,14 +142,14 @@ def compare_tensors(
 
 
 def _compare_architectures(models: Mapping[str, Config], refusals: list[str], warnings: list[str]) -> None:
-    """The class named in `architectures`: another family is refused, another head on the same family is not."""
+    """Compare the class in `architectures`: another family is refused, another head on the same family is a warning."""
     families: dict[str, str] = {}
     heads: dict[str, str] = {}
     for role, config in models.items():
         names = config.get("architectures")
         if isinstance(names, list) and names and isinstance(names[0], str) and names[0]:
             match = _ARCHITECTURE.fullmatch(names[0])
-            assert match is not None  # the first group takes any text
+            assert match is not None  # the pattern matches any text
             families[role], heads[role] = match[1], names[0]
     if len(set(families.values())) > 1:
         refusals.append(f"architectures: {shown(heads)} (the parents are different architectures)")
@@ -158,7 +158,7 @@ def _compare_architectures(models: Mapping[str, Config], refusals: list[str], wa
 
 
 def _compare_rope(texts: Mapping[str, Config], silent: list[str]) -> Iterator[str]:
-    """One line for each difference; roles whose rotation is not known go into `silent`."""
+    """One line for each difference; roles whose rotation is not known are added to `silent`."""
     written = {role: rope_of(config) for role, config in texts.items()}
     if not any(written.values()):
         return
@@ -175,7 +175,7 @@ def _compare_rope(texts: Mapping[str, Config], silent: list[str]) -> Iterator[st
 
 
 def _text(config: Config) -> Config:
-    """The language model's keys. transformers 5 keeps the share of rotating dimensions among the rope parameters."""
+    """The language model's keys, and `partial_rotary_factor` from transformers 5's rope parameters if it is there."""
     text = text_config(config)
     rope = text.get("rope_parameters")
     if isinstance(rope, Mapping) and rope.get("partial_rotary_factor") is not None:

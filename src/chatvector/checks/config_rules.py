@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keys of config.json that must agree among the parents, or are worth a word where they do not: a table.
+"""A table of the keys of config.json that must agree among the parents, or give a warning where they differ.
 
 A key that one of the configurations lacks has the value that the rule or the model's class gives it; where neither
-does, it is not compared, and that is said unless tensors or other keys decide. Shapes are compared anyway, tensor by
-tensor. A key that no rule knows and that differs is said too, but for those that change nothing here (`HARMLESS`).
+does, it is not compared, and this is reported unless tensors or other keys decide. Shapes are always compared, tensor
+by tensor. Differing keys without a rule are reported too, except those without effect here (`HARMLESS`).
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from chatvector.checks.class_defaults import MISSING
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that configurations say, under any of its spellings."""
+    """One property in configurations, under any of its spellings."""
 
     keys: tuple[str, ...]
-    """Spellings, the most telling first; the first that is there and not null counts, else a null."""
+    """Spellings, the most specific first. The first that is there and not null counts, else a null."""
     verdict: Literal["refuse", "warn"]
     reason: str
-    """Why it matters, completing "…: "."""
+    """Why a difference matters; completes a sentence after "…: "."""
     default: Any = MISSING
-    """What an absent or null key means, where that is the same in all model classes."""
+    """Meaning of an absent or null key, if it is the same in all model classes."""
     decided: bool = False
-    """Whether tensors or other keys decide where the key is absent or null: neither is worth a word then."""
+    """Whether tensors or other keys decide where the key is absent or null, so that this is not reported."""
 
 
 def _refuse(reason: str, *keys: str, default: Any = MISSING) -> Rule:
@@ -149,13 +149,13 @@ TOP_RULES = (
 )
 
 HARMLESS = frozenset({
-    # Names, versions, where the code lies.
+    # Names, versions, places of code.
     "architectures", "auto_map", "name_or_path", "transformers_version", "unsloth_version", "unsloth_fixed",
     "task_specific_params", "finetuning_task", "problem_type", "id2label", "label2id", "num_labels", "tokenizer_class",
     "bos_token", "eos_token", "pad_token", "unk_token", "mask_token", "model_max_length",
-    # Rows and ties: the vocabulary and the files decide, and other checks look at them.
+    # Rows and ties: the vocabulary and the files decide, and other checks examine them.
     "vocab_size", "padded_vocab_size", "pad_vocab_size_multiple", "tie_word_embeddings", "quantization_config",
-    # How it is stored, initialised, run or trained; mixtures of number formats are in order.
+    # How it is stored, initialised, run or trained; parents may be stored in different formats.
     "dtype", "torch_dtype", "fp32_residual_connection", "initializer_range", "initializer_factor", "init_std",
     "use_cache", "cache_implementation", "pretraining_tp", "attn_implementation", "use_flash_attn", "use_flash_attn_2",
     "use_flash_attention", "use_cache_quantization", "use_cache_kernel", "softmax_in_fp32", "use_mamba_kernels",
@@ -166,12 +166,12 @@ HARMLESS = frozenset({
     "max_length", "min_length", "max_new_tokens", "do_sample", "early_stopping", "num_beams", "temperature", "top_k",
     "top_p", "typical_p", "repetition_penalty", "length_penalty", "no_repeat_ngram_size", "num_return_sequences",
 })  # fmt: skip
-"""Keys that may differ among parents without a word."""
+"""Keys that may differ among parents without a warning."""
 
 HARMLESS_PARTS = ("_token_id", "_token_ids", "_token_index", "dropout", "pdrop", "drop_rate", "layerdrop")
 """Endings of further such keys; a key that starts with an underscore is transformers' own, too."""
 
-# Spellings of activations that are one function.
+# Different spellings of the same activation function.
 ACTIVATIONS = {
     "swish": "silu",
     "gelu_new": "gelu_pytorch_tanh",

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From losses along the scale to go or no-go: does the vector carry over, or does it lead across a ridge.
+"""Decide go or no-go from losses along the scale: does the vector carry over, or is there a barrier?
 
 A chat vector carries over where target and sum lie in one linearly connected region of weights (Lin et al., arXiv
 2503.20110; the idea is Frankle et al., arXiv 1912.05671). With L(s) the loss of target + s·τ on some text, the barrier
-at 0 < s < 1 is what lies above the straight line between the ends (Entezari et al., arXiv 2110.06296):
+at 0 < s < 1 is the height above the straight line between the ends
+(Entezari et al., arXiv 2110.06296):
 
     B(s) = L(s) − [(1 − s)·L(0) + s·L(1)]
 
@@ -13,7 +14,8 @@ gives for errors, here of losses.
 
 Connected is not enough. The vector must also do its work (chat replies in the language wanted become likelier), and the
 sum must be worth more than the chat model that one has already: on the target's text a good part of the target's
-advantage over the chat model has to stay. Base is no yardstick: chat tuning costs plain text a little by itself.
+advantage over the chat model has to stay. Base is no reference: chat tuning alone
+already costs a little on plain text.
 """
 
 from __future__ import annotations
@@ -28,17 +30,17 @@ from numpy.typing import NDArray
 
 Answer = Literal["go", "no-go", "undecided"]
 
-# Of the mean loss of the two ends.
+# Share of the mean loss of the two ends.
 BARRIER_TOLERANCE = 0.02
-# Of the target's advantage over the chat model on the target's text, at least so much has to stay.
+# Least share of the target's advantage over the chat model on the target's text that has to stay.
 LEAST_KEPT = 0.5
-# Differences count from so many standard errors on.
+# Differences count from this many standard errors on.
 CERTAINTY = 2.0
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure over documents, in bits per byte; `error` is one standard error."""
+    """An estimate over documents, in bits per byte; `error` is one standard error."""
 
     value: float
     error: float
@@ -59,8 +61,8 @@ class Losses:
     """One text along the scale.
 
     Attributes:
-        bits: [scales, documents] float64, bits of each document that count.
-        nbytes: [documents] float64, bytes that they spell.
+        bits: [scales, documents] float64, bits of the counted part of each document.
+        nbytes: [documents] float64, bytes of that part.
     """
 
     bits: NDArray[np.float64]
@@ -84,14 +86,14 @@ class Losses:
 
 @dataclass(frozen=True)
 class LossPath:
-    """What one text says about the way from target to target + τ.
+    """Losses of one text on the way from target to target + τ.
 
     Attributes:
         loss: bits per byte at each scale.
-        change: against scale 0, at each scale.
+        change: difference from scale 0, at each scale.
         barrier, barrier_at: the highest B(s), and where; None without a scale between 0 and 1.
         connected: True or False when two standard errors allow it, else None.
-        documents, nbytes: what was read.
+        documents, nbytes: amount of text read.
     """
 
     loss: tuple[float, ...]
@@ -105,17 +107,17 @@ class LossPath:
 
 @dataclass(frozen=True)
 class Connectivity:
-    """The answer and what it rests on.
+    """The answer and its evidence.
 
     Attributes:
         answer: `go`, `no-go` or `undecided`.
-        reasons: one line each.
-        scales: sorted.
+        reasons: reasons for the answer, one line each.
+        scales: the measured scales, sorted.
         target, chat: the paths on the target's text and on chat replies.
-        chat_model_loss: of the chat model itself on the target's text, bits per byte.
+        chat_model_loss: loss of the chat model itself on the target's text, in bits per byte.
         kept: at each scale, the share of the target's advantage over the chat model that is left on the target's text;
             None where there is no sure advantage.
-        best_scale: where chat replies are likeliest among the scales that keep enough; None without one.
+        best_scale: scale with the likeliest chat replies among those that keep enough; None without one.
     """
 
     answer: Answer
@@ -154,17 +156,17 @@ def path(scales: Sequence[float], losses: Losses) -> LossPath:
 
 
 def judge_paths(scales: Sequence[float], target: Losses, chat: Losses, chat_model: Losses) -> Connectivity:
-    """Go or no-go.
+    """Judge go or no-go.
 
     Args:
         scales: sorted, with 0 and 1 among them.
-        target, chat: the merge on the target's text and on chat replies, at these scales.
-        chat_model: [1, documents], the chat model itself on the target's text, the same documents.
+        target, chat: losses of the merge on the target's text and on chat replies, at these scales.
+        chat_model: [1, documents], losses of the chat model itself on the same documents of the target's text.
     """
     paths = path(scales, target), path(scales, chat)
     start = scales.index(0.0)
     (own,) = chat_model.mean()
-    # Paired by document, so that a few hard ones do not decide.
+    # Paired by document, so that a few hard documents do not decide.
     ahead = Losses(np.stack([chat_model.bits[0], target.bits[start]]), target.nbytes).estimate([1, -1])
     kept = tuple((own - loss) / ahead.value if ahead.low > 0 else None for loss in paths[0].loss)
     works = [place for place, scale in enumerate(scales) if scale > 0 and paths[1].change[place].high < 0]
@@ -193,7 +195,7 @@ def _answer(
     if ridges:
         return "no-go", tuple(ridges)
     if ahead.low <= 0:
-        # What is lost of an advantage cannot be asked of text on which there is none.
+        # Without an advantage on the text there is no share of it that could be lost.
         return "undecided", (
             f"the target is not surely better than the chat model on the target's text (by {ahead.value:+.3f} ±"
             f" {ahead.error:.3f} bits per byte): is it in the language that the target learned, and is it enough?",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gather from three open models what judging their descent needs: samples, templates, rows of special tokens.
+"""Gather the evidence on the descent of three open models: samples, templates, rows of special tokens.
 
-The rows are looked at only where the weights give reason to, as that reads a part of each embedding.
+The rows are read only where the weights give reason to, because that reads a part of each embedding.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from chatvector.vocabulary.chat_format import read_chat_format
 from chatvector.vocabulary.tokens import TokenTable, read_tokens
 from chatvector.vocabulary.untrained import assess_rows
 
-# Keys of config.json that a new version of a base model changes, and chat tuning seldom.
+# Keys of config.json that a new version of a base model changes, but chat tuning seldom does.
 _VERSION_KEYS = ("rope", "max_position_embeddings", "sliding_window", "rms_norm_eps", "use_sliding_window")
 
 ReadTokens = Callable[[Checkpoint], TokenTable]
@@ -41,8 +41,8 @@ def lineage_of(
 
     Args:
         roles: tensor name → role, of the target.
-        samples: `target`, `base`, `chat` → sampled blocks; read again where a grid differs from the target's.
-        tokens: reads a tokenizer; callers that keep them parsed pass their own.
+        samples: `target`, `base`, `chat` → sampled blocks; read again where their grids differ.
+        tokens: function that reads a tokenizer; callers with a cache of tokenizers pass their own.
 
     Raises what reading files raises (DamagedFile, MissingInput).
     """
@@ -65,7 +65,7 @@ def lineage_of(
 
 
 def _with_rows(signs: Signs, models: Mapping[str, Checkpoint], tokens: ReadTokens) -> Signs:
-    """Look at the rows of the template's tokens. What cannot be read is no evidence; other checks complain of it."""
+    """Add evidence from the rows of the template's tokens. Unreadable ones give none; other checks report them."""
     speaker = next((role for role in ("chat", "base", "target") if role in signs.templates), None)
     if speaker is None:
         return signs

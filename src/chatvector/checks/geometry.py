@@ -37,20 +37,20 @@ from chatvector.arithmetic.kernels import dot, exact_sum
 from chatvector.arithmetic.roles import Role, layer_of
 from chatvector.checkpoint.fingerprint import Grid
 
-# Correlation that two honest arrows may share: standard deviation of the prior on c, so 0.2 is two of them.
+# Correlation that two independent arrows may have: standard deviation of the prior on c, so 0.2 is two of them.
 CORRELATION = 0.1
-# Correlations that rise with x_k would look like a share; the error never falls below what such a confounding, of this
-# size in y, would make.
+# Correlations that rise with x_k would look like a share. The error is therefore at least that of such a confounding
+# of this size in y.
 CONFOUNDING = 0.03
-# The part across is at least so much of the whole: 16-bit rounding of a sum leaves about this.
+# Least share of the part across in the whole: about what 16-bit rounding of a sum leaves.
 LEAST_ACROSS = 1e-3
-# Cosines of single tensors scatter at least so much, whatever a small sample of them says.
+# Least scatter of the cosines of single tensors, even if a small sample of them shows less.
 LEAST_SCATTER = 0.01
 # Their rows or tokens differ between vocabularies, so they say nothing about descent.
 LEFT_OUT: tuple[Role, ...] = ("embedding", "head", "other")
 # Gains and biases have few numbers and move together in any training: used only where there is nothing else.
 VECTORS: tuple[Role, ...] = ("norm", "bias")
-# So do an activation's or a layer's own constants. Of one number, two arrows are parallel whatever made them: the fit
+# The same holds for an activation's or a layer's constants. Two arrows of one number are always parallel, so the fit
 # would rest on that tensor alone.
 FEW = 32
 
@@ -63,7 +63,7 @@ class Products:
         tau, drift, rest: ‖chat − base‖², ‖target − base‖², ‖target − chat‖².
         cross: ⟨target − base, chat − base⟩.
         base, chat, target: ‖W‖² of each model.
-        elements: how many weights.
+        elements: number of weights.
     """
 
     tau: float
@@ -77,7 +77,7 @@ class Products:
 
     @property
     def cosine(self) -> float:
-        """Of δ and τ; 0 where one of them is zero."""
+        """Cosine of δ and τ; 0 where one of them is zero."""
         return _cosine(self.cross, self.drift, self.tau)
 
     @property
@@ -87,11 +87,11 @@ class Products:
 
     @property
     def finite(self) -> bool:
-        """Whether the weights are all numbers."""
+        """Whether all sums are finite."""
         return math.isfinite(sum(getattr(self, key) for key in _SUMS))
 
     def as_dict(self) -> dict[str, Any]:
-        """The figures people read: relative norms, cosine, projection; None where weights are no numbers."""
+        """Figures for people: relative norms, cosine, projection; None where sums are not finite."""
         return {
             "tau_over_base": ratio(self.tau, self.base),
             "drift_over_base": ratio(self.drift, self.base),
@@ -106,9 +106,9 @@ _SUMS = ("tau", "drift", "rest", "cross", "base", "chat", "target")
 
 @dataclass(frozen=True)
 class Share:
-    """How much of one arrow another holds: 0 nothing, 1 all of it; `error` is one standard error.
+    """The share of one arrow that another holds: 0 for nothing, 1 for all. `error` is one standard error.
 
-    `scatter`: standard deviation of y_k around the line, at least `LEAST_SCATTER`; small where the line is the truth.
+    `scatter`: standard deviation of y_k around the line, at least `LEAST_SCATTER`; small where the points lie on it.
     """
 
     value: float
@@ -133,7 +133,7 @@ class Geometry:
         roles, layers: the same sums by role and by layer, over all but `LEFT_OUT`.
         chat_in_target: share of the chat vector that the target holds; None where there is no vector.
         target_in_chat: share of the target's step that the chat model holds.
-        tensors: how many tensors counted.
+        tensors: number of tensors that counted.
         same: names of the pair (`base chat`, `base target`, `chat target`) → tensors that are equal in that pair only.
         still_rows: share of the sampled blocks of the embedding that chat tuning left nearly as they were; None where
             the embeddings' shapes differ.
@@ -152,11 +152,11 @@ class Geometry:
 
     @property
     def finite(self) -> bool:
-        """Whether the sampled weights are all numbers."""
+        """Whether all sampled weights are finite."""
         return self.total.finite
 
     def similarity(self) -> dict[str, float]:
-        """Cosines of the models' weights themselves: near 1 for relatives, near 0 for strangers. {} without numbers."""
+        """Cosines of the models' weights: near 1 for related, near 0 for unrelated models. {} where not finite."""
         if not self.finite:
             return {}
         p = self.total
@@ -187,7 +187,7 @@ class Sampled(Protocol):
 
     @property
     def grid(self) -> Grid:
-        """Which blocks of a tensor were taken."""
+        """The grid on which blocks were sampled."""
         ...
 
     @property
@@ -199,7 +199,7 @@ class Sampled(Protocol):
 def measure(target: Sampled, base: Sampled, chat: Sampled, roles: Mapping[str, Role]) -> Geometry:
     """Compare the sampled blocks of three models that share a grid.
 
-    `roles`: tensor name → role. Tensors that one of the models lacks, or has in another size, are left out.
+    `roles`: tensor name → role. Tensors that a model lacks or has in another size are left out.
     """
     found: dict[str, Products] = {}
     non_finite: list[str] = []
@@ -237,14 +237,14 @@ def measure(target: Sampled, base: Sampled, chat: Sampled, roles: Mapping[str, R
 
 
 def add(parts: Iterable[Products]) -> Products:
-    """Sums of sums."""
+    """Add the sums of several `Products`."""
     listed = list(parts)
     sums = {key: _sum([getattr(part, key) for part in listed]) for key in _SUMS}
     return Products(**sums, elements=sum(part.elements for part in listed))
 
 
 def _sum(values: Sequence[float]) -> float:
-    """The sum rounded once; NaN where one of the numbers is none or the sum overflows."""
+    """The sum, rounded once; NaN where a number is not finite or the sum overflows."""
     return exact_sum(values) if math.isfinite(sum(values)) else math.nan
 
 
@@ -254,7 +254,7 @@ def ratio(squares: float, other: float) -> float | None:
 
 
 def _products(target: NDArray[Any], base: NDArray[Any], chat: NDArray[Any]) -> Products:
-    with np.errstate(all="ignore"):  # what is no number is said by the executor, with its place
+    with np.errstate(all="ignore"):  # non-finite weights are reported by the executor, with their place
         tau, drift, rest = chat - base, target - base, target - chat
         if not (np.isfinite(tau).all() and np.isfinite(drift).all()):
             return Products(*[math.nan] * len(_SUMS), elements=len(tau))
@@ -287,10 +287,10 @@ def _share(tensors: Sequence[tuple[float, float, float, int]]) -> Share | None:
     if not usable:
         return None
     u, v, cross, n = (np.array(column, np.float64) for column in zip(*usable, strict=True))
-    # Where v runs along u, rounding alone is across.
+    # Where v is parallel to u, only rounding remains across.
     across = np.sqrt(np.maximum(v - cross**2 / u, LEAST_ACROSS**2 * v))
     x, y = np.sqrt(u) / across, cross / np.sqrt(u) / across
-    # Tensors weigh as their sample allows: a cosine of n numbers scatters by 1/√n beside the common scatter.
+    # Weight of a tensor by its sample: a cosine of n numbers scatters by 1/√n, in addition to the common scatter.
     scatter = max(LEAST_SCATTER, _scatter(x, y))
     weight = 1 / (scatter**2 + 1 / n)
     information = np.array(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recognise tensors that differ by layout only: another prefix, fused experts, fused projections.
+"""Recognise tensors that differ only in layout: another prefix, fused experts, fused projections.
 
 transformers, training wrappers and vendors write the same model under different names. Adding such files would
 need a conversion; here they are only recognised, so that the message says what to do.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-# Components that carry no meaning of their own: wrappers around the same stack of blocks.
+# Name components without meaning: wrappers around the same stack of blocks.
 _WRAPPERS = frozenset(
     {
         "model",
@@ -25,7 +25,7 @@ _WRAPPERS = frozenset(
     }
 )
 
-# (per-part spelling, fused spelling, what it is called)
+# (spelling in parts, fused spelling, name of the layout)
 _FUSIONS = (
     (re.compile(r"\.experts\.\d+\."), re.compile(r"\.experts\.(gate_up_proj|down_proj|w1|w2|w3)$"), "experts"),
     (re.compile(r"\.q_proj\."), re.compile(r"\.(qkv_proj|query_key_value|Wqkv|c_attn)\."), "query, key and value"),
@@ -61,7 +61,8 @@ def _has(names: Iterable[str], pattern: re.Pattern[str]) -> bool:
 
 
 def _same_but_for_prefix(one: Collection[str], other: Collection[str]) -> tuple[str, str] | None:
-    """The first pair of names that agree without wrappers, if nine in ten of the smaller set do and few as they are."""
+    """The first pair of names that agree only without wrappers; None if fewer than nine in ten of the smaller set agree
+    without them, or fewer than half of those differ with them."""
     first = {_bare(name): name for name in sorted(one)}
     second = {_bare(name): name for name in sorted(other)}
     smaller = min(len(first), len(second))

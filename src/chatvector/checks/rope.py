@@ -20,8 +20,8 @@ LAYER_KINDS = ("full_attention", "sliding_attention", "chunked_attention")
 
 
 def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Flat table of what sets the rotation: `theta`, `type`, `factor` …, prefixed by the kind of layer if kinds
-    differ (`sliding_attention.theta`). Empty where the configuration does not speak of rotary positions.
+    """Flat table of the parameters of the rotation: `theta`, `type`, `factor` …, prefixed by the kind of layer if kinds
+    differ (`sliding_attention.theta`). Empty where the configuration has no keys of rotary positions.
     """
     parameters = config.get("rope_parameters")
     if isinstance(parameters, Mapping):
@@ -39,13 +39,13 @@ def rope_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def default_rope(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What the class turns by where `rope_of` finds nothing; empty where that is not known."""
+    """Default rotation of the configuration's class, for configurations without keys; {} where it is not known."""
     theta = class_default(config, "rope_theta")
     return {} if theta is MISSING else {"theta": theta, "type": "default"}
 
 
 def two_thetas(config: Mapping[str, Any]) -> str | None:
-    """What a configuration says of theta that contradicts itself, for a message; None where it does not."""
+    """Text for a message about contradicting values of theta in a configuration; None where there are none."""
     beside, parameters = config.get("rope_theta"), config.get("rope_parameters")
     if beside is None or not isinstance(parameters, Mapping):
         return None
@@ -71,7 +71,7 @@ def _table(table: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any
 
 
 def _number(value: Any) -> Any:
-    """10000 and 10000.0 are one number; what is none stays as it is, to be compared as it stands."""
+    """Numbers as floats, so that 10000 equals 10000.0; other values unchanged."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is the output a chat model (before its first byte), and is what was written what was meant (after its last)?
+"""Check before the first byte that the output will be a chat model, and after the last that it is what was planned.
 
 Before: the chat format is rendered with the side files that the output will have. After: headers are read back from the
 disk, sampled blocks are computed again by a plain formula that shares no code with the kernels, side files are read
@@ -32,21 +32,21 @@ from chatvector.vocabulary.side_files import SideFiles
 from chatvector.vocabulary.tokens import TOKENIZER_JSON, TokenTables
 
 # Two blocks of a tensor, its first and its last: a wrong offset, scale or row map shows in either. Over a network it is
-# one, in turns, as the end of one tensor then comes with the beginning of the next: a request for two tensors.
+# only one, the last and the first in turn, so that one request brings the end of a tensor and the start of the next.
 CHECKED_ELEMENTS = 1024
 _FIRST, _LAST = 0, 1
 
 
 @dataclass(frozen=True)
 class WeightCheck:
-    """What was compared: tensors, and elements computed again."""
+    """Amount of the comparison: tensors, and recomputed elements."""
 
     tensors: int
     elements: int
 
 
 def check_weights(plan: Plan, written: TensorFiles) -> WeightCheck:
-    """Compare headers and sampled blocks of what was written with the plan. Raises VerificationFailed."""
+    """Compare headers and sampled blocks of the written files with the plan. Raises VerificationFailed."""
     planned = {tensor.name: (tensor.dtype.code, tensor.shape) for tensor in plan.tensors}
     found = {name: (ref.dtype.code, ref.shape) for name, ref in written.tensors.items()}
     if planned != found:
@@ -70,7 +70,7 @@ def check_weights(plan: Plan, written: TensorFiles) -> WeightCheck:
 
 
 def checked_blocks(plan: Plan, *, from_afar: bool) -> list[tuple[TensorPlan, int, int]]:
-    """Tensor, first element and the one behind the last of what `check_weights` compares; from afar less."""
+    """(Tensor, first element, past-last element) of each block that `check_weights` compares; fewer over a network."""
     turns = ({_LAST}, {_FIRST}) if from_afar else ({_FIRST, _LAST},)
     chosen = zip(plan.tensors, cycle(turns), strict=False)
     return [(tensor, start, stop) for tensor, ends in chosen for start, stop in _spans(tensor, ends)]
@@ -104,13 +104,13 @@ def check_chat_files(
     tables: TokenTables | None = None,
     by_library: bool = True,
 ) -> dict[str, Any]:
-    """Whether the side files of the output make a chat model, as data for the manifest; {} where no format moved.
+    """Whether the side files of the output make a chat model, as data for the manifest; {} where no chat format moves.
 
-    The chat format is checked only where this run moves one: a target's own faults are not this run's. `tables` and
-    `by_library` as `check_chat_model` takes them.
+    The chat format is checked only where this run moves one: faults of the target itself are not this run's. `tables`
+    and `by_library` are those of `check_chat_model`.
 
-    Raises InputError when they do not (DamagedFile when it is the target's tokenizer that no library loads): nothing
-    is written then, and other inputs or another chat format are needed.
+    Raises InputError when they do not (DamagedFile when the library does not load the target's own tokenizer). Nothing
+    is written then; other inputs or another chat format are needed.
     """
     if not choice.moves or choice.format is None:
         return {}
@@ -128,9 +128,9 @@ def check_chat_files(
 
 
 def check_output(plan: Plan, place: Path, vocabulary: VocabularyPlan, files: Mapping[str, bytes]) -> dict[str, Any]:
-    """All checks on what was written to the directory `place`, as data for the manifest. Raises VerificationFailed.
+    """Run all checks on the files in the directory `place`; data for the manifest. Raises VerificationFailed.
 
-    `files`: the side files by name, as they were meant (and as `check_chat_files` found them good).
+    `files`: the intended side files by name, which `check_chat_files` has accepted.
     """
     with Checkpoint(LocalDirectory(place), place.name) as model:
         weights = check_weights(plan, model)
@@ -148,7 +148,7 @@ def check_output(plan: Plan, place: Path, vocabulary: VocabularyPlan, files: Map
 
 
 def recompute(tensor: TensorPlan, start: int, stop: int) -> NDArray[np.generic]:
-    """Elements `start` to `stop` of a planned tensor by the formula of promise 2, written down once more."""
+    """Elements `start` to `stop` of a planned tensor, by a second implementation of the formula of promise 2."""
     work = np.dtype(np.float64 if tensor.work == "F64" else np.float32)
     own = _read(tensor.target, start, stop) if tensor.target else np.full(stop - start, -0.0, np.float32)
     result = own
@@ -171,7 +171,7 @@ def recompute(tensor: TensorPlan, start: int, stop: int) -> NDArray[np.generic]:
 
 
 def _rounded(values: NDArray[Any], dtype: np.dtype) -> NDArray[np.generic]:
-    """To nearest even, once; from float64 to bfloat16 by the bits, as the library's cast rounds twice."""
+    """Round to nearest even, once. float64 to bfloat16 is done on the bits, as the library's cast rounds twice."""
     if values.dtype != np.float64 or dtype.itemsize != 2 or dtype == np.float16:
         return values.astype(dtype)
     bits = values.view(np.uint64)
@@ -195,7 +195,7 @@ def _has(part: Slice, start: int, stop: int) -> NDArray[np.bool_]:
 
 
 def _spans(tensor: TensorPlan, ends: Collection[int]) -> list[tuple[int, int]]:
-    """The checked blocks, at one of the `ends` or both; whole rows where rows are mapped, and the transplanted ones."""
+    """The checked blocks, at the given `ends`; whole rows where rows are mapped, and all transplanted rows."""
     elements, width = tensor.elements, tensor.row_elements if tensor.is_mapped else 1
     if elements == 0:
         return []

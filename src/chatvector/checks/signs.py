@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the parents' files say about who is who, where the weights alone cannot tell.
+"""Evidence in files on which model is base, chat or target, where the weights alone cannot tell.
 
 Three points in weight space cannot distinguish "base and chat are swapped" from "the target grew from the chat model":
 in both, the model given as chat stands where the paths part. Templates, the rows of the template's tokens, and the
@@ -23,7 +23,7 @@ from chatvector.vocabulary.template_files import read_template_files
 
 # Other tools' recipes, copied into their outputs.
 FOREIGN_RECIPES = ("mergekit_config.yml", "mergekit_config.yaml")
-# A row counts as moved by chat tuning, and as the target's nearest, beyond this share of its norm.
+# Share of a row's norm beyond which a difference counts: for moved by chat tuning, and for nearest to the target's.
 MOVED = 0.01
 
 
@@ -37,7 +37,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class RowSigns:
-    """Rows of template tokens that differ between base and chat, and what the target holds there."""
+    """Comparison of the template tokens' rows that differ between base and chat with the target's rows."""
 
     moved: int
     like_chat: int
@@ -56,11 +56,11 @@ class Signs:
 
     Attributes:
         templates: roles (`base`, `chat`, `target`) whose model has a chat template.
-        untrained: roles among base and chat whose rows of the template's tokens are untrained; None: not looked at.
-        rows: see RowSigns; None: not looked at, or no token is in all three.
-        merged: the target's own manifest says that this very chat model was added to it, at these scales.
-        recipe: file of another tool in the target that says it is a merge.
-        differences: lines about base and chat whose configurations differ in what another version changes.
+        untrained: roles among base and chat whose rows of the template's tokens are untrained; None: not examined.
+        rows: see RowSigns; None: not examined, or no token is in all three.
+        merged: scales at which this same chat model was added before, according to the target's manifest.
+        recipe: name of another tool's file in the target that says it is a merge.
+        differences: lines about keys that differ between base and chat and that only another model version changes.
     """
 
     templates: Collection[str] = ()
@@ -72,14 +72,14 @@ class Signs:
 
     @property
     def only_base_talks(self) -> bool:
-        """Whether of base and chat only the one given as base is a chat model by its files."""
+        """Whether the model given as base is a chat model by its files and the one given as chat is not."""
         if self.untrained is not None and ("chat" in self.untrained) != ("base" in self.untrained):
             return "chat" in self.untrained
         return "base" in self.templates and "chat" not in self.templates
 
     @property
     def only_chat_talks(self) -> bool:
-        """Whether of base and chat only the one given as chat is a chat model by its files."""
+        """Whether the model given as chat is a chat model by its files and the one given as base is not."""
         if self.untrained is not None and ("chat" in self.untrained) != ("base" in self.untrained):
             return "base" in self.untrained
         return "chat" in self.templates and "base" not in self.templates
@@ -97,7 +97,7 @@ class Signs:
 
 
 def with_templates(models: Mapping[str, SideFiles]) -> tuple[str, ...]:
-    """The roles whose model has a chat template. A template that cannot be read counts: it is there."""
+    """The roles whose model has a chat template. An unreadable template counts, too."""
     found = []
     for role, model in models.items():
         try:
@@ -113,7 +113,7 @@ def earlier_scales(target: SideFiles, listing: Collection[str], chat_samples: st
     """Scales at which this chat model was added before, by the target's own manifest.
 
     Args:
-        listing: all files of the target; manifests are no side files, as they do not travel.
+        listing: all files of the target; manifests are not among the side files, as they are not copied.
         chat_samples: digest of the chat model's sampled blocks (`Fingerprint.samples`).
     """
     if MANIFEST not in listing:

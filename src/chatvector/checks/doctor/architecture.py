@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors against the configuration: what is missing, left over, irregular, or of another shape."""
+"""Check tensors against the configuration: missing, superfluous, irregular, or of another shape."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import first_five
 from chatvector.vocabulary.side_files import text_config
 
-# A layer that lacks at most this share of what a sister has lost tensors; one that lacks more is of another kind
-# (hybrids of attention and state space, dense layers among mixtures).
+# A layer has lost tensors if it lacks at most this share of those of another layer. One that lacks more is of another
+# kind (hybrids of attention and state space, dense layers among mixtures).
 LOST_SHARE = 0.25
 
 Layers = Mapping[int, frozenset[str]]
 
 
 def check_architecture(model: Patient, *, complete: bool = True) -> Iterator[Finding]:
-    """What headers and configuration say about each other; unless `complete`, not what is missing."""
+    """Compare headers and configuration. Unless `complete`, missing tensors are not reported."""
     if "config.json" in model.unreadable:
-        pass  # said once, for all such files
+        pass  # reported once, for all such files
     elif model.config_problem is not None:
         yield Finding("config-damaged" if "config.json" in model.listing else "config-missing", model.config_problem)
     elif not model.config_values and not model.config.get("model_type") and not model.config.get("architectures"):
@@ -66,7 +66,7 @@ def check_architecture(model: Patient, *, complete: bool = True) -> Iterator[Fin
 
 
 def _layers(model: Patient) -> dict[int, frozenset[str]]:
-    """Layer → endings of its tensors' names, behind the layer's number."""
+    """Layer → endings of its tensors' names, after the layer's number."""
     found: dict[int, set[str]] = {}
     for name in model.weights.tensors:
         layer = layer_of(name)
@@ -83,7 +83,7 @@ def _layer_count(text: Mapping[str, Any], layers: Layers) -> Iterator[Finding]:
         return
     lacking = count - sum(layer < count for layer in layers)
     missing = itertools.islice((layer for layer in range(count) if layer not in layers), 5)
-    # Layers that predict further tokens are stored behind the others, and not counted.
+    # Layers that predict further tokens are stored after the others and not counted.
     further = text.get("num_nextn_predict_layers")
     extra = sorted(layer for layer in layers if layer >= count + (further if isinstance(further, int) else 0))
     if lacking:
@@ -94,14 +94,14 @@ def _layer_count(text: Mapping[str, Any], layers: Layers) -> Iterator[Finding]:
 
 
 def _irregular(text: Mapping[str, Any], layers: Layers) -> dict[str, list[int]]:
-    """Ending of a tensor's name → the layers that lack it though their sisters have it."""
+    """Ending of a tensor's name → layers that lack it although similar layers have it."""
     lost: dict[str, list[int]] = {}
     if text.get("num_kv_shared_layers"):
         return lost  # some layers use the keys and values of others
     kinds = Counter(layers.values())
     for layer, endings in layers.items():
         for fuller in sorted(kinds, key=len, reverse=True):
-            # A single layer that has more than all others is another kind too, as those that predict further tokens.
+            # A single layer with more tensors than all others is of another kind, as those that predict further tokens.
             if kinds[fuller] < kinds[endings]:
                 continue
             if endings < fuller and len(fuller) - len(endings) <= LOST_SHARE * len(fuller):
@@ -112,7 +112,7 @@ def _irregular(text: Mapping[str, Any], layers: Layers) -> dict[str, list[int]]:
 
 
 def _missing(text: Mapping[str, Any], layers: Layers, told: Mapping[str, list[int]]) -> Iterator[Finding]:
-    """What the architecture demands of every layer; not again what `told` has by comparison with other layers."""
+    """Findings on tensors that the architecture demands of every layer, without those already reported in `told`."""
     known = {(ending.rpartition(".")[0], layer) for ending, where in told.items() for layer in where}
     lost = {
         module: where
@@ -188,7 +188,7 @@ def _shapes(model: Patient, text: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _attention_shapes(model: Patient, text: Mapping[str, Any]) -> Iterator[str]:
-    """Query, key, value and output projections against the numbers of heads: a line on each that differs."""
+    """Check the shapes of query, key, value and output projections by the numbers of heads: one line per difference."""
     if text.get("model_type") not in HEADS_GIVE_SHAPES or text.get("auto_map"):
         return
     hidden, heads, groups = (text.get(key) for key in ("hidden_size", "num_attention_heads", "num_key_value_heads"))
@@ -207,7 +207,7 @@ def _attention_shapes(model: Patient, text: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_empty(name: str, ref: TensorRef) -> bool:
-    """A weight without elements, as distributed training leaves when it saves its own part only."""
+    """Whether a weight has no elements, as when distributed training saves only its own part."""
     return name.endswith(".weight") and ref.dtype.kind == "float" and ref.elements == 0
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every fault the doctor knows: a stable code, how grave it is, what follows from it, what to do. Data, no code.
+"""Every fault the doctor knows: a stable code, its severity, its consequence, its cure. Data, no code.
 
-`fault`: the model cannot be loaded, computes something else than it was made for, or does not chat or stop.
+`fault`: the model cannot be loaded, does not compute what it was made for, or does not chat or stop.
 `warning`: it works here and breaks elsewhere, or wastes space. `note`: worth knowing. The code of a fault never changes
 its meaning; docs/doctor.md is made from this table.
 """
@@ -463,7 +463,7 @@ CATALOGUE: dict[str, Fault] = {fault.code: fault for fault in TABLE}
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault found: its code, and where and how many in words."""
+    """A fault that was found: its code, and a text that says where and how many."""
 
     code: str
     detail: str
@@ -475,7 +475,7 @@ class Finding:
 
     @property
     def level(self) -> Level:
-        """How grave."""
+        """Severity of the fault."""
         return self.fault.level
 
     def as_dict(self) -> dict[str, object]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does it chat and stop: template, its tokens and their rows, stop ids."""
+"""Check that the model can chat and stop: template, its tokens and their rows, stop ids."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ from chatvector.vocabulary.template_files import (
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG, TokenTable
 from chatvector.vocabulary.untrained import FEWEST_RESERVED, RESERVED_NAME, RowHealth, assess_rows
 
-# Conversations that every chat goes through; tools and thinking are for some.
+# Conversations that every chat model must render; tools and thinking are optional.
 PLAIN_PROBES = ("user", "user, no prompt", "system", "answered", "three turns", "system, three turns")
 # Tokens that begin or end turns in the families known.
 TURN_TOKEN = re.compile(
     r"<\|im_(?:start|end)\|>|<\|(?:start|end)_header_id\|>|<\|eot_id\|>|<(?:start|end)_of_turn>"
     r"|<\|(?:user|assistant|system|end|turn|end_of_turn)\|>|\[/?INST\]"
 )
-# Untrained rows of one model have much the same norm; three times the largest of them is another population.
+# Untrained rows of one model have similar norms; a row with three times the largest of them is no longer one of them.
 FAR_FROM_RESERVED = 3.0
 
 
 @dataclass
 class Rendered:
-    """What was checked, for the report."""
+    """What was checked of the chat format, for the report."""
 
     conversations: list[str] = field(default_factory=list)
     template_tokens: dict[str, int] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Rendered:
 
 
 def check_chat(model: Patient, seen: Rendered) -> Iterator[Finding]:
-    """Everything about the chat format; `seen` takes what was looked at."""
+    """All findings about the chat format. What was checked is written to `seen`."""
     damaged = list(_damaged_side_files(model))
     yield from damaged
     tokens = model.tokens
@@ -127,7 +127,7 @@ def _without_template(model: Patient, tokens: TokenTable) -> Iterator[Finding]:
 
 
 def templates_that_fit(model: Patient, tokens: TokenTable) -> dict[str, str]:
-    """File → template, of the two places of the default template: where it renders every turn and ends with a token."""
+    """File → template, for those of the two places whose default template renders every turn and ends with a token."""
     places = {TOKENIZER_CONFIG: configured_templates(model, TOKENIZER_CONFIG).get("default")}
     if TEMPLATE_FILE in model.files:
         places[TEMPLATE_FILE] = read_text(model, TEMPLATE_FILE)
@@ -159,7 +159,7 @@ def _places(model: Patient, tokens: TokenTable) -> Iterator[Finding]:
 
 
 def _plain_end(texts: Mapping[str, str], tokens: TokenTable) -> str | None:
-    """A control token after the assistant's words that is none of this tokenizer, before any that is."""
+    """A control token after the assistant's text that this tokenizer lacks, if it comes before any that it has."""
     pattern = added_token_pattern(tokens)
     for name in ("answered", "three turns"):
         after = texts.get(name, "").rpartition(ASSISTANT)[2]
@@ -194,7 +194,7 @@ def _rows(
     pattern = added_token_pattern(tokens)
     plain = {token for name in PLAIN_PROBES for token in pattern.findall(texts.get(name, "")) if token.strip()}
     plain |= set(found.turn_ends)
-    # bos, eos and pad stand in the list whether or not a conversation writes them; many models never train pad.
+    # bos, eos and pad are in the list even if no conversation uses them; many models never train pad.
     named = {found.special_tokens.get(key) for key in ("bos_token", "eos_token", "pad_token", "unk_token")}
     seen.rows = assess(model, seen.template_tokens, tokens)
     wanted = [health for health in seen.rows if health.token in plain or health.token not in named]
@@ -209,10 +209,10 @@ def _rows(
 
 
 def assess(model: Patient, wanted: Mapping[str, int], tokens: TokenTable) -> list[RowHealth]:
-    """The criterion of untrained rows on some tokens; nothing where rows cannot be read as numbers.
+    """Apply the criterion for untrained rows to the `wanted` tokens; [] where rows cannot be read as numbers.
 
-    The criterion is made for base models, where a row near zero is an untrained one. A chat model may have learnt its
-    turn tokens from near zero: a row that has left the reserved ones far behind counts as trained here.
+    The criterion is made for base models, where a row near zero is untrained. A chat model may have learnt its turn
+    tokens from near zero, so here a row with a much larger norm than the reserved rows counts as trained.
     """
     name = find_vocabulary(model.weights.tensors, model.config).embedding
     if name is None or model.weights.tensors[name].dtype.kind != "float":

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values of a configuration that no loader accepts, and the configuration without them.
+"""Find values of a configuration that no loader accepts, and remove them.
 
-All other checks read what is left, so that none of them has to ask whether a size is a number. Values are judged for
+All other checks read the rest, so that none of them has to check whether a size is a number. Values are judged for
 the architectures of `layer_parts` only, where their kinds are certain; elsewhere (lists of sizes, a size for each
-layer) they are passed over. transformers 5 refuses the same ones when it loads.
+layer) they are ignored. transformers 5 refuses the same values when it loads.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from chatvector.errors import brief
 from chatvector.vocabulary.files import ONE_STOP_ID
 from chatvector.vocabulary.side_files import TEXT_SECTIONS
 
-# Whole numbers from one up.
+# Keys whose values are whole numbers from 1.
 SIZES = (
     *LAYER_KEYS,
     *("hidden_size", "n_embd", "intermediate_size", "vocab_size", "word_embed_proj_dim"),
     *("num_attention_heads", "n_head", "num_key_value_heads", "head_dim"),
 )
-# What is added to a mean square or a variance; those in use lie from 1e-12 to 1e-3.
+# Epsilons added to a mean square or a variance; those in use are between 1e-12 and 1e-3.
 EPSILONS = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon")
-# Kinds of rotary positions, with the keys that a table of each must have.
+# Kinds of rotary positions → keys that a table of this kind must have.
 ROPE_NEEDS: Mapping[str, tuple[str, ...]] = {
     "default": (),
     "proportional": (),
@@ -37,12 +37,12 @@ ROPE_NEEDS: Mapping[str, tuple[str, ...]] = {
     "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
     "longrope": ("short_factor", "long_factor"),
 }
-# Names that single architectures have for one of them.
+# Names that some architectures use for one of them.
 ROPE_NAMES: Mapping[str, Mapping[str, str]] = {
     "phi3": {"su": "longrope", "yarn": "longrope"},
     **{name: {"mrope": "default"} for name in ("qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen2_5_vl_text")},
 }
-# Attributes of torch that are the type of a weight.
+# Names of torch's dtypes for weights.
 DTYPES = frozenset(
     {
         *("float16", "half", "bfloat16", "float32", "float", "float64", "double"),
@@ -53,7 +53,7 @@ DTYPES = frozenset(
 
 
 def usable(config: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The configuration without the values that mean nothing, and a line on each that is a fault."""
+    """The configuration without unusable values, and one line for each of these that is a fault."""
     kept, problems = _usable(config, "")
     for section in TEXT_SECTIONS:
         if isinstance(config.get(section), Mapping):
@@ -75,14 +75,14 @@ def _usable(section: Mapping[str, Any], place: str) -> tuple[dict[str, Any], lis
     judged = isinstance(kind, str) and kind in LAYER_PARTS
     for key, wanted in _wrong(section):
         del kept[key]
-        # null is how several writers say that a key has its default.
+        # Several writers use null for a key with its default value.
         if judged and section[key] is not None:
             problems.append(f"{place}{key} is {_said(section[key])} instead of {wanted}")
     return kept, problems
 
 
 def _wrong(section: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Key, and what its value should be, of all that are otherwise."""
+    """Key and expected value, for every key with an unusable value."""
     for key in SIZES:
         if key in section and not (type(section[key]) is int and section[key] > 0):
             yield key, "a whole number above 0"
@@ -98,7 +98,7 @@ def _wrong(section: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     stops = section.get("eos_token_id", 0)
     if not all(type(row) is int for row in (stops if isinstance(stops, list) else [stops])):
         yield "eos_token_id", "a whole number or a list of them"
-    # transformers takes the first of each pair that is there.
+    # Of each pair transformers uses the first that is there.
     rope = next((key for key in ("rope_scaling", "rope_parameters") if section.get(key)), None)
     if rope is not None and (wanted := _rope_wanted(section[rope], str(section.get("model_type")))) is not None:
         yield rope, wanted
@@ -108,7 +108,7 @@ def _wrong(section: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _rope_wanted(rope: object, kind: str) -> str | None:
-    """What a table of rotary positions, or of one for each kind of layer, should be; None where it is."""
+    """What `rope`, a table of rotary positions or one for each kind of layer, should be; None where it is right."""
     if not isinstance(rope, Mapping):
         return "a table"
     each = [rope[layers] for layers in LAYER_KINDS if isinstance(rope.get(layers), Mapping)] or [rope]
@@ -123,5 +123,5 @@ def _rope_wanted(rope: object, kind: str) -> str | None:
 
 
 def _said(value: object) -> str:
-    """A value as JSON's readers know it, cut to a length that a line holds."""
+    """A value as JSON text, cut to fit into a line."""
     return "null" if value is None else brief(repr(value))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The examination: all checks in order, and what they found as plain data."""
+"""The examination: runs all checks in order and gives their findings as plain data."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _ORDER = {"fault": 0, "warning": 1, "note": 2}
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found, and what was looked at.
+    """The findings, and what was examined.
 
     Attributes:
         model: its name.
         findings: faults first, then warnings, then notes; in the order of the checks within each.
-        has_manifest: whether `verify` can recompute it.
-        unchecked: what could not be looked at, and why.
+        has_manifest: whether it has a manifest, by which `verify` can recompute it.
+        unchecked: what could not be examined, and why.
     """
 
     model: str
@@ -48,7 +48,7 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """No fault; warnings and notes do not count."""
+        """Whether there is no fault; warnings and notes do not count."""
         return not self.faults
 
     def as_dict(self) -> dict[str, Any]:
@@ -76,8 +76,8 @@ def examine(name: str, progress: Callable[[str], None] | None = None, *, full: b
 
     `full`: reads every weight instead of the blocks.
 
-    Raises MissingInput, UnsupportedFormat, UsageError or HubError when there is no model at all; what is wrong with a
-    model that is there is a finding.
+    Raises MissingInput, UnsupportedFormat, UsageError or HubError when there is no model at all; faults of an existing
+    model are findings.
     """
     model = Patient.open(name, progress)
     try:
@@ -91,7 +91,7 @@ def examine_opened(model: Patient, *, full: bool = False) -> Diagnosis:
     sampled, chat = Sampled(), Rendered()
     unchecked: list[str] = []
     findings = list(check_files(model))
-    # What lies in files that are missing or cannot be read is not missing from the model.
+    # Tensors in files that are missing or unreadable are not reported as missing from the model.
     lost = not is_whole(model) and (
         any(finding.code in LOST_WEIGHTS for finding in findings)
         or bool(model.unreadable.keys() & model.damaged.keys())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What configurations promise about tensors, as data: biases, query and key norms, experts, shapes.
+"""Tensors that follow from a configuration, as data: biases, query and key norms, experts, shapes.
 
-Only what is the same in every release of an architecture. Sources: the modelling files of transformers 4.40 to 5.23,
-where a flag decides `bias=` of a linear layer or a module is made whatever the configuration says.
+The tables hold only what is the same in every release of an architecture. Sources: the modelling files of
+transformers 4.40 to 5.23, where a flag sets `bias=` of a linear layer, or a module is made in any case.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# Spellings of how many layers there are. HRM runs the ones it has several times, and its num_hidden_layers counts that.
+# Keys for the number of layers. HRM runs its layers several times, and its num_hidden_layers counts the repetitions.
 LAYER_KEYS = ("num_layers_per_stack", "num_hidden_layers", "n_layer", "n_layers", "num_layers")
 
 
@@ -21,12 +21,12 @@ class Promise:
 
     Attributes:
         code: the fault when they are missing.
-        tensors: endings of names, without the layer; any spelling of one tensor.
-        beside: ending of a name that shows that a layer has the module in question.
-        flag: key of the configuration; None when the architecture always has them.
-        value: what the flag must be.
-        model_types: where it holds; empty for all.
-        default: what an absent flag means.
+        tensors: endings of names after the layer; alternatives are spellings of one tensor.
+        beside: ending of a tensor's name that shows that a layer has the module in question.
+        flag: key of the configuration; None when the architecture always has the tensors.
+        value: value of the flag with which the tensors are there.
+        model_types: model types it applies to; empty for all.
+        default: meaning of an absent flag.
     """
 
     code: str
@@ -144,7 +144,7 @@ PROMISES: tuple[Promise, ...] = (
     ),
 )
 
-# Flags that switch biases off: model types that honour them, and the ending of a bias that then is ignored.
+# Flags that switch biases off: model types that respect them, and the ending of a bias that is then ignored.
 SWITCHES: tuple[tuple[str, frozenset[str], str], ...] = (
     ("attention_bias", FULL_BIAS, ".self_attn.q_proj.bias"),
     ("mlp_bias", _types("llama", "granite", "arcee"), ".mlp.up_proj.bias"),
@@ -156,10 +156,10 @@ LAST_NORM = _types(
     "olmo2", "olmo3", "olmoe", "smollm3", "granite", "glm", "glm4", "phi3", "phimoe", "starcoder2", "stablelm",
 )  # fmt: skip
 
-# Those of them whose norms multiply by one more than their weights: zero is what training begins with.
+# Those of them whose norms multiply by 1 + weight, so that training starts from zero weights.
 GAINS_FROM_ZERO = _types("gemma", "gemma2", "gemma3_text")
 
-# Classes whose output head is a matrix of its own whatever tie_word_embeddings says.
+# Classes that have an untied head even where tie_word_embeddings is true.
 OWN_HEAD = _types("BigBirdPegasusForCausalLM")
 
 # Families whose published embeddings are padded to a multiple.
@@ -175,12 +175,12 @@ PADDED: Mapping[str, int] = {
     "olmo3": 128,
 }
 
-# Mixtures whose published layout has one tensor an expert and matrix.
+# Mixtures whose published layout has one tensor for each expert and matrix.
 PER_EXPERT = _types("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "phimoe", "deepseek_v2", "deepseek_v3", "glm4_moe")
 EXPERT_COUNTS = ("num_local_experts", "num_experts", "n_routed_experts")
 
-# Model types whose projections have as many rows (the output's: columns) as heads times head_dim; of those, the ones
-# whose heads share hidden_size where there is no head_dim. Key and value heads: num_key_value_heads, where given.
+# Model types whose projections have heads × head_dim rows (the output projection: columns), and those of them where
+# head_dim defaults to hidden_size / heads. Key and value heads: num_key_value_heads, where given.
 HEADS_SHARE_WIDTH = _types(
     "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "granite", "smollm3", "arcee", "starcoder2",
     "olmo", "olmo2", "olmo3", "olmoe", "cohere", "exaone4",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of one kind of fault; `catalogue` has them all."""
+"""Description of one kind of fault; `catalogue` lists all kinds."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Fault:
 
     Attributes:
         code: stable, for scripts.
-        level: how grave.
-        consequence: what the user of the model meets.
+        level: severity.
+        consequence: effect for the user of the model.
         cure: what to do.
         mended: whether `--fix` writes a file that cures it.
     """

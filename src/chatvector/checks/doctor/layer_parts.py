@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every layer of an architecture holds, as data, and which layers lack some of it.
+"""Modules that every layer of an architecture has, as data, and the layers that lack some.
 
-Comparing layers with each other misses what a tool dropped from all of them. The table has the model types whose
-layers are alike in every release; others are not judged. Source: `state_dict` of the models that transformers 5.23
-makes, and the names that its releases since 4.40 write.
+Comparing layers with each other misses modules that a tool dropped from all of them. The table has the model types
+whose layers are the same in every release; others are not judged. Source: `state_dict` of the models that
+transformers 5.23 makes, and the names that its releases since 4.40 write.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from chatvector.checks.doctor.expectations import LAYER_KEYS
 
-# Modules of a layer of which one must be there: spellings of one, fused forms, what a dense layer has instead.
+# Alternatives of which a layer must have one: spellings of a module, fused forms, its counterpart in a dense layer.
 Part = tuple[str, ...]
 
 _FUSED, _GATE_UP = "self_attn.qkv_proj", "mlp.gate_up_proj"
@@ -75,17 +75,17 @@ LAYER_PARTS: Mapping[str, tuple[Part, ...]] = {name: parts for names, parts in _
 
 
 def lacking(text: Mapping[str, Any], layers: Mapping[int, frozenset[str]]) -> dict[str, list[int]]:
-    """Module → the layers that have neither it nor what may stand for it; {} for architectures that are not known.
+    """Module → layers that have neither it nor an alternative to it; {} for unknown architectures.
 
     `text`: the language model's configuration. `layers`: layer → endings of its tensors' names.
     """
-    # A model with code of its own may differ from the architecture whose name it has.
+    # A model with its own code may differ from the architecture that it is named after.
     parts = () if text.get("auto_map") else LAYER_PARTS.get(str(text.get("model_type")), ())
     count = next((text[key] for key in LAYER_KEYS if isinstance(text.get(key), int)), None)
     found: dict[str, list[int]] = {}
     for layer, endings in layers.items():
         if count is not None and layer >= count:
-            continue  # layers that predict further tokens are built otherwise
+            continue  # layers that predict further tokens are built differently
         modules = _modules(endings)
         for part in parts:
             if modules.isdisjoint(part):
@@ -94,7 +94,7 @@ def lacking(text: Mapping[str, Any], layers: Mapping[int, frozenset[str]]) -> di
 
 
 def _modules(endings: frozenset[str]) -> set[str]:
-    """The endings and every module on the way to them, experts without their numbers."""
+    """The endings and all their prefixes (modules); numbers of experts are left out."""
     found: set[str] = set()
     for ending in endings:
         parts = re.sub(r"(^|\.)experts\.\d+\.", r"\1experts.*.", ending).split(".")

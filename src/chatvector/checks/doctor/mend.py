@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mended side files, for the faults whose cure is certain. Never weights, never in place.
+"""Write corrected side files for faults whose cure is certain. Never weights, never in place.
 
-Every edit keeps the file's other bytes. The files go into a new directory and hold only what has to be copied over.
+Every edit keeps the file's other bytes. The new directory holds only the files that have to be copied over.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from chatvector.vocabulary.template_files import TEMPLATE_FILE, read_special_tok
 from chatvector.vocabulary.tokens import TOKENIZER_CONFIG
 
 _INDEX_CODES = ("index-damaged", "index-missing", "index-stale", "index-missing-files", "index-wrong", "index-size")
-# With tensors lost an index would make a model that loads, with random numbers in their place.
+# If tensors are lost, a new index would let the model load, with random numbers in their place.
 _LOST_TENSORS = frozenset(
     {
         *(
@@ -46,7 +46,7 @@ _LOST_TENSORS = frozenset(
 
 
 def mended_files(model: Patient, findings: Iterable[Finding]) -> dict[str, bytes]:
-    """Name → content of the files that cure what of `findings` can be cured; {} when nothing can."""
+    """Name → content of the files that cure the curable ones of `findings`; {} when there are none."""
     codes = {finding.code for finding in findings}
     edits = Edits(model)
     files: dict[str, bytes] = {}
@@ -97,7 +97,7 @@ def _template_copied(model: Patient, edits: Edits) -> None:
 
 
 def _template_chosen(model: Patient, edits: Edits) -> None:
-    """The template that fits the tokenizer in both places; nothing where both do, or neither."""
+    """Put the template that fits the tokenizer into both places; change nothing where both fit or neither does."""
     fitting = {} if model.tokens is None else templates_that_fit(model, model.tokens)
     if fitting.keys() == {TEMPLATE_FILE}:
         _template_copied(model, edits)
@@ -111,7 +111,7 @@ def _leaks(_model: Patient, edits: Edits) -> None:
 
 
 def _generation(model: Patient, edits: Edits) -> None:
-    """Stop ids: what ends a turn, then the ids there that are special tokens, then the tokenizer's eos."""
+    """Set the stop ids: the end of a turn, then the present ids that are special tokens, then the tokenizer's eos."""
     tokens = model.tokens
     if tokens is None:
         return
@@ -136,7 +136,7 @@ def _generation(model: Patient, edits: Edits) -> None:
         good = [row for row in rows if row < limit and names.get(row) in known]
         row = tokens.ids.get(special.get(key, ""), limit)
         if good:
-            # Where generation_config.json is there, what config.json alone names counts for nothing.
+            # If there is a generation_config.json, ids that only config.json names have no effect.
             if document.get(f"{key}_id") is None:
                 document.set(good[0], f"{key}_id")
         elif row < limit:
@@ -146,7 +146,7 @@ def _generation(model: Patient, edits: Edits) -> None:
 
 
 def _padding(model: Patient, edits: Edits) -> None:
-    """A pad that the embedding lacks out of config.json, for the one that the model generates with, if it has one."""
+    """Replace a pad id in config.json that the embedding lacks by the one used in generation, or by null."""
     embedding = find_vocabulary(model.weights.tensors, model.config).embedding
     limit = 0 if embedding is None else model.weights.tensors[embedding].shape[0]
     if embedding is None or padding_beyond(model.config, limit) is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The weights, as a small sample shows or all of them: non-finite, zero, flipped bits, quantised codes, dtype."""
+"""Check a small sample of the weights, or all: non-finite, zero, flipped bits, quantised codes, dtype."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ LOCAL_GRID = Grid(8, 512)
 REMOTE_GRID, REMOTE_TENSORS = Grid(1, 4096), 96
 SAMPLED_ROWS = 512
 
-# Trained matrices have root mean squares of hundredths to tenths. FP8 codes fill their range up to 448 and have some
-# tens; four lies an order of magnitude from either.
+# Trained matrices have root mean squares of hundredths to tenths. FP8 codes fill their range up to 448, with root
+# mean squares of some tens; four is an order of magnitude away from both.
 LARGEST_RMS = 4.0
-# A flipped bit of an exponent multiplies by 2¹⁶ and more, or by too little to be told from a weight. No trained matrix
-# holds a number as large as this.
+# A flipped exponent bit multiplies a weight by 2¹⁶ and more, or by too little to be noticed. No trained matrix holds a
+# number as large as this.
 LARGEST_WEIGHT = 1000.0
-# Elements that are read at once where all are.
+# Elements read at a time when all elements are read.
 READ_ELEMENTS = 1 << 20
 
 LAST_NORM_NAMES = (".model.norm.weight", ".language_model.norm.weight")
@@ -48,7 +48,7 @@ DTYPE_NAMES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16", "float64"
 
 @dataclass
 class Sampled:
-    """How much was read, for the report."""
+    """Amount of weights read, for the report."""
 
     tensors: int = 0
     elements: int = 0
@@ -56,13 +56,13 @@ class Sampled:
 
 @dataclass
 class _Tally:
-    """What was seen of one tensor, counted piece by piece.
+    """Counts over one tensor, added up piece by piece.
 
     Attributes:
-        elements: looked at.
-        wrong: NaN and infinities among them.
-        huge: beyond LARGEST_WEIGHT, the largest of them `largest`.
-        squares: sum of the squares of the others.
+        elements: number of elements read.
+        wrong: number of NaN and infinities.
+        huge: number of elements beyond LARGEST_WEIGHT; `largest` is the largest of them.
+        squares: sum of the squares of all other elements.
     """
 
     elements: int = 0
@@ -72,7 +72,7 @@ class _Tally:
     squares: float = 0.0
 
     def add(self, values: NDArray[Any]) -> None:
-        """Count some more elements, [n] in their stored dtype."""
+        """Add elements, [n] in their stored dtype."""
         sizes = np.abs(values.astype(np.float64 if values.itemsize == 8 else np.float32))
         self.elements += len(sizes)
         known = np.isfinite(sizes)
@@ -88,12 +88,12 @@ class _Tally:
 
     @property
     def size(self) -> float:
-        """Root mean square of what is neither wrong nor huge; 0 where nothing is left."""
+        """Root mean square of the elements that are neither wrong nor huge; 0 without any."""
         return math.sqrt(self.squares / max(1, self.elements - self.wrong - self.huge))
 
 
 def check_numbers(model: Patient, seen: Sampled, *, full: bool = False) -> Iterator[Finding]:
-    """What a sample of all tensors shows, or with `full` every element; `seen` takes how much that was."""
+    """Findings from a sample of all tensors, or with `full` from every element. `seen` gets the amount read."""
     yield from _quantised(model)
     yield from _dtype(model)
     yield from _values(model, seen, full=full)
@@ -155,7 +155,7 @@ def _values(model: Patient, seen: Sampled, *, full: bool) -> Iterator[Finding]:
 
 
 def _last_norm(model: Patient) -> str | None:
-    """The norm that the whole of the model's output is multiplied with, where it is known to be."""
+    """Name of the final norm, which scales the whole output; None where it is not known."""
     kind = text_config(model.config).get("model_type")
     if kind not in LAST_NORM - GAINS_FROM_ZERO:
         return None
@@ -170,7 +170,7 @@ def _all(model: Patient, tensors: Mapping[str, TensorRef]) -> Iterator[tuple[str
 
 
 def _sample(model: Patient, tensors: Mapping[str, TensorRef]) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Name and sampled elements; every tensor on this machine, an even choice of them over a network."""
+    """Name and sampled elements: of every tensor on this machine, of evenly chosen tensors over a network."""
     grid, chosen = LOCAL_GRID, list(tensors.values())
     if model.weights.is_remote:
         grid, chosen = REMOTE_GRID, chosen[:: max(1, len(chosen) // REMOTE_TENSORS)]
@@ -187,7 +187,7 @@ def _sample(model: Patient, tensors: Mapping[str, TensorRef]) -> Iterator[tuple[
 
 
 def _blocks(ref: TensorRef, grid: Grid) -> list[tuple[int, int]]:
-    """Bytes of a file that hold the sampled elements: (first, how many)."""
+    """Byte ranges of a file that hold the sampled elements: (first byte, number of bytes)."""
     item = ref.dtype.bits // 8
     if grid.blocks == 1 and ref.elements > grid.elements:
         spans = [((ref.elements - grid.elements) // 2, grid.elements)]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces of where a model comes from: mergekit's recipe, its card, what libraries leave in configurations.
+"""Traces of a model's origin: mergekit's recipe, the card, entries that libraries leave in configurations.
 
-mergekit's rules for tokenizer and template were read from its behaviour (version 0.1.5): without a tokenizer section
+mergekit's rules for tokenizer and template were found by observing it (version 0.1.5): without a tokenizer section
 everything but weights comes from `base_model`, or from the first model where there is none.
 """
 
@@ -25,10 +25,10 @@ from chatvector.yaml_text import NotYaml, parse_yaml
 
 MERGEKIT_CONFIG = "mergekit_config.yml"
 CARD = "README.md"
-# Where mergekit's recipe lies beside a model; the card repeats it in a block, which stays when the file is left behind.
+# Names of mergekit's recipe beside a model. The card has a copy in a code block, which remains without the file.
 RECIPE_FILES = (MERGEKIT_CONFIG, "mergekit_config.yaml")
 _YAML_BLOCK = re.compile(r"^```ya?ml[ \t]*\r?\n(.*?)^```", re.DOTALL | re.MULTILINE)
-# Of a directory; in hub names @ is a revision.
+# The @ of a directory is part of its name; in hub names it starts a revision.
 _LOCAL_NAME = re.compile(r"[/.~]|[A-Za-z]:")
 LEAKED_KEYS = ("is_local", "local_files_only")
 
@@ -44,18 +44,18 @@ _CHAT_NAME = re.compile(r"(?:^|[^A-Za-z])(?:chat|instruct|it|sft|dpo|assistant)(
 
 @dataclass(frozen=True)
 class MergekitRecipe:
-    """What of mergekit's recipe bears on a chat vector.
+    """The parts of a mergekit recipe that matter for a chat vector.
 
     Attributes:
-        file: where it was read.
+        file: file that it was read from.
         method: merge_method.
         weights: model → its weight, 1 where it has none.
-        varied: the models whose weight is not one number but changes with layers or names.
+        varied: models whose weight is not one number but varies by layer or name.
         root: base_model, or the first model.
-        tokenizer: which model gave the tokenizer (and the template, unless `template` says otherwise).
+        tokenizer: model that gave the tokenizer (and the template, unless `template` says otherwise).
         template: `chat_template` of the recipe, if any.
-        dtype: in which numbers are computed, if it says so.
-        unknown: keys that mergekit has no meaning for.
+        dtype: dtype of the computation, if the recipe gives one.
+        unknown: keys that have no meaning for mergekit.
     """
 
     file: str
@@ -70,24 +70,24 @@ class MergekitRecipe:
 
     @property
     def parents(self) -> set[str]:
-        """All models that it names."""
+        """All models that the recipe names."""
         return {self.root, *self.weights} - {""}
 
     @property
     def coefficients(self) -> dict[str, float]:
-        """What each model is multiplied with in the sum root + Σ w·(model − root)."""
+        """Model → its coefficient in the sum root + Σ w·(model − root)."""
         others = {name: weight for name, weight in self.weights.items() if name != self.root}
         return {**others, self.root: 1 - sum(others.values())}
 
 
 class NoRecipe(ValueError):
-    """mergekit's recipe is there, in `file`, and cannot be read. The message says why."""
+    """`file` holds a mergekit recipe that cannot be read. The message says why."""
 
     file = MERGEKIT_CONFIG
 
 
 def check_origin(model: Patient) -> Iterator[Finding]:
-    """What files beside the weights tell."""
+    """Findings about the model's origin, from the files beside the weights."""
     yield from _manifest(model)
     card = _front_matter(model)
     try:
@@ -110,12 +110,12 @@ def _manifest(model: Patient) -> Iterator[Finding]:
         return
     try:
         parse_manifest(text.encode(), MANIFEST)
-    except DamagedFile as problem:  # one of another version is whole: what verify says of it is told below
+    except DamagedFile as problem:  # a manifest of another version is not damaged: verify reports it
         yield Finding("manifest-damaged", str(problem))
 
 
 def calls_itself_chat(model: Patient) -> str | None:
-    """Why this should be a chat model: its own name, a parent's or its manifest; None when nothing says so."""
+    """The sign that this should be a chat model: its name, a parent's name or its manifest; None without any."""
     own = _short(model.name)
     if _CHAT_NAME.search(own):
         return f"it is called {own}"
@@ -138,7 +138,7 @@ def _written_with_template(model: Patient) -> bool:
 
 
 def read_mergekit(model: Patient) -> MergekitRecipe | None:
-    """The recipe beside the model, or in its card; None without one. Raises NoRecipe for a file that is none."""
+    """The recipe beside the model, or in its card; None without one. Raises NoRecipe for a file that is no recipe."""
     for file in RECIPE_FILES:
         if (text := model.text(file)) is not None:
             return _parsed(text, file)
@@ -158,7 +158,7 @@ def _parsed(text: str, file: str) -> MergekitRecipe:
 
 
 def parse_mergekit(text: str, file: str) -> MergekitRecipe:
-    """What a recipe says. Raises NoRecipe for text that is no YAML, and for parts that mergekit could not have read."""
+    """Parse a recipe. Raises NoRecipe for text that is no YAML, and for parts that mergekit could not have read."""
     try:
         document = parse_yaml(text)
     except NotYaml as error:
@@ -215,7 +215,7 @@ def _mergekit(recipe: MergekitRecipe) -> Iterator[Finding]:
     if recipe.dtype in ("bfloat16", "float16"):
         yield Finding("half-arithmetic", f"{recipe.file}: dtype: {recipe.dtype}")
     if recipe.varied:
-        return  # no sum that holds for all tensors
+        return  # no single sum holds for all tensors
     coefficients = recipe.coefficients
     if all(value >= 0 for value in coefficients.values()):
         said = ", ".join(f"{value:g} · {name}" for name, value in coefficients.items())
@@ -236,11 +236,11 @@ def _card_beside(recipe: MergekitRecipe, card: Mapping[str, Any]) -> Iterator[Fi
 
 
 def _positions(model: Patient, recipe: MergekitRecipe) -> Iterator[Finding]:
-    """Rotary positions against those of the parent that gave the configuration, where that lies on this machine."""
+    """Compare rotary positions with those of the parent that gave the configuration, if it is on this machine."""
     try:
         file = Path(recipe.root).expanduser() / "config.json"
         parent = json.loads(file.read_bytes()) if file.is_absolute() and file.is_file() else None
-    except (OSError, ValueError, RuntimeError):  # too long, no right, ~somebody, nested too deeply
+    except (OSError, ValueError, RuntimeError):  # too long a name, no permission, unknown ~user, JSON nested too deeply
         return
     if not isinstance(parent, dict) or not model.config:
         return
@@ -279,13 +279,13 @@ def _is_tagged(card: Mapping[str, Any]) -> bool:
 
 
 def _texts(value: object) -> list[str]:
-    """What a card says in one text or in a list of them; nothing for anything else."""
+    """The texts in a value of a card, which may be one text or a list; [] for anything else."""
     listed = value if isinstance(value, list) else [value]
     return [one for one in listed if isinstance(one, str)]
 
 
 def _entries(place: Mapping[str, Any], key: str) -> list[Any]:
-    """A list inside a recipe; nothing there is an empty one. Raises NoRecipe for anything else."""
+    """A list inside a recipe; [] where the key is missing or empty. Raises NoRecipe for anything else."""
     value = place.get(key)
     if value is not None and not isinstance(value, list):
         raise NoRecipe(f"{key} is no list")
@@ -293,7 +293,7 @@ def _entries(place: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def _name(value: object) -> str:
-    """A model as mergekit spells it: text, a mapping with `path` inside, or one with such a mapping as `model`."""
+    """A model's name in any of mergekit's forms: text, a mapping with `path`, or one with such a mapping as `model`."""
     for _ in range(2):
         if isinstance(value, Mapping):
             value = value.get("path") or value.get("model")
@@ -301,7 +301,7 @@ def _name(value: object) -> str:
 
 
 def _weight(entry: Mapping[str, Any]) -> object:
-    """One number as a float, None where there is none, else what is there: a list over layers or names."""
+    """The weight as a float; None where there is none; other values, such as lists by layer or name, unchanged."""
     parameters = entry.get("parameters")
     weight = parameters.get("weight") if isinstance(parameters, Mapping) else None
     try:

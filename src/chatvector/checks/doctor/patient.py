@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model opened leniently: whatever can be read is read, and what cannot is a finding instead of an error.
+"""A model opened leniently: whatever can be read is read, and the rest becomes findings instead of errors.
 
-`Checkpoint` refuses what is wrong; here what is wrong is the subject.
+`Checkpoint` refuses a faulty model; the doctor has to examine it.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class Patient:
 
     Attributes:
         name: as the user wrote it.
-        listing: file → bytes, of all files at the top.
-        unreadable: file of the model, or about it → why nobody can read it here (no permission, a link that leads
-            nowhere). Of these, `listing` has those with weights only, so that each is missed once.
+        listing: file → size in bytes, of all files at the top.
+        unreadable: file of the model, or about it → why it cannot be read (no permission, a broken link). `listing` has
+            only the weight files of these, so that each is reported once.
         files: side files, as for a checkpoint.
-        headers: weight file → header, of those that are readable.
-        pickles: the weight files where they are torch's state dicts, read and never executed; else none.
-        damaged: weight file → why it is not.
-        weight_map: tensor → file as the index says; None without a readable index.
+        headers: weight file → header, of the readable ones.
+        pickles: the weight files if they are torch's state dicts (read, never executed); else empty.
+        damaged: weight file → why its header is not readable.
+        weight_map: tensor → file, from the index; None without a readable index.
         index_problem: why the index is not readable.
     """
 
@@ -66,9 +66,9 @@ class Patient:
 
     @classmethod
     def open(cls, name: str, progress: Callable[[str], None] | None = None) -> Patient:
-        """Open by a name as `Checkpoint.open` takes it; a hub model is read by byte range, nothing lands on disk.
+        """Open by a name as `Checkpoint.open` takes it; a hub model is read by byte range and not stored.
 
-        Raises its errors for what is not there at all.
+        Raises the errors of `Checkpoint.open` where there is no model at all.
         """
         storage, _ = open_storage(name, progress, stream=True)
         return cls(storage, name)
@@ -80,12 +80,12 @@ class Patient:
         return self.storage.read(name)
 
     def text(self, name: str) -> str | None:
-        """A file as text, None when it is not there; what is no UTF-8 is replaced."""
+        """A file as text, with invalid UTF-8 replaced; None when it is missing."""
         return self.read_file(name).decode("utf-8", "replace") if name in self.listing else None
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
-        """config.json parsed, without values that mean nothing (`config_values`, of which these are the lines).
+        """The parsed config.json without unusable values, which `config_values` reports.
 
         {} when it is missing or damaged (`config_problem` then says why).
         """
@@ -93,7 +93,7 @@ class Patient:
 
     @property
     def config_values(self) -> tuple[str, ...]:
-        """A line on each value of config.json that no loader accepts."""
+        """One line for each value of config.json that no loader accepts."""
         return self._usable[1]
 
     @cached_property
@@ -102,7 +102,7 @@ class Patient:
 
     @property
     def config_problem(self) -> str | None:
-        """Why config.json could not be read."""
+        """Why config.json could not be read; None if it could."""
         return self._config[1]
 
     @cached_property
@@ -110,7 +110,7 @@ class Patient:
         if "config.json" not in self.listing:
             return {}, "config.json is missing" if "config.json" not in self.unreadable else "config.json is unreadable"
         try:
-            # As loaders do: a byte-order mark, or another encoding than UTF-8, is damage.
+            # As in loaders, a byte-order mark or another encoding than UTF-8 is damage.
             document = json.loads(self.read_file("config.json").decode("utf-8"))
         except (ValueError, RecursionError) as error:
             return {}, f"config.json is no JSON ({error})"
@@ -132,7 +132,7 @@ class Patient:
 
     @property
     def tokens_problem(self) -> ChatVectorError | None:
-        """Why the tokenizer could not be read."""
+        """Why the tokenizer could not be read; None if it could."""
         return self._tokens[1]
 
     @cached_property
@@ -146,18 +146,18 @@ class Patient:
 
     @property
     def chat_unreadable(self) -> bool:
-        """Whether a file that tokenizer or chat format are made of cannot be read."""
+        """Whether a file with tokenizer or chat format cannot be read."""
         others = ("config.json", INDEX, *(name for name in self.unreadable if name.endswith(".py")))
         return any(_is_loaded(name) and name not in others and name not in self.listing for name in self.unreadable)
 
     @property
     def unreadable_by_loaders(self) -> dict[str, str]:
-        """What of `unreadable` a loader reads."""
+        """The entries of `unreadable` that a loader would read."""
         return {name: why for name, why in self.unreadable.items() if _is_loaded(name)}
 
     @cached_property
     def shards(self) -> tuple[str, ...]:
-        """The weight files that a loader takes: the single file, else what the index names, else the numbered set."""
+        """The weight files that a loader reads: the single file, else those in the index, else the numbered set."""
         here = self.headers.keys() | self.damaged.keys()
         if self.pickles:
             return self.pickles
@@ -178,7 +178,7 @@ class Patient:
         indexed = set() if self.weight_map is None else set(self.weight_map.values())
         names = [name for name in found if "/" not in name or name in indexed]
         if not any(name == SINGLE or SHARD.fullmatch(name) for name in names) and INDEX not in self.listing:
-            names = list(choose_files(self.listing, self.storage.read, self.name).shards)  # or says what is there
+            names = list(choose_files(self.listing, self.storage.read, self.name).shards)  # or raises
             self.pickles = tuple(name for name in names if is_pickled(name))
         if isinstance(self.storage, RemoteStorage):
             self._opened = self.storage.prefetch(self.files, names)
@@ -203,20 +203,20 @@ class Patient:
             self.weight_map = weight_map
 
     def _weights(self) -> TensorFiles:
-        """The readable tensors of the chosen shards; of a tensor that is there twice, the first."""
+        """The readable tensors of the chosen shards; if a tensor is there twice, the first."""
         good = [name for name in self.shards if name in self.headers and self.headers[name].entries]
         if not good:
             self.damaged |= {
                 name: f"{self.name}/{name}: holds no tensor" for name in self.shards if name in self.headers
             }
-            # What is wrong with a pickle may be what it would do: that is no finding, but the end.
+            # A pickle may be refused for what it would execute: then the error is raised, not turned into a finding.
             if self.pickles:
                 raise MissingInput(f"{self.name}: no weight file can be read: {'; '.join(self.damaged.values())}")
         return _Lenient(self.storage, tuple(good), self.name, self._opened)
 
 
 def _survey(storage: Storage) -> tuple[dict[str, int], dict[str, str]]:
-    """`listing` and `unreadable` of a patient; a storage that is not on this machine says so when it is read."""
+    """`listing` and `unreadable` of a patient. For remote storage the latter is empty: reading raises its errors."""
     if not isinstance(storage, LocalDirectory):
         return storage.listing(), {}
     found, links = storage.survey()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of a matrix, as the criterion of untrained rows reads them."""
+"""Reads rows of a matrix for the criterion for untrained rows."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Embedding, head, tokenizer and token ids: do they have the same rows in mind."""
+"""Check that embedding, head, tokenizer and token ids agree on the rows of the vocabulary."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from chatvector.vocabulary.side_files import padding_beyond, text_config
 from chatvector.vocabulary.template_files import read_special_tokens
 from chatvector.vocabulary.tokens import TokenTable
 
-# Below this a vocabulary is a toy, which nobody pads.
+# A smaller vocabulary is a toy's, which nobody pads.
 PADDED_FROM = 1024
-# Head and embedding are compared in so many stretches of so many elements.
+# Head and embedding are compared in this many stretches of this many elements.
 STRETCHES, STRETCH_ELEMENTS = 8, 4096
 
 
 def check_vocabulary(model: Patient, *, complete: bool = True) -> Iterator[Finding]:
-    """Rows against the configuration, ties, tokenizer and ids; unless `complete`, not what is missing."""
+    """Check rows against configuration, ties, tokenizer and ids; missing tensors are reported only if `complete`."""
     axis = find_vocabulary(model.weights.tensors, model.config)
     yield from _readable(model)
     if axis.embedding is not None:
@@ -36,10 +36,10 @@ def check_vocabulary(model: Patient, *, complete: bool = True) -> Iterator[Findi
 
 
 def effective_ids(model: Patient, key: str) -> list[int]:
-    """The ids that transformers generates with for `eos_token_id` and the like.
+    """The ids that transformers uses in generation for `eos_token_id` and similar keys.
 
-    generation_config.json decides alone, also by a key that it lacks. Where it is missing or damaged, config.json is
-    asked, then its text section (transformers 5.23: `adjust_generation_fn`, `GenerationConfig.from_model_config`).
+    generation_config.json alone decides, even for a key that it lacks. Where it is missing or damaged, config.json is
+    used, then its text section (transformers 5.23: `adjust_generation_fn`, `GenerationConfig.from_model_config`).
     """
     settings = model.generation_config
     return _first_named(key, _configurations(model) if settings is None else (settings,))
@@ -48,8 +48,8 @@ def effective_ids(model: Patient, key: str) -> list[int]:
 def named_ids(model: Patient, key: str) -> list[int]:
     """The ids of the first file that names some, generation_config.json before config.json.
 
-    What is meant, where `effective_ids` has none; and what other readers go by: the embedding's `padding_idx` is
-    `pad_token_id` of config.json, and some engines take bos from there.
+    These are the intended ids where `effective_ids` has none, and those that other readers use: the embedding's
+    `padding_idx` is `pad_token_id` of config.json, and some engines take bos from there.
     """
     return _first_named(key, (model.generation_config or {}, *_configurations(model)))
 
@@ -148,7 +148,7 @@ def _ids(model: Patient, rows: int) -> Iterator[Finding]:
         yield Finding("ids-beyond-vocab", f"{first_five(beyond)}; the embedding has {rows} rows")
     if tokens is None:
         return
-    # Only stop ids do harm by themselves: prompts come from the tokenizer, and any id may serve as padding.
+    # Only stop ids do harm: prompts come from the tokenizer, and any id may serve as padding.
     if "eos_token_id" in wrong:
         yield Finding("ids-of-another-family", first_five(line for lines in wrong.values() for line in lines))
         return
@@ -160,7 +160,7 @@ def _ids(model: Patient, rows: int) -> Iterator[Finding]:
 
 
 def _wrong_ids(model: Patient, tokens: TokenTable, rows: int, beyond: list[str]) -> dict[str, list[str]]:
-    """Key → a line on each of its ids that is no special token; those that the embedding lacks go to `beyond`."""
+    """Key → one line for each of its ids that is no special token; ids beyond the embedding are added to `beyond`."""
     special = _special(model, tokens)
     known = set(special.values()) | {text for text, token in tokens.added.items() if token.special}
     names = tokens.names()
@@ -169,7 +169,7 @@ def _wrong_ids(model: Patient, tokens: TokenTable, rows: int, beyond: list[str])
     for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
         for row in (effective_ids if key == "eos_token_id" else named_ids)(model, key):
             if row >= rows:
-                if key != "pad_token_id" or row != padding:  # that is told by itself
+                if key != "pad_token_id" or row != padding:  # that is a finding of its own
                     beyond.append(f"{key} {row}")
             elif row >= 0 and names.get(row) not in known:
                 said = f"{key} {row} is {names[row]!r}" if row in names else f"{key} {row} is no token"

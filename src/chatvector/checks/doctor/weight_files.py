@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of weights: index, shards, leftovers of other tools and interrupted runs."""
+"""Check weight files: index, shards, leftovers of other tools and interrupted runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chatvector.checks.doctor.patient import Patient
 from chatvector.errors import first_five
 from chatvector.sizes import disk_size
 
-# What runs leave behind: downloads and writes that did not end, optimizer state, caches.
+# Leftovers of runs: unfinished downloads and writes, optimizer state, caches.
 LEFTOVERS = (
     "*.partial",
     "*.incomplete",
@@ -31,7 +31,7 @@ LEFTOVERS = (
 
 
 def check_files(model: Patient) -> Iterator[Finding]:
-    """Everything that names and headers of weight files show."""
+    """All findings from names and headers of weight files."""
     if model.pickles:
         yield Finding("weights-pickled", f"{len(model.pickles)} files: {first_five(model.pickles)}")
     if closed := model.unreadable_by_loaders:
@@ -133,7 +133,7 @@ def _shards(model: Patient) -> Iterator[Finding]:
 
 
 def _numbered(model: Patient) -> dict[str, set[int]]:
-    """The sets of numbered shards that a loader takes: how many there should be, as written → the numbers."""
+    """Numbered shards that a loader reads: the total, as in the names → the numbers that are there."""
     sets: dict[str, set[int]] = {}
     for name in model.shards:
         if match := SHARD.fullmatch(name):
