@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every model that can be asked something has in common, wherever it runs: prompts in, replies out.
+"""The common interface of all models that answer, wherever they run: prompts in, replies out.
 
-Implementations: transformers (a directory, or a live merge that is on no disk), any OpenAI-compatible server, and
+Implementations: transformers (a directory, or a live merge in memory), any OpenAI-compatible server, and
 recorded replies. This module imports none of them.
 """
 
@@ -19,7 +19,7 @@ Role = str
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a reply is drawn. Temperature 0 is greedy; `seed` counts only above 0.
+    """How a reply is drawn. Temperature 0 is greedy; `seed` matters only above 0.
 
     Attributes:
         max_new_tokens: limit of a reply, in tokens, thinking included.
@@ -38,9 +38,9 @@ class Prompt:
     """One request: a conversation to be answered in the chat format, or (`text`) raw text to be continued.
 
     Attributes:
-        messages: (role, content) pairs, the last one the user's; empty where `text` is given.
+        messages: (role, content) pairs, the last one from the user; empty where `text` is given.
         text: raw text, given to the model without any template.
-        sample: which of several samples of the same prompt this is; the seed of the draw depends on it.
+        sample: number of this sample among several of the same prompt; the seed of the draw depends on it.
     """
 
     messages: tuple[tuple[Role, str], ...] = ()
@@ -58,14 +58,14 @@ class Reply:
 
     Attributes:
         text: decoded without special tokens, up to the stop token, white space stripped at both ends. Thinking is
-            still in it (see `evaluate.thinking`), with the opening mark that the template wrote into the prompt, and
-            between marks where a server sent it apart.
+            still in it (see `evaluate.thinking`), with the opening mark that the template wrote into
+            the prompt. Thinking that a server sent separately is put between marks.
         stopped: True if it ended with a stop token, False if it ran into the limit.
         tokens: tokens written, the stop token included; None where a server does not say.
         prompt_tokens: tokens of the rendered prompt; None where a server does not say.
-        special: special tokens that stood within the text (the one that ended it left out), as text.
+        special: special tokens within the text (without the one that ended it), as text.
         failure: why there is no reply: `"context"` (prompt and limit do not fit into the model's context), `"template"`
-            (the chat template takes no such conversation: no system role, say), `"filtered"` (the server withheld or
+            (the chat template refuses it, such as for a system role), `"filtered"` (the server withheld or
             cut it). Such a reply is an error to be reported, never a miss to be scored.
     """
 
@@ -88,20 +88,20 @@ class Likelihood:
 
 @dataclass(frozen=True)
 class BackendInfo:
-    """What decides a model's replies, apart from the prompt. Its digest is part of every cache key.
+    """All facts that decide a model's replies, apart from the prompt. Its digest is part of every cache key.
 
     Attributes:
         kind: `transformers`, `live`, `openai`, `replay`.
-        model: what the user called it.
-        fingerprint: hash of weights and side files (of recipe and parents for a live merge); for a server, of what it
-            says of itself: a server's weights cannot be seen.
+        model: the user's name for it.
+        fingerprint: hash of weights and side files (of recipe and parents for a live merge); for a server, of its
+            answers about itself, as its weights cannot be seen.
         template: hash of the chat template's source; None if there is none.
         prompt_form: `own template`, `template of NAME`, `raw`: recorded with every result, never silently replaced.
         context: largest number of tokens of prompt and reply; None if not known.
-        settings: what else decides replies: dtype, stop ids, major versions of libraries; JSON values.
+        settings: other facts that decide replies: dtype, stop ids, major versions of libraries; JSON values.
         details: device, full versions, settings of the model that are not used … for the record.
-        identified: whether the fingerprint stands for the weights. If not, replies are good for this run only: no
-            cache may hand them to another, whose server may have been given other weights.
+        identified: whether the fingerprint identifies the weights. If not, replies are valid for this run only: no
+            cache may reuse them in another run, where the server may have other weights.
     """
 
     kind: str
@@ -116,10 +116,10 @@ class BackendInfo:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that decides replies; what the model is called and the details are left out."""
+        """SHA-256 of all facts that decide replies, in hex; without the model's name and the details."""
         decides = [self.kind, self.fingerprint, self.template, self.prompt_form, self.context, dict(self.settings)]
         text = json.dumps(decides, sort_keys=True, ensure_ascii=False)
-        # Names in it are the user's: half a surrogate pair stands for a byte of a path that is no UTF-8.
+        # It contains names from the user: half of a surrogate pair stands for a byte of a path that is no UTF-8.
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -129,38 +129,39 @@ class Backend(Protocol):
 
     @property
     def info(self) -> BackendInfo:
-        """What it is."""
+        """All facts that decide the model's replies."""
         ...
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
-        """One reply a prompt, in order. Raises MissingInput for a conversation where the model has no chat template
-        (none is made up), HubError where a server does not answer."""
+        """One reply for each prompt, in order. Raises MissingInput for a conversation where the model has no chat
+        template (none is invented), HubError where a server does not answer."""
         ...
 
 
 @runtime_checkable
 class SeparateBackend(Backend, Protocol):
-    """A model that gives every reply when it is there, such as a server's: an interruption loses none that came."""
+    """A model that returns each reply once it is complete, such as a server; an interruption loses none of them."""
 
     def replies(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterable[tuple[int, Reply]]:
-        """(place of the prompt, reply) of every prompt, in any order. Raises as `generate`, after what came before."""
+        """(index of the prompt, reply) for every prompt, in any order. Raises as `generate`, after complete replies."""
         ...
 
 
 @runtime_checkable
 class LikelihoodBackend(Backend, Protocol):
-    """A model whose probabilities can be read: bits per byte, closed tasks by likelihood, lm-eval."""
+    """A model that gives probabilities, for bits per byte, closed tasks by likelihood, and lm-eval."""
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
-        """For each (context, continuation). An empty context means the tokens that the tokenizer puts before a text.
-        Texts longer than the context are cut into windows, each token counted once."""
+        """The likelihood of each (context, continuation). An empty context means the tokens that the tokenizer puts
+        before a text. Texts longer than the context are cut into windows, each token counted
+        once."""
         ...
 
 
 @runtime_checkable
 class SpellingBackend(Backend, Protocol):
-    """A model whose tokenizer is at hand."""
+    """A model whose tokenizer can be used directly."""
 
     def round_trip(self, text: str) -> str:
-        """What is left of a text when its tokens are put together again, special tokens left out."""
+        """The text that results from tokenising and decoding a text, without special tokens."""
         ...

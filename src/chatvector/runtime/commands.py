@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a line typed in a conversation means: a message, or a command, as data."""
+"""Parse a line typed in a conversation into a message or a command."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ COMMANDS = {
     "/help": ("", "this list"),
     "/quit": ("", "end, as does the end of input (Ctrl-D)"),
 }
-"""Name: what follows it, what it does."""
+"""Name → (its arguments, its effect), as shown by /help."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """Something to be answered; never empty."""
+    """A message to be answered; never empty."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Scale:
-    """`parts` as written, for `move`; none of them asks for the present scales."""
+    """Change the scales by `parts`, as written, for `move`; without parts show the present scales."""
 
     parts: tuple[str, ...]
 
@@ -54,7 +54,7 @@ class Reset:
 
 @dataclass(frozen=True)
 class System:
-    """The system prompt: `text`, none at all (""), or as it is (None), to be shown."""
+    """Set the system prompt to `text`, remove it (""), or show the present one (None)."""
 
     text: str | None
 
@@ -73,7 +73,7 @@ class Help:
 
 @dataclass(frozen=True)
 class Quit:
-    """End."""
+    """End the conversation."""
 
 
 Command = Message | Scale | Reset | System | Save | Help | Quit
@@ -82,7 +82,7 @@ Command = Message | Scale | Reset | System | Save | Help | Quit
 def parse(line: str) -> Command:
     """Read one line. A message that begins with a slash is written with two: `//etc is a directory`.
 
-    Raises UsageError for an empty line, an unknown command, and one that lacks or does not take what follows it.
+    Raises UsageError for an empty line, an unknown command, and missing or superfluous arguments.
     """
     text = line.strip()
     if not text:
@@ -121,7 +121,7 @@ def help_text() -> str:
 
 
 def scale_parts(line: str) -> tuple[str, ...]:
-    """What follows `/scale`, for `move`: parts stand between blanks or, as `describe` writes them, commas."""
+    """Split the arguments of `/scale` for `move`, at blanks or, as `describe` writes them, at commas."""
     return tuple(line.replace(",", " ").split())
 
 
@@ -129,8 +129,8 @@ def move(rules: ScaleRules, parts: Sequence[str]) -> ScaleRules:
     """The rules after `/scale PARTS`: a number, which stands first, moves everything and drops exceptions, `KEY=S`
     adds an exception for a role, a layer or range of layers, or a pattern of tensor names.
 
-    Raises UsageError for a scale that is no finite number, a key that is none of these, and a number that does not
-    stand first: `0,5` is two of them.
+    Raises UsageError for a scale that is no finite number, a key that is none of these, and a number that is not
+    first: `0,5` is two numbers.
     """
     for place, part in enumerate(parts):
         key, equals, _ = part.partition("=")
@@ -155,7 +155,7 @@ def move(rules: ScaleRules, parts: Sequence[str]) -> ScaleRules:
 
 
 def describe(rules: ScaleRules) -> str:
-    """`0.7, attention=0.5, 0-3=1`: what `/scale` takes."""
+    """The rules in the form that `/scale` takes: `0.7, attention=0.5, 0-3=1`."""
     named = [f"{role}={scale:g}" for role, scale in rules.roles.items()]
     named += [f"{format_layers(layers)}={scale:g}" for layers, scale in rules.layers.items()]
     named += [f"{glob}={scale:g}" for glob, scale in rules.tensors.items()]
@@ -163,5 +163,5 @@ def describe(rules: ScaleRules) -> str:
 
 
 def _without(rules: Mapping[Key, float], key: Key) -> dict[Key, float]:
-    """A rule that is given again takes the last place, where it wins."""
+    """The rules without `key`, so that a rule given again is appended last, where it wins."""
     return {other: scale for other, scale in rules.items() if other != key}

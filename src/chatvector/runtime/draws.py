@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drawing tokens so that a reply depends on its prompt, seed and sample number alone, never on its neighbours.
+"""Draw tokens so that a reply depends on its prompt, seed and sample number alone, never on the rest of the batch.
 
 transformers draws for a whole batch from one global stream, so a reply changes with its place in the batch. Here each
-row has a stream of its own, one number a token, and the token is found by the inverse of the cumulative distribution
-in the order of token ids: equally likely tokens do not trade places when rounding differs.
+row has a random stream of its own, with one number per token, and the token is found by the inverse of the cumulative
+distribution in the order of token ids, so
+that rounding does not exchange equally likely tokens.
 """
 
 from __future__ import annotations
@@ -18,30 +19,30 @@ if TYPE_CHECKING:
 
 
 def stream(seed: int, sample: int, prompt: str) -> Random:
-    """The stream of one reply. Python seeds it by SHA-512 of the text, the same on every machine."""
+    """The random stream of one reply. Python seeds it by SHA-512 of the text, identically on every machine."""
     return Random(f"chatvector {seed} {sample} {prompt}")
 
 
 def request_seed(seed: int, sample: int, prompt: str) -> int:
-    """A seed of 31 bits for a server, from the same three things."""
+    """A seed of 31 bits for a server, from seed, sample number and prompt."""
     return stream(seed, sample, prompt).getrandbits(31)
 
 
 class Sound:
-    """A logits processor that changes nothing and stops at scores that are no numbers: fp16 overflows in models that
-    were trained in bf16, and the reply would be noise that nobody notices."""
+    """A logits processor that changes nothing but raises an error for NaN scores. In models trained in bf16 fp16 may
+    overflow, and the reply would be noise that nobody notices."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
-        """Scores (B, V), as they came. Raises NonFiniteValues."""
+        """Return the scores (B, V) unchanged. Raises NonFiniteValues."""
         require_numbers(scores, self.name)
         return scores
 
 
 def require_numbers(scores: torch.Tensor, name: str) -> None:
-    """Raise NonFiniteValues if any of the scores is NaN; -inf is a token that is ruled out."""
+    """Raise NonFiniteValues if any of the scores is NaN; -inf is allowed and excludes a token."""
     if scores.isnan().any():
         raise NonFiniteValues(
             f"{name}: the model's scores are not numbers (NaN) in {str(scores.dtype).removeprefix('torch.')}; run it "
@@ -50,7 +51,7 @@ def require_numbers(scores: torch.Tensor, name: str) -> None:
 
 
 class Draw:
-    """A logits processor that leaves one token of each row possible: the one drawn.
+    """A logits processor that leaves only one token of each row possible, the one drawn.
 
     `softmax(logits / temperature)`, cut to the smallest set of most likely tokens whose probability reaches `top_p`
     (arXiv 1904.09751, section 3.1), renormalised.
@@ -64,7 +65,7 @@ class Draw:
         import torch
 
         home = scores.device
-        wide = scores.cpu() if home.type == "mps" else scores  # that device has no float64
+        wide = scores.cpu() if home.type == "mps" else scores  # MPS has no float64
         chances = (wide.double() / self.temperature).softmax(dim=-1)
         if self.top_p < 1:
             ordered, order = chances.sort(dim=-1, descending=True)

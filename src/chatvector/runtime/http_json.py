@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON over HTTP to a server of models: asked again where that helps, the key shown to nobody.
+"""JSON over HTTP to a server of models: requests are repeated where that may help, and the key stays secret.
 
-Asked again: 408, 425, 429, 5xx, connections that were refused, cut or silent too long, answers that are no JSON. The
-waits double from one second, with a random share so that parallel requests do not come back together, or are what
-Retry-After says. Redirects are not followed: the key would go along.
+Repeated after: 408, 425, 429, 5xx, connections that were refused, cut or silent too long, answers that are no JSON. The
+waits are those of Retry-After, or double from one second, with a random part so that parallel requests do not return
+at the same time. Redirects are not followed, because the key would be sent along.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ ATTEMPTS = 6
 """Tries of one request. The waits between them add up to about half a minute."""
 FIRST_WAIT = 1.0
 SILENCE = 600.0
-"""Seconds without a byte, after which a try is over, where no other number is given."""
+"""Default for the seconds without a byte after which a try fails."""
 LONGEST_WAIT = 300.0
-"""Seconds. A server that asks for more is taken at its word: the run stops and says so."""
+"""Seconds. Where a server asks for a longer wait, the run stops and says so."""
 _AGAIN = (408, 425, 429, 500, 502, 503, 504, 529)
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SHOWN = 300
 
 
 class Refused(Exception):
-    """The server answered that it will not: a status from 400 on that is not worth another try."""
+    """The server refused the request: a status from 400 on for which another try does not help."""
 
     def __init__(self, status: int, message: str, body: Any) -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ class Refused(Exception):
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: Any) -> None:
-        """Not followed: the answer is the refusal that it came as."""
+        """Do not follow the redirect: it is reported as a refusal."""
 
 
 class JsonClient:
@@ -62,7 +62,7 @@ class JsonClient:
     ) -> None:
         """`key_variable` names the environment variable that holds the key; it is read at each request, and goes into
         `key_header` as it is, or without one as `Authorization: Bearer`. `timeout` is the longest silence in seconds: a
-        long reply comes at once at its end.
+        long reply is sent in one piece at its end.
 
         Raises UsageError for a URL that is not http(s), or a variable that is not set.
         """
@@ -97,8 +97,8 @@ class JsonClient:
             return None
 
     def post(self, path: str, payload: Mapping[str, Any], is_final: Callable[[Refused], bool] = lambda _: False) -> Any:
-        """The JSON that answers a payload. `is_final` says of a refusal that another try would not help, whatever its
-        status. Raises Refused or HubError."""
+        """The JSON that answers a payload. `is_final` tells whether another try after a refusal would be useless,
+        whatever its status. Raises Refused or HubError."""
         return self._ask(path, json.dumps(payload).encode(), self.attempts, self.timeout, is_final)
 
     def _ask(
@@ -139,7 +139,7 @@ class JsonClient:
             return json.loads(answer.read())
 
     def _refusal(self, error: urllib.error.HTTPError) -> Refused:
-        """Status, message and body of an answer from 300 on, the key cut out of it should the server repeat it."""
+        """Status, message and body of an answer from 300 on, without the key if the server repeats it."""
         with error:
             try:
                 text = error.read().decode("utf-8", "replace")
@@ -157,7 +157,7 @@ class JsonClient:
 
     def _give_up(self, problem: str, attempts: int) -> NoReturn:
         tries = f" in {attempts} attempts" if attempts > 1 else ""
-        # Not that it goes on: replies of a server whose weights nobody named are kept for no other run.
+        # Does not promise that the run continues: replies of a server with unnamed weights are kept for no other run.
         raise HubError(
             f"{self.url}: the server {problem}{tries}; look after it and run the same command again, which asks for no"
             " reply that was kept"
@@ -169,7 +169,7 @@ def _retry_after(error: urllib.error.HTTPError) -> float | None:
 
 
 def _key(variable: str) -> str:
-    """The key, "" if there is none. Raises UsageError for one that no header takes: the library would print it."""
+    """The key, "" if there is none. Raises UsageError for one that no header can hold: the library would print it."""
     key = os.environ.get(variable, "").strip()
     if not (key.isascii() and key.isprintable()):
         raise UsageError(f"the environment variable {variable} holds characters that no key has")

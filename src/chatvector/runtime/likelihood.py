@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Log-probabilities of texts: how they are cut into tokens and windows, and how they are added up.
+"""Log-probabilities of texts: how texts are cut into tokens and windows, and probabilities added up.
 
 **What stands before a text**: the tokens that the tokenizer puts there (a BOS, usually). If it puts none and the
-context is empty, the BOS that it names stands there, else its EOS, so that the first token has a probability as well. A
-text that begins with these tokens already gets no second ones.
+context is empty, its BOS is used, else its EOS, so that the first token has a probability too. A text that already
+begins with these tokens does not get them twice.
 
 **Where the continuation begins**: context and continuation are tokenised as one text, white space at the end of the
 context counting as the continuation's; the continuation is what follows as many tokens as the context has alone, and
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Token ids of a text with what stands before it; those from `first` on are counted (`first` ≥ 1)."""
+    """Token ids of a text and the tokens before it; those from `first` on are counted (`first` ≥ 1)."""
 
     ids: tuple[int, ...]
     first: int
@@ -48,12 +48,13 @@ class Window:
 
 def plain_ids(tokenizer: Any, text: str) -> list[int]:
     """Token ids of a text with nothing put around it; special tokens written out in it are tokens."""
-    # Whether it fits is ours to say, for each prompt, not the library's to warn of once.
+    # No warning of the library about the length: this package checks it for each prompt.
     return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
 
 
 def beginning(tokenizer: Any) -> list[int]:
-    """The ids that the tokenizer puts before a text. What it puts after one is left off: it would end the text."""
+    """The ids that the tokenizer puts before a text. Those that it puts after a text are left out: they would end
+    it."""
     whole, plain = tokenizer("a")["input_ids"], plain_ids(tokenizer, "a")
     for start in range(len(whole) - len(plain) + 1):
         if whole[start : start + len(plain)] == plain:
@@ -62,7 +63,7 @@ def beginning(tokenizer: Any) -> list[int]:
 
 
 def begin(tokenizer: Any, text: str) -> list[int]:
-    """Token ids of a raw text with what stands before it."""
+    """Token ids of a raw text, with the tokens before it."""
     before, ids = beginning(tokenizer), plain_ids(tokenizer, text)
     return ids if before and ids[: len(before)] == before else before + ids
 
@@ -103,7 +104,7 @@ class Reader:
         self.batches = Batches(model.device, most)
 
     def likelihoods(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
-        """For each (context, continuation), in order."""
+        """The likelihood of each (context, continuation), in order."""
         texts = [encode_pair(self.tokenizer, context, continuation) for context, continuation in pairs]
         cut = [window for number, text in enumerate(texts) for window in windows(number, text, self.size)]
 
@@ -141,7 +142,7 @@ class Reader:
         import torch
 
         device = self.model.device
-        # Padding stands on the right, where a causal model does not see it.
+        # Padding is on the right, where a causal model does not see it.
         width = max(row.stop - row.start for row in rows) - 1
         ids = torch.zeros((len(rows), width), dtype=torch.long)
         mask = torch.zeros_like(ids)

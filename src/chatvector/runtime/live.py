@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A merged model that is on no disk and whose scale can be moved while it is loaded.
+"""A merged model in memory whose scale can be changed while it is loaded.
 
 The model and its tokenizer are those that transformers would load from the directory that `apply` writes: they come
 from the same side files. The weights are those of `apply` at every scale, see `live_weights`. A change waits for the
-reply that is being written; replies wait for the change.
+reply in progress, and replies wait for the change.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """Bytes that a live merge takes.
+    """Bytes of memory that a live merge needs.
 
     Attributes:
-        parameters: of the model as it is loaded.
-        held: all sources (target and vectors), where they are held in memory; else 0.
+        parameters: parameters of the loaded model.
+        held: all sources (target and vectors), if they are held in memory; else 0.
         working: buffers of all threads while the scale changes.
     """
 
@@ -56,7 +56,7 @@ class MemoryNeed:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Sum of all three."""
         return self.parameters + self.held + self.working
 
     def __str__(self) -> str:
@@ -66,17 +66,17 @@ class MemoryNeed:
 
 
 def memory_need(plan: Plan, *, dtype: str | None, hold: bool) -> MemoryNeed:
-    """What a live merge of `plan`, at a scale that leaves no tensor out, takes if loaded as `dtype` (see `load`)."""
-    wide = {None: 4, "fp32": 4, "bf16": 2, "fp16": 2}.get(dtype)  # `auto` is the file's own
+    """What a live merge of `plan`, at a scale that leaves no tensor out, needs if loaded as `dtype` (see `load`)."""
+    wide = {None: 4, "fp32": 4, "bf16": 2, "fp16": 2}.get(dtype)  # other values (`auto`): the dtype of the files
     parameters = sum(tensor.elements * (wide or tensor.dtype.bits // 8) for tensor in plan.tensors)
     threads = min(MOST_THREADS, available_cores())
     return MemoryNeed(parameters, source_bytes(plan.tensors) if hold else 0, threads * 2 * plan.thread_bytes)
 
 
 def choose_holding(plan: Plan, *, dtype: str | None, hold: bool | None = None) -> tuple[bool, MemoryNeed]:
-    """Whether target and vectors are held in memory, and what that takes: as asked for, else if there is room.
+    """Whether target and vectors are held in memory (`hold`; None: if there is room), and the memory needed.
 
-    Raises NotEnoughSpace where the machine has not that much memory free.
+    Raises NotEnoughSpace where the machine has less memory free.
     """
     free = available_bytes()
     choices = (True, False) if hold is None else (hold,)
@@ -99,7 +99,7 @@ class LiveBackend(TransformersBackend):
     _identity: str
     _vectors: int
     need: MemoryNeed
-    """The memory that was stated before it was loaded."""
+    """The memory need computed before loading."""
 
     @classmethod
     def open(
@@ -123,15 +123,15 @@ class LiveBackend(TransformersBackend):
 
         Args:
             replan: the plans of all tensors for any scales; see `live_weights`.
-            rules: the first scales, one a vector.
-            files: side files of the output, the index of a sharded one among them.
-            name: what the user calls it.
-            metadata: of the output's files, as in the plan.
-            identity: what the weights are made of apart from the scales, JSON values: part of the fingerprint.
+            rules: the first scales, one set for each vector.
+            files: side files of the output, including the index of a sharded one.
+            name: the user's name for it.
+            metadata: metadata of the output's files, as in the plan.
+            identity: JSON values that identify the weights apart from the scales; part of the fingerprint.
             hold: target and vectors in memory (True), or read from their files at every change (False); None: in
                 memory if there is room.
-            dtype, device, remote_code: as `loading.load` takes them.
-            say: takes lines for people: the memory it needs.
+            dtype, device, remote_code: as in `loading.load`.
+            say: receives lines for people: the memory it needs.
 
         Raises NotEnoughSpace before anything is loaded, UnsupportedFormat for models whose parameters cannot be told
         apart (see `placement`), what `loading.load` raises, and what `set_scales` raises.
@@ -168,7 +168,7 @@ class LiveBackend(TransformersBackend):
 
     @property
     def scales(self) -> tuple[ScaleRules, ...]:
-        """The scales of every vector, as set last."""
+        """The present scales of every vector."""
         return self._weights.rules
 
     @property
@@ -183,16 +183,16 @@ class LiveBackend(TransformersBackend):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of what the weights are made of and of every tensor's scale: rules that come to the same are the
-        same."""
+        """SHA-256 over `identity` and every tensor's scale, in hex. Rules with the same effect give the same
+        fingerprint."""
         scales = json.dumps(dict(self._weights.effective), sort_keys=True)
         return hashlib.sha256(f"{self._identity}\0{scales}".encode()).hexdigest()
 
     def set_scales(self, rules: Sequence[ScaleRules]) -> Change:
-        """Move to other scales, one set of rules a vector, after the reply that is being written.
+        """Move to other scales, one set of rules for each vector, after the reply in progress.
 
-        Raises UsageError for rules that match no tensor, NonFiniteValues where a scale overflows: the scales are then
-        as they were.
+        Raises UsageError for rules that match no tensor, NonFiniteValues where a scale overflows; the scales then
+        stay as they were.
         """
         if len(rules) != self._vectors:
             raise ValueError(f"sets of scales: {len(rules)}; vectors: {self._vectors}")
@@ -206,13 +206,13 @@ class LiveBackend(TransformersBackend):
 
     @contextmanager
     def held_still(self) -> Iterator[None]:
-        """No scale changes inside the block: for replies that are streamed, and for conversations."""
+        """Block changes of the scale inside the block, for streamed replies and conversations."""
         with self._lock:
             yield
 
     @property
     def info(self) -> BackendInfo:
-        """What it is, at the present scales."""
+        """Facts that decide the replies, at the present scales."""
         with self._lock:
             return super().info
 
@@ -236,7 +236,7 @@ class LiveBackend(TransformersBackend):
 
 
 def _loaded_as(dtype: str | None, device: str | None) -> str | None:
-    """`load`'s default is fp32 on a CPU only."""
+    """`dtype`, with None replaced by `auto` on devices other than a CPU, as in `load`."""
     import torch
 
     on_cpu = device.startswith("cpu") if device is not None else not torch.cuda.is_available()
@@ -245,7 +245,7 @@ def _loaded_as(dtype: str | None, device: str | None) -> str | None:
 
 @contextmanager
 def _called(name: str, scratch: str) -> Iterator[None]:
-    """Errors name the model, not the temporary directory that stands for it."""
+    """In errors from the block, replace the temporary directory by the model's name."""
     try:
         yield
     except ChatVectorError as error:

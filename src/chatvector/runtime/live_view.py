@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One live merge, several conversations, each at scales of its own.
+"""One live merge shared by several conversations, each with its own scales.
 
 A view shares model, tokenizer and weights with the merge and with the other views, and remembers its own scales. Before
-it is asked anything it moves the weights there, within the same turn as the reply: the scale of a reply never changes
-while it is written, and nobody is answered at somebody else's. Where two views differ in scale, that costs a change
-whenever the turn passes from one to the other.
+each reply it moves the weights to them, under the same lock as the reply, so that the scale never changes during a
+reply and no reply has another view's scales. Where two views differ in scale, each switch between them costs a change.
 """
 
 from __future__ import annotations
@@ -50,8 +49,8 @@ class LiveView(LiveBackend):
             return super().fingerprint
 
     def set_scales(self, rules: Sequence[ScaleRules]) -> Change:
-        """Move to other scales, after the reply that is being written; see `LiveBackend.set_scales`. What the change
-        took depends on where another view had left the weights."""
+        """Move to other scales, after the reply that is being written; see `LiveBackend.set_scales`. The cost of
+        the change depends on the scales at which another view left the weights."""
         with self._lock:
             change = super().set_scales(rules)
             self._own = tuple(rules)
@@ -59,7 +58,7 @@ class LiveView(LiveBackend):
 
     @contextmanager
     def held_still(self) -> Iterator[None]:
-        """The weights are at this view's scales inside the block, and no other view has a turn."""
+        """Keep the weights at this view's scales inside the block; other views wait."""
         with super().held_still():
             if not self._weights.at(self._own):
                 self._weights.set(self._own)
@@ -67,13 +66,13 @@ class LiveView(LiveBackend):
 
     @property
     def info(self) -> BackendInfo:
-        """What it is, at the view's own scales."""
+        """Facts that decide the replies, at the view's own scales."""
         with self.held_still():
             return super().info
 
     def stream(self, prompt: Prompt, sampling: Sampling) -> ReplyStream:
-        """See `TransformersBackend.stream`. The reply is at the scales of this moment, also where it has to wait for
-        its turn and the view is moved meanwhile."""
+        """See `TransformersBackend.stream`. The reply has the scales of the time of this call, even if it has to wait
+        and the view is moved meanwhile."""
         return super(LiveView, type(self).of(self)).stream(prompt, sampling)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling, *, watch: Watch | None = None) -> list[Reply]:

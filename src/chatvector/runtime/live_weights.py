@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parameters of a loaded model, moved along chat vectors in place: what `apply` would have written, at any scale.
+"""The parameters of a loaded model, moved along chat vectors in place: the weights of `apply` at any scale.
 
-Every change starts from the target and computes each tensor that it concerns anew, by the plan and the kernels of
-`apply` (promise 2); nothing is ever added to what is there, so that no rounding adds up and any order of changes ends
-at the same bytes. Where the model was loaded in another dtype than its files', a parameter holds what loading the
-written file would have made of it: the same bytes, cast once.
+Every change starts from the target and computes each affected tensor anew, by the plan and the kernels of
+`apply` (promise 2); nothing is added to the present values, so that rounding errors do not accumulate and any order of
+changes gives the same bytes. Where the model was loaded in another dtype than its files', a parameter holds what
+loading the written file would have made of it: the same bytes, cast once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from chatvector.errors import UsageError
 from chatvector.runtime.placement import Placement
 
 Replan = Callable[[Sequence[ScaleRules]], Iterable[TensorPlan]]
-"""From the scales of every vector to the plans of all tensors. Shapes, dtypes, names and order are always the same."""
+"""Function from the scales of every vector to the plans of all tensors. Shapes, dtypes, names and order are fixed."""
 
 Effective = tuple[tuple[int, float], ...]
 """(vector, scale) of every term of a tensor."""
@@ -35,7 +35,7 @@ Effective = tuple[tuple[int, float], ...]
 
 @dataclass(frozen=True)
 class Change:
-    """What a change of scale took: seconds, and tensors and bytes of them (as in the files) that were computed."""
+    """Cost of a change of scale: seconds, number of tensors computed, and their bytes (as in the files)."""
 
     seconds: float
     tensors: int
@@ -43,14 +43,14 @@ class Change:
 
 
 class LiveWeights:
-    """The parameters and what they are made of. Not safe for two threads at once: `LiveBackend` sees to that."""
+    """The parameters and their sources. Not safe for two threads at once: `LiveBackend` locks."""
 
     def __init__(self, replan: Replan, placement: Placement, *, holder: Holder | None, threads: int | None) -> None:
         """Nothing is computed before `set`.
 
         Args:
             holder: keeps all sources in memory; None reads them from their files at every change.
-            threads: at most so many; None chooses by the machine.
+            threads: the most threads to use; None chooses by the machine.
         """
         self._replan, self._placement, self._holder = replan, placement, holder
         self._threads = threads or min(MOST_THREADS, available_cores())
@@ -58,7 +58,7 @@ class LiveWeights:
         self._rules: tuple[ScaleRules, ...] = ()
 
     def require_whole(self) -> None:
-        """Raise UsageError where a change was broken off."""
+        """Raise UsageError if a change was interrupted, so that the weights are mixed."""
         if self._now is None:
             raise UsageError(
                 "the last change of scale was interrupted, and the weights are half one thing, half another:"
@@ -66,7 +66,7 @@ class LiveWeights:
             )
 
     def at(self, rules: Sequence[ScaleRules]) -> bool:
-        """Whether the weights are those of these scales, as set last."""
+        """Whether the weights have these scales."""
         return self._now is not None and self._rules == tuple(rules)
 
     @property
@@ -83,7 +83,7 @@ class LiveWeights:
 
     @property
     def effective(self) -> Mapping[str, Effective]:
-        """What the scales come to for every tensor that any vector moves; raises as `require_whole`."""
+        """Effective scales of every tensor that a vector moves; raises as `require_whole`."""
         self.require_whole()
         return {name: _effective(tensor) for name, tensor in (self._now or {}).items() if tensor.terms}
 
@@ -146,7 +146,7 @@ class _Hand:
         self._whole = Buffer()
 
     def work(self, jobs: Iterable[list[Unit]]) -> None:
-        """Compute job after job and put each where it belongs. Raises NonFiniteFound."""
+        """Compute job after job and write each to its parameters. Raises NonFiniteFound."""
         for units in jobs:
             tensor = self._plan.tensors[units[0].tensor]
             views = self._placement.views[tensor.name]
@@ -155,7 +155,7 @@ class _Hand:
             self._by_copy(units, tensor, views)
 
     def _directly(self, unit: Unit, tensor: TensorPlan, views: Sequence[Any]) -> bool:
-        """By the compiled kernel into the parameter itself, where its bytes are the file's."""
+        """Let the compiled kernel write into the parameter, if its layout is the file's; whether it did."""
         if self._native is None or len(views) != 1:
             return False
         (view,) = views

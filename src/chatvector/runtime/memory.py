@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much memory could be had here without swapping."""
+"""Memory that is available on this machine without swapping."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GROUP = Path("/sys/fs/cgroup")
 
 
 def available_bytes() -> int | None:
-    """What Linux says is available, or what is left of the container's limit if that is less; None on other systems."""
+    """Bytes available according to Linux, or left of the container's limit if less; None on other systems."""
     found = [count for count in (_of_machine(), _of_group()) if count is not None]
     return min(found, default=None)
 
@@ -28,8 +28,8 @@ def _of_machine() -> int | None:
 
 
 def _of_group() -> int | None:
-    """Control groups, version 2, as a container sees its own. Cached files count as used there, and can be given back:
-    they are added again."""
+    """Bytes left of the limit of a container's control group (version 2). Cached files count as used there but can be
+    freed, so they are added."""
     try:
         limit = (_GROUP / "memory.max").read_text("ascii").strip()
         used = int((_GROUP / "memory.current").read_text("ascii"))
@@ -42,8 +42,8 @@ def _of_group() -> int | None:
 
 
 def require_memory(nbytes: int, what: str) -> str:
-    """A sentence on what is needed and free. Raises NotEnoughSpace if this machine has less; where it does not say how
-    much it has, nothing is refused."""
+    """A sentence on what is needed and free. Raises NotEnoughSpace if this machine has less; not where the
+    free memory is unknown."""
     free = available_bytes()
     need = f"{what} takes {memory_size(nbytes)}"
     if free is None:

@@ -2,16 +2,16 @@
 """A model behind a server that speaks OpenAI's protocol: vLLM, llama.cpp, SGLang, `transformers serve`, Ollama, APIs.
 
 Conversations go to `/chat/completions`, where the server's own template is used; raw text goes to `/completions`.
-Several requests run at once; every reply stands for itself.
+Several requests run at once; replies do not depend on each other.
 
-**What the server is** cannot be seen but by what it says. Its fingerprint is made of address, model name, what
-`/models`, `/version`, `/props` and `/get_model_info` say, and of three short greedy replies that are asked for first.
-Weights that differ too little for that are not noticed, so such a server is not `identified` and its replies are kept
-for no other run, unless the user says by `revision` which weights they are (docs/decisions/0011).
+**Identity.** A server's weights cannot be seen. Its fingerprint is made of address, model name, the answers of
+`/models`, `/version`, `/props` and `/get_model_info`, and three short greedy replies that are requested first. Small
+differences of weights do not show in it, so such a server is not `identified` and its replies are not kept for other
+runs, unless the user names the weights by `revision` (docs/decisions/0011).
 
-**What is sent.** Servers fill in a model's own generation settings (vLLM) or their own (llama.cpp: top_k 40, min_p
-0.05), so those that have a name there are set to neutral. Ollama cuts prompts that are too long without a word: give it
-a context that is large enough.
+**Requests.** Servers apply a model's generation settings (vLLM) or their own (llama.cpp: top_k 40, min_p 0.05), so all
+settings that a server has a name for are sent with neutral values. Ollama silently cuts prompts that are too long: give
+it a context that is large enough.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SECONDS_FOR_LISTS = 30.0
 CANARY = ("Write one sentence about rain.", "비에 대해 한 문장으로 써 주세요.", "1, 1, 2, 3, 5,")
 CANARY_TOKENS = 32
 
-# By `owned_by` in /models. Greedy decoding needs the penalties only, drawing all of them.
+# Neutral settings by `owned_by` in /models. Greedy decoding needs only the penalties, sampling all of them.
 NEUTRAL: Mapping[str, Mapping[str, Any]] = {
     "vllm": {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0},
     "sglang": {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0},
@@ -75,24 +75,24 @@ class OpenAIBackend:
         canary: bool = True,
         client: JsonClient | None = None,
     ) -> None:
-        """Ask the server what it is.
+        """Connect to the server and find its model.
 
         Args:
-            url: as far as `/v1`; without that part it is looked for.
-            model: its name there; None takes the only one.
-            otherwise: the model where None does not settle it: a server that loads what it is asked for lists others
-                or none.
-            name: what the user calls it; None is the model's name.
-            key_variable: environment variable that holds the key. None sends none, whatever is set: a key meant for one
-                server must not reach another.
+            url: address up to and including `/v1`; without that part it is tried.
+            model: the model's name on the server; None takes the only one.
+            otherwise: the model to use where `model` is None and the server does not list exactly one: a server that
+                loads models on request lists others or none.
+            name: the user's name for it; None: the model's name.
+            key_variable: environment variable that holds the key. None sends no key, even if variables are set: a key
+                for one server must not reach another.
             timeout: longest silence of the server in seconds, see `JsonClient`.
             extra: parameters added to every request, such as `{"top_k": 20}`.
-            prompt_form: for the record, where the server was started with another model's template; `raw` says that
-                there is none, and conversations are refused.
-            context: the model's, where the server does not say it. Not all servers refuse what does not fit.
-            revision: the user's name for the weights, a commit or a date, to be changed with them; "" is none.
-            fingerprint: instead of all that: for a server whose weights are known because it was started for them.
-            canary: whether short replies are part of the fingerprint. Off for services that never answer alike.
+            prompt_form: for the record, where the server was started with another model's template. `raw`: there is no
+                template, and conversations are refused.
+            context: the model's context, where the server does not tell it. Not all servers refuse longer requests.
+            revision: the user's name for the weights, such as a commit or a date, to be changed with them; "" is none.
+            fingerprint: replaces the computed one, for a server that was started for known weights.
+            canary: whether short replies are part of the fingerprint. Off for services whose replies vary.
 
         Raises HubError where nothing answers, UsageError for a model that is not there or a choice between several.
         """
@@ -110,12 +110,12 @@ class OpenAIBackend:
 
     @property
     def address(self) -> str:
-        """`URL#MODEL`: where it is asked, and for what."""
+        """`URL#MODEL`: address and model of the requests."""
         return f"{self._client.url}#{self.model}"
 
     @property
     def info(self) -> BackendInfo:
-        """What it is; the first time, the server is asked for the three short replies."""
+        """Facts that decide the replies. The first access requests the three short replies."""
         return self._description
 
     @cached_property
@@ -123,7 +123,7 @@ class OpenAIBackend:
         said = self._said
         template = said.get("/props", {}).get("chat_template")
         if self._told is None:
-            # Hashed as they were said, save what changes with every start or request.
+            # Hashed as the server sent them, without values that change with every start or request.
             parts = [self._client.url, self.model, self._entry, said, self._revision, self._canaries()]
             fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         else:
@@ -141,7 +141,7 @@ class OpenAIBackend:
         )
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:
-        """See `Backend.generate`. Raises HubError where the server does not answer, answers nonsense or refuses."""
+        """See `Backend.generate`. Raises HubError where the server refuses or gives no usable answer."""
         return self._all(prompts, lambda prompt: self._reply(prompt, sampling))
 
     def replies(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, Reply]]:
@@ -151,11 +151,11 @@ class OpenAIBackend:
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood]:
         """See `LikelihoodBackend.loglikelihood`.
 
-        The continuation is what follows as many tokens as the context has alone, as everywhere; the server counts. What
-        stands before a text is the server's affair: where it puts nothing, the first token has no probability, and a
-        likelihood without a context is refused. So are texts longer than the context: no windows are cut here.
+        As everywhere, the continuation starts after as many tokens as the context has alone, by the server's count. The
+        server decides which tokens come before a text: if there are none, the first token has no probability, and a
+        likelihood without a context is refused. So are texts longer than the context: they are not cut into windows.
 
-        Raises UnsupportedFormat where the server tells no probabilities of prompts.
+        Raises UnsupportedFormat where the server gives no probabilities of prompts.
         """
         contexts = sorted({context.rstrip() for context, _ in pairs} - {""})
         counts = dict(zip(contexts, self._all(contexts, self._count_tokens), strict=True))
@@ -191,12 +191,12 @@ class OpenAIBackend:
             return Reply("", stopped=False, failure=failure)
 
     def _post(self, path: str, payload: Mapping[str, Any], limit: int, read: Callable[[Any], Got]) -> Got:
-        """Ask, and read the answer; one that makes no sense is asked for once more. Raises Refused, HubError."""
+        """Send a request and read the answer; repeat it once if the answer is unusable. Raises Refused, HubError."""
         problem: Exception | None = None
         for _ in range(2):
             body = {"model": self.model, self._limit_name: limit, **payload, **self._extra}
             try:
-                # Some servers say with status 500 that a prompt is too long.
+                # Some servers use status 500 for a prompt that is too long.
                 return read(self._client.post(path, body, lambda it: failure_of(it.message, it.body) is not None))
             except Nonsense as error:
                 problem = error
@@ -241,12 +241,12 @@ class OpenAIBackend:
             self._explain(refused, "/completions")
 
     def _all(self, requests: Sequence[Asked], work: Callable[[Asked], Got]) -> list[Got]:
-        """Results in order; the first error ends it, and what has not begun is not asked."""
+        """Results in order. The first error ends it, and requests that have not begun are not sent."""
         found = dict(side_by_side(requests, work, threads=self._concurrency))
         return [found[place] for place in range(len(requests))]
 
     def _find_models(self) -> dict[str, dict[str, Any]]:
-        """The entries of `/models` by name; {} from a server that has no such list. Completes the URL by `/v1`."""
+        """The entries of `/models` by name; {} from a server without such a list. Adds `/v1` to the URL if needed."""
         for base in dict.fromkeys((self._client.url, f"{self._client.url}/v1")):
             self._client.url = base
             try:
@@ -274,7 +274,7 @@ class OpenAIBackend:
         raise UsageError(f"{self._client.url}: name one of its models ({there}){f', not {model}' if model else ''}")
 
     def _ask_what_it_is(self) -> dict[str, Any]:
-        """What the server says of itself beside its models, as far as it does."""
+        """The server's answers about itself, apart from its models; only those that it gives."""
         root = JsonClient(self._client.url.removesuffix("/v1"), key_variable=self._client.key_variable)
         found: dict[str, Any] = {}
         for path in ("/version", "/props", "/get_model_info"):
@@ -287,7 +287,7 @@ class OpenAIBackend:
         return found
 
     def _said_context(self) -> int | None:
-        """Tokens of prompt and reply, as vLLM and SGLang say in `/models`, llama.cpp in `/props`."""
+        """Most tokens of prompt and reply, from `/models` (vLLM, SGLang) or `/props` (llama.cpp)."""
         slot = self._said.get("/props", {}).get("default_generation_settings")
         said = self._entry.get("max_model_len") or (slot.get("n_ctx") if isinstance(slot, dict) else None)
         return said if isinstance(said, int) else None
@@ -313,5 +313,5 @@ _PASSING = ("created", "permission", "status", "total_slots", "slots", "is_sleep
 
 
 def _steady(said: Mapping[str, Any]) -> dict[str, Any]:
-    """What a server says, without what changes from one request or start to the next."""
+    """A server's answer without the values that change from one request or start to the next."""
     return {key: value for key, value in said.items() if key not in _PASSING}

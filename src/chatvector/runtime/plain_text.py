@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text that nothing obeys: what a model wrote, for a terminal or for a page that one shows there."""
+"""Make a model's text safe for a terminal, or for a page shown there: without control characters."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ _CONTROLS[13] = ""
 
 
 def printable(text: str) -> str:
-    """The text without what a terminal would obey."""
+    """The text without characters that control a terminal."""
     return text.translate(_CONTROLS)

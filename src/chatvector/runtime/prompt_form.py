@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a conversation becomes the text that a model reads: its own chat template, another's, or none.
+"""Turn a conversation into the text that a model reads: by its own chat template, another's, or none.
 
-Which one it was is recorded with every result and never replaced in silence. Templates run in the project's sandbox,
-with its clock: Llama 3.1 and others write today's date into the prompt, and a run that goes on tomorrow has to ask what
-it asked today.
+The choice is recorded with every result and never changed silently. Templates run in the project's sandbox,
+with its clock: Llama 3.1 and others write today's date into the prompt, and a run that continues tomorrow has to
+send the same prompts as today.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class GivenTemplate:
     """A chat template that is not the model's own.
 
     Attributes:
-        source: Jinja.
-        name: where it is from, for the record: a model's name or a file.
-        stop_tokens: what ends a turn in that format, as text: a template without its stop tokens is half a format.
+        source: the template in Jinja.
+        name: its origin, for the record: a model's name or a file.
+        stop_tokens: tokens that end a turn in that format, as text; without them the format is incomplete.
     """
 
     source: str
@@ -39,7 +39,7 @@ class GivenTemplate:
 
 
 def template_of(name: str, progress: Callable[[str], None] | None = None) -> GivenTemplate:
-    """The template of a file (`*.jinja`, any text file) or of another model, with that model's stop tokens.
+    """The template in a file (`*.jinja`, any text file), or that of another model with its stop tokens.
 
     Raises MissingInput if the model has none or there is no such model, InputError for one that does not render.
     """
@@ -55,10 +55,10 @@ def template_of(name: str, progress: Callable[[str], None] | None = None) -> Giv
 
 @dataclass(frozen=True)
 class PromptForm:
-    """What `BackendInfo.prompt_form` says, and the template behind it.
+    """The value of `BackendInfo.prompt_form`, and the template that it stands for.
 
     Attributes:
-        called: `own template`, `template of NAME`, `raw`.
+        called: `own template`, `template of NAME` or `raw`.
         template: None where there is none.
     """
 
@@ -71,7 +71,7 @@ class PromptForm:
         return None if self.template is None else hashlib.sha256(self.template.source.encode()).hexdigest()
 
     def render(self, messages: Sequence[tuple[Role, str]], variables: Mapping[str, Any]) -> str | None:
-        """The text that asks for the next reply; None where the template takes no such conversation."""
+        """The text that asks for the next reply; None where the template refuses the conversation."""
         assert self.template is not None
         plain = [{"role": role, "content": content} for role, content in messages]
         return self.template.try_render(plain, add_generation_prompt=True, **variables)

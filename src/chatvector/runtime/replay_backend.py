@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded replies as a model: for marking other people's outputs, for tests, and to report again without a model.
+"""A model made of recorded replies: to score other people's outputs, for tests, and to report again without a model.
 
 A recording is JSONL, one reply a line. UTF-8, blank lines are skipped:
 
@@ -7,10 +7,10 @@ A recording is JSONL, one reply a line. UTF-8, blank lines are skipped:
 |---|---|
 | `prompt` | a text, or the messages: `[{"role": "user", "content": "…"}, …]` with all earlier turns |
 | `reply` | the text, or an object with `text` and any of `stopped`, `tokens`, `prompt_tokens`, `special`, `failure` |
-| `sample` | which of several replies to the same prompt this is; without it they count in the order of lines |
+| `sample` | number among several replies to the same prompt; without it they are numbered in the order of lines |
 
-A text answers both forms of the question: the raw text, and a conversation of this one user message. A prompt that is
-not in the recording is an error: nothing is answered in its place.
+A prompt given as text matches both the raw text and a conversation of this one user message. A prompt that is not in
+the recording is an error; no other reply is used in its place.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from chatvector.errors import DamagedFile, MissingInput, first_five
 from chatvector.runtime.backend import BackendInfo, Prompt, Reply, Sampling
 
 Spoken = tuple[tuple[str, str], ...] | str
-"""What a prompt says: messages, or raw text."""
+"""Content of a prompt: messages, or raw text."""
 
 _REPLY_FIELDS = {
     "text": str,
@@ -42,7 +42,7 @@ class ReplayBackend:
     """Answers from a recording, whatever the sampling. Satisfies `Backend`."""
 
     def __init__(self, records: Iterable[tuple[Spoken, int | None, Reply]], *, name: str, fingerprint: str) -> None:
-        """Take (what the prompt says, sample or None, reply). Raises DamagedFile for two replies to one sample."""
+        """Take (content of the prompt, sample or None, reply). Raises DamagedFile for two replies to one sample."""
         self._replies: dict[tuple[Spoken, int], Reply] = {}
         seen: dict[Spoken, int] = {}
         for spoken, sample, reply in records:
@@ -72,7 +72,7 @@ class ReplayBackend:
         return cls(records, name=str(path), fingerprint=hashlib.sha256(content).hexdigest())
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Reply]:  # noqa: ARG002
-        """The recorded replies. Raises MissingInput with the first prompts that are not there."""
+        """The recorded replies. Raises MissingInput naming the first prompts that are not recorded."""
         found = [self._find(prompt) for prompt in prompts]
         missing = [
             _shown(prompt.text or prompt.messages)
@@ -108,7 +108,7 @@ def reply_as_json(reply: Reply) -> dict[str, Any]:
 
 
 def reply_from_json(found: Mapping[str, Any]) -> Reply:
-    """A reply from its object. Raises ValueError that names the first wrong field."""
+    """A reply from its object. Raises ValueError naming the first wrong field."""
     if unknown := sorted(found.keys() - _REPLY_FIELDS):
         raise ValueError(f"unknown keys of the reply: {first_five(unknown)}")
     if "text" not in found:

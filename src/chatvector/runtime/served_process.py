@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`transformers serve` as a process that ends with the one that started it, however that one ended.
+"""`transformers serve` as a process that ends when the process that started it ends, for whatever reason.
 
     python -P served_process.py MODEL --host 127.0.0.1 --port 8000
 
-The arguments are those of `transformers serve`. It is run as a file, and imports nothing else of this package: where it
-runs, an installed one may not be found. The other process holds this one's standard input: when it is closed,
-by its owner or by the end of its owner (SIGKILL leaves no time for more), this process ends too.
+The arguments are those of `transformers serve`. This file is run as a script and imports nothing of this
+package, which may not be importable where it runs. The starting process holds this one's standard input: when it is
+closed, on purpose or because its owner ended (even by SIGKILL), this process ends too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import threading
 
 SECONDS_TO_END = 5.0
-"""For replies that are being written."""
+"""Seconds that replies in progress get before the process ends."""
 
 
 def _end_with_parent() -> None:
@@ -28,7 +28,7 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Serve until somebody ends it."""
+    """Serve until the process is told to end."""
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     from transformers.cli.transformers import main as transformers
 

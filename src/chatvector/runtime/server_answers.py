@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading what OpenAI-compatible servers answer: replies, probabilities of prompts, and errors in their many words.
+"""Read answers of OpenAI-compatible servers: replies, probabilities of prompts, and errors in their many wordings.
 
 Fields are those of OpenAI's API reference; `reasoning_content` (DeepSeek, llama.cpp, SGLang, older vLLM) and
-`reasoning` (newer vLLM) hold the thinking where the server takes it apart.
+`reasoning` (newer vLLM) hold the thinking where the server separates it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CONTEXT_WORDS = re.compile(
 NO_TEMPLATE = re.compile(
     r"default chat template is no longer allowed|(?:no|not have a|missing(?: a)?) chat[ _]template", re.IGNORECASE
 )
-# What templates say through `raise_exception` (Gemma, Mistral); others' words are not told from broken requests.
+# Messages of templates by `raise_exception` (Gemma, Mistral); others cannot be told from broken requests.
 _REFUSED_CONVERSATION = re.compile(
     r"system role (?:is )?not supported|roles must alternate|only user and assistant roles", re.IGNORECASE
 )
@@ -32,11 +32,11 @@ _FILTER_CODES = ("content_filter", "content_policy_violation")
 
 
 class Nonsense(Exception):
-    """An answer without what the protocol promises."""
+    """An answer that lacks what the protocol promises."""
 
 
 def failure_of(message: str, body: Any) -> str | None:
-    """The `Reply.failure` that a refusal means, by its code where there is one, else by its words; None: another."""
+    """The `Reply.failure` for a refusal, by its code if it has one, else by its text; None for other refusals."""
     error = body.get("error", body) if isinstance(body, dict) else {}
     codes = [error.get("code"), error.get("type")] if isinstance(error, dict) else []
     if any(code in codes for code in _CONTEXT_CODES) or _CONTEXT_WORDS.search(message):
@@ -47,7 +47,7 @@ def failure_of(message: str, body: Any) -> str | None:
 
 
 def read_chat(answer: Any, limit: int) -> Reply:
-    """The reply of `/chat/completions`, thinking that was sent apart put before it. Raises Nonsense."""
+    """The reply of `/chat/completions`, with separately sent thinking put before it. Raises Nonsense."""
     choice = _choice(answer)
     message = choice.get("message")
     if not isinstance(message, dict):
@@ -71,7 +71,7 @@ def read_completion(answer: Any, limit: int) -> Reply:
 
 
 def read_prompt_tokens(answer: Any) -> int:
-    """How many tokens the server made of the prompt. Raises UnsupportedFormat where it does not say."""
+    """Number of tokens of the prompt, as the server counts them. Raises UnsupportedFormat where it does not say."""
     count = _usage(answer, "prompt_tokens")
     if count is None:
         raise UnsupportedFormat("the server does not count tokens of prompts; measure with the transformers backend")
@@ -79,8 +79,8 @@ def read_prompt_tokens(answer: Any) -> int:
 
 
 def read_likelihood(answer: Any, text: str, context_tokens: int | None) -> Likelihood:
-    """From an echoed prompt with `logprobs`; the tokens from `context_tokens` on count, None: all that have a
-    probability. Raises Nonsense, or UnsupportedFormat where the server tells no probabilities of prompts."""
+    """The likelihood from an echoed prompt with `logprobs`, over the tokens from `context_tokens` on (None: all that
+    have a probability). Raises Nonsense, or UnsupportedFormat where the server gives no probabilities of prompts."""
     choice = _choice(answer)
     logprobs = choice.get("logprobs")
     if not isinstance(logprobs, dict) or not isinstance(logprobs.get("token_logprobs"), list):
@@ -131,7 +131,7 @@ def _reply(text: str, choice: dict[str, Any], answer: Any, limit: int) -> Reply:
     if reason == "content_filter":
         return Reply("", stopped=False, tokens=written, prompt_tokens=read, failure="filtered")
     if reason == "length" and written is not None and written < limit:
-        # Not our limit: the context was full before (llama.cpp does not refuse such requests).
+        # Ended before our limit: the context was full (llama.cpp does not refuse such requests).
         return Reply("", stopped=False, tokens=written, prompt_tokens=read, failure="context")
     if reason not in ("stop", "length", "tool_calls", "function_call", "eos"):
         raise Nonsense(f"it ended for the reason {reason!r}")

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts a server for one model by the user's own command, waits until it answers, stops it.
+"""Start a server for one model by the user's own command, wait until it answers, and stop it.
 
     vllm serve {model} --port {port} --max-model-len 4096
     llama-server -m {model} --port {port} -c 4096
     python -m sglang.launch_server --model-path {model} --port {port}
 
-The command is split as a shell would, then `{model}` and `{port}` are put in, so that a path with blanks stays one
-argument; no shell runs. The server listens on this machine; its weights are known, so its replies are cached by them.
+The command is split as by a shell, then `{model}` and `{port}` are filled in, so that a path with blanks stays one
+argument; no shell runs. The server is local and its weights are known, so its replies are cached by their hash.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from chatvector.vocabulary.side_files import text_config
 from chatvector.vocabulary.template_files import read_template_files
 
 SECONDS_TO_START = 1800.0
-"""A large model from a slow disk, compiled."""
+"""Enough for a large model that is loaded from a slow disk and compiled."""
 SECONDS_TO_STOP = 30.0
 SECONDS_BETWEEN_LOOKS = 0.5
 SHOWN_LINES = 12
 QUIET: Mapping[str, str] = {"HF_HUB_DISABLE_TELEMETRY": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-"""For the environment of every server: nobody is told about it."""
+"""Environment variables for every server that switch telemetry off."""
 
 
 class ServerCommand:
@@ -55,9 +55,9 @@ class ServerCommand:
         seconds_to_start: float = SECONDS_TO_START,
         note: Say | None = None,
     ) -> None:
-        """`template` has `{model}` and `{port}` in it; `note` takes lines for people.
+        """`template` contains `{model}` and `{port}`; `note` receives lines for people.
 
-        Raises UsageError for a command without them, or that a shell could not split.
+        Raises UsageError for a command without them, or one that a shell could not split.
         """
         try:
             self.parts = shlex.split(template)
@@ -112,25 +112,25 @@ class ServerCommand:
 
 @contextmanager
 def _last_words(process: subprocess.Popen[bytes], log: Path) -> Iterator[None]:
-    """Add to an error inside the block what the server wrote, if the error is that it ended."""
+    """Add the server's last output to an error inside the block, if the server has ended."""
     try:
         yield
     except HubError as error:
-        time.sleep(SECONDS_BETWEEN_LOOKS)  # its end is seen a moment after the connection broke
+        time.sleep(SECONDS_BETWEEN_LOOKS)  # the process is seen to end a moment after its connection broke
         if process.poll() is None:
             raise
         _ended(process, log, str(error))
 
 
 def is_ready(client: JsonClient) -> bool:
-    """Whether a server answers: `/health` says so; where there is none, whether models are listed. llama.cpp's is 503
-    while it loads."""
+    """Whether a server answers on `/health` or, where there is none, lists its models. While loading, llama.cpp answers
+    503."""
     healthy = client.status("/health", timeout=5)
     return healthy == 200 or (healthy == 404 and client.status("/v1/models", timeout=5) == 200)
 
 
 def _locate(model: str) -> tuple[str, dict[str, Any]]:
-    """What the command gets for a model, and what is known of it: options of `OpenAIBackend`."""
+    """The value of `{model}` for a model, and the known facts about it as options of `OpenAIBackend`."""
     path = Path(model).expanduser()
     if path.is_file():
         with path.open("rb") as file:
@@ -154,7 +154,7 @@ def _free_port() -> int:
 
 
 def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
-    """In a session of its own, so that its workers are stopped with it, and a Ctrl-C reaches us first."""
+    """Start the command in a session of its own, so that its workers stop with it and Ctrl-C reaches us first."""
     try:
         with log.open("wb") as out:
             return subprocess.Popen(
@@ -170,8 +170,8 @@ def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
 
 
 def end_session(process: subprocess.Popen[bytes], seconds: float | None = None) -> None:
-    """Ask the whole session of a process to end, and end it where it does not in `seconds`, or if we are interrupted
-    once more meanwhile."""
+    """Ask the whole session of a process to end. Kill it after `seconds`, or when we are interrupted again
+    meanwhile."""
     patience = SECONDS_TO_STOP if seconds is None else seconds
     for name in (signal.SIGTERM, signal.SIGKILL):
         try:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several requests to a server at once, each result as soon as it is there, and nobody who waits for a dead server.
+"""Send several requests to a server in parallel, give each result once it arrives, and never wait for a dead server.
 
-`ThreadPoolExecutor` waits for its threads, also at the end of the program: Ctrl-C would be heard when the server
+`ThreadPoolExecutor` waits for its threads even at the end of the program: Ctrl-C would take effect only when the server
 answers.
 """
 
@@ -17,10 +17,10 @@ Got = TypeVar("Got")
 
 
 def side_by_side(requests: Sequence[Asked], work: Callable[[Asked], Got], *, threads: int) -> Iterator[tuple[int, Got]]:
-    """(place, result) of every request in the order in which they come, `threads` at a time.
+    """(index, result) of every request in the order of completion, `threads` at a time.
 
-    The first error ends it: what has not begun is not asked, what has is waited for and given before the error is
-    raised. Where the caller ends it, or an interruption, nothing is waited for.
+    After the first error no further request is sent; results of running requests are still given, then the error is
+    raised. When the caller stops iterating, or at an interruption, nothing is waited for.
     """
     waiting: SimpleQueue[tuple[int, Asked]] = SimpleQueue()
     for place, request in enumerate(requests):

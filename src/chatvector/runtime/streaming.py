@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A reply while it is written: pieces of text that come to the same as the reply that is waited for.
+"""Stream a reply while it is written; the pieces make the same text as the reply from `generate`.
 
-The model runs in a thread of its own by the ordinary `generate`, which shows every token to a `Watch`: the same stop
-ids, draws and seeds by construction, and a live merge holds its scale still as for any reply.
+The model runs in a thread of its own by the ordinary `generate`, which passes every token to a `Watch`. Stop ids,
+draws and seeds are therefore the same, and the scale of a live merge cannot change meanwhile.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import Any, Self
 from chatvector.runtime.backend import Reply
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-"""What decoders write for bytes that are no whole character (yet)."""
+"""Character that decoders write for bytes of an incomplete character."""
 
 
 class Watch:
-    """What `generate` shows a reply's tokens to, and asks after each whether to go on.
+    """Receives a reply's tokens from `generate`, and tells after each whether to go on.
 
-    Its two faces are those that transformers calls: `put` and `end` of a streamer, and a stopping criterion.
+    It implements two interfaces of transformers: a streamer (`put` and `end`) and a stopping criterion.
     """
 
     def __init__(self) -> None:
         self._asked = threading.Event()
         self._prompt_seen = False
         self.tokens: SimpleQueue[int | None] = SimpleQueue()
-        """Ids as they are written; None when there will be no more."""
+        """Ids as they are written; None after the last."""
 
     def stop(self) -> None:
         """End the reply after the token that is being computed. From any thread, also from a signal handler."""
@@ -36,11 +36,11 @@ class Watch:
 
     @property
     def stopped(self) -> bool:
-        """Whether somebody asked for it to end."""
+        """Whether `stop` was called."""
         return self._asked.is_set()
 
     def put(self, value: Any) -> None:
-        """Ids (1, T) of the prompt first, then (1,) of each token."""
+        """Take ids: (1, T) of the prompt first, then (1,) for each token."""
         if not self._prompt_seen:
             self._prompt_seen = True
             return
@@ -48,7 +48,7 @@ class Watch:
             self.tokens.put(token)
 
     def end(self) -> None:
-        """Part of a streamer; the end of the thread is what counts."""
+        """Required of a streamer; does nothing, as the end of the thread ends the stream."""
 
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:  # noqa: ARG002
         """(1,) booleans: whether the row ends here."""
@@ -58,10 +58,10 @@ class Watch:
 
 
 class Decoder:
-    """Token ids to text, one at a time. Bytes of a character that is not whole are held back.
+    """Decodes token ids one at a time. Bytes of an incomplete character are held back.
 
-    Each token is decoded together with those before it back to the last but one place that was whole: decoders of
-    SentencePiece drop the blank of what they see first.
+    Each token is decoded together with earlier tokens, from the last but one place where the text was complete, because
+    decoders of SentencePiece drop a leading blank.
     """
 
     def __init__(self, decode: Callable[[list[int]], str]) -> None:
@@ -70,7 +70,7 @@ class Decoder:
         self._start = self._read = 0
 
     def push(self, token: int) -> str:
-        """What the token adds; "" where nothing is whole yet."""
+        """The text that the token adds; "" while a character is incomplete."""
         self._tokens.append(token)
         before = self._decode(self._tokens[self._start : self._read])
         now = self._decode(self._tokens[self._start :])
@@ -82,14 +82,14 @@ class Decoder:
 
 
 class ReplyStream:
-    """One reply. Iterate over it for its pieces; then `reply` is there. Leaving the `with` block ends it.
+    """One reply. Iterate over it for its pieces; afterwards `reply` is set. Leaving the `with` block ends it.
 
         with backend.stream(prompt, sampling) as stream:
             for piece in stream:
                 print(piece, end="", flush=True)
 
-    The pieces joined are `reply.text`, unless the decoder changes its mind about what it has shown (bytes that come to
-    no character): `reply` is what counts then. Iterating raises what `generate` raises.
+    The pieces joined are `reply.text`, unless the decoder changes text that it gave before (bytes that prove to be
+    no character): then `reply` is right. Iterating raises what `generate` raises.
     """
 
     def __init__(
@@ -99,12 +99,12 @@ class ReplyStream:
         is_text: Callable[[int], bool],
         opening: str = "",
     ) -> None:
-        """Start it.
+        """Start writing the reply.
 
         Args:
             run: writes the reply, in another thread.
             decode: ids to text.
-            is_text: whether a token belongs to the text: neither a stop token nor one that is left out.
+            is_text: whether a token belongs to the text, and is neither a stop token nor one that is left out.
             opening: the mark of thinking that the prompt ended with.
         """
         self._watch = Watch()
@@ -149,7 +149,8 @@ class ReplyStream:
             yield text[len(self._shown) :]
 
     def _visible(self, piece: str) -> str:
-        """White space is shown when something follows it, and never first: replies are stripped at both ends."""
+        """The part of `piece` to show now. White space is held back until text follows and dropped at the start, as
+        replies are stripped at both ends."""
         text = self._blank + piece
         if self._shown == self._opening:
             text = text.lstrip()
@@ -160,7 +161,7 @@ class ReplyStream:
     def _work(self, run: Callable[[Watch], Reply]) -> None:
         try:
             self._reply = run(self._watch)
-        except BaseException as error:  # told to whoever iterates, in their thread
+        except BaseException as error:  # raised in the thread that iterates
             self._error = error
         finally:
             self._watch.tokens.put(None)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model that runs here, by transformers: from a directory or the hub, or an object that is on no disk (a live merge).
+"""A model run locally by transformers: from a directory or the hub, or an object in memory (a live merge).
 
-Prompts of like length run together, padded on the left. A reply depends on its prompt, the sampling, its seed and
+Prompts of similar length run together, padded on the left. A reply depends on its prompt, the sampling, its seed and
 sample number, not on its neighbours, as far as the arithmetic allows: matrix products of another shape may add in
-another order, and where two tokens are equally likely to the last bits of fp32 (in bf16: often enough to notice) the
+another order, and if two tokens are equally likely to the last bits of fp32 (in bf16: often enough to notice) the
 other one may win. Generation settings that the model brings along, other than its stop ids, are not used: temperature
 0 means the most likely token, with no penalty for repetition. They are listed in `info.details`.
 """
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SAMPLED_ELEMENTS = 4096
-"""Of each parameter, for the fingerprint of a model that is on no disk."""
+"""Elements sampled from each parameter for the fingerprint of a model in memory."""
 
 
 class TransformersBackend:
     """A causal language model with its tokenizer. Satisfies `LikelihoodBackend`.
 
-    Threads take turns: one call writes its replies, or reads likelihoods, at a time.
+    Threads take turns: only one call at a time writes replies or reads likelihoods.
     """
 
     def __init__(
@@ -57,17 +57,17 @@ class TransformersBackend:
         batch: int = MOST_ROWS,
         window: int | None = None,
     ) -> None:
-        """Take a model and a tokenizer that are loaded already.
+        """Wrap a model and a tokenizer that are already loaded.
 
         Args:
-            name: what the user calls it.
-            fingerprint: hash of what the weights are (of recipe and parents, say), or a function that tells it whenever
-                it is asked. None: a hash over samples of all parameters, taken anew each time, so that a scale that was
-                moved in place is noticed.
-            template: a chat template to use instead of its own, with the stop tokens of that format.
-            stop_tokens: end a reply in addition to the stop ids of the generation config.
-            offers: models that have a template, to be named where this one has none.
-            batch: most prompts that run at once; memory may allow fewer.
+            name: the user's name for the model.
+            fingerprint: hash that identifies the weights (such as of recipe and parents), or a function that returns
+                the current one. None: a hash over samples of all parameters, computed anew each time, so that a scale
+                that was changed in place is noticed.
+            template: a chat template to use instead of its own, with the stop tokens of its format.
+            stop_tokens: tokens that end a reply, in addition to the stop ids of the generation config.
+            offers: names of models with a template, for the error message where this one has none.
+            batch: the most prompts that run at once; memory may allow fewer.
             window: tokens read at once for likelihoods; None is the model's context.
 
         Raises UsageError for a stop token that the tokenizer does not have, and what the template's compilation raises.
@@ -108,7 +108,7 @@ class TransformersBackend:
         batch: int = MOST_ROWS,
         window: int | None = None,
     ) -> Self:
-        """Load a model by name (see `loading.load`, which also says what is raised); the rest as in the constructor."""
+        """Load a model by name (see `loading.load`, with its errors); the rest as in the constructor."""
         found = load(
             name, dtype=dtype, device=device, device_map=device_map, remote_code=remote_code, progress=progress
         )
@@ -126,12 +126,12 @@ class TransformersBackend:
         )
 
     def round_trip(self, text: str) -> str:
-        """See `SpellingBackend`: a sign that the tokenizer has neither tokens nor bytes for is lost."""
+        """See `SpellingBackend`. Characters for which the tokenizer has neither tokens nor bytes are lost."""
         return str(self.tokenizer.decode(plain_ids(self.tokenizer, text), skip_special_tokens=True))
 
     @property
     def info(self) -> BackendInfo:
-        """What it is, now: a live model's fingerprint is taken whenever it is asked for."""
+        """Facts that decide the replies. A live model's fingerprint is computed at each access."""
         import torch
         import transformers
 
@@ -162,25 +162,25 @@ class TransformersBackend:
 
     @property
     def stop_ids(self) -> frozenset[int]:
-        """Token ids that end a reply: the generation config's, the given template's, and those given by hand."""
+        """Token ids that end a reply: from generation config, given template and `stop_tokens`."""
         return self._stop_ids
 
     def render(self, messages: Sequence[tuple[Role, str]], **variables: Any) -> str | None:
-        """The prompt that asks for the next reply; None where the template takes no such conversation. Raises
+        """The prompt that asks for the next reply; None where the template refuses the conversation. Raises
         MissingInput without a template."""
         if self.form.template is None:
             raise no_template(self.name, self._offers)
         return self.form.render(messages, variables)
 
     def room(self, messages: Sequence[tuple[Role, str]], **variables: Any) -> int | None:
-        """Tokens that are left for the reply to a conversation, 0 or less where none are; None where the context is not
-        known or the template takes no such conversation. Raises MissingInput without a template."""
+        """Tokens that are left for the reply to a conversation (0 or less: none); None where the context is not known
+        or the template refuses the conversation. Raises MissingInput without a template."""
         text = self.render(messages, **variables)
         return None if text is None or self.context is None else self.context - len(plain_ids(self.tokenizer, text))
 
     def stream(self, prompt: Prompt, sampling: Sampling) -> ReplyStream:
-        """The reply of `generate` while it is written. Raises MissingInput without a template, UsageError for an empty
-        prompt; the stream raises the rest."""
+        """Stream the reply that `generate` would give. Raises MissingInput without a template, UsageError for an empty
+        prompt; the stream raises all other errors."""
         text = prompt.text if prompt.text is not None else self._render(prompt, sampling)
         return ReplyStream(
             lambda watch: self.generate([prompt], sampling, watch=watch)[0],
@@ -192,7 +192,7 @@ class TransformersBackend:
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling, *, watch: Watch | None = None) -> list[Reply]:
         """See `Backend.generate`. Raises also NotEnoughSpace where one prompt does not fit into memory.
 
-        `watch` is shown the tokens of a single prompt's reply and may end it.
+        `watch` gets the tokens of the reply to a single prompt and may end it.
         """
         assert watch is None or len(prompts) == 1
         replies: list[Reply | None] = [None] * len(prompts)
@@ -236,8 +236,8 @@ class TransformersBackend:
     def log_probabilities(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Token ids (T) of a text and natural log-probabilities (T, V) of the whole vocabulary at each.
 
-        For the divergence between two models, which is defined where both have the same ids. T·V·4 bytes are held: for
-        a vocabulary of 128 k half a megabyte a token, so give it sentences, not books.
+        For the divergence between two models, which is defined where both have the same ids. It takes T·V·4 bytes, for
+        a vocabulary of 128 k half a megabyte a token: give it sentences, not books.
         """
         import numpy as np
         import torch
@@ -247,7 +247,7 @@ class TransformersBackend:
         return np.array(ids, np.int64), torch.cat(parts).numpy()
 
     def vocabulary(self) -> dict[str, int]:
-        """Token → id, added tokens included: what says whether two models' distributions are over the same things."""
+        """Token → id, added tokens included. Two models' distributions can be compared only if these are equal."""
         return dict(self.tokenizer.get_vocab())
 
     def _render(self, prompt: Prompt, sampling: Sampling) -> str | None:
@@ -284,7 +284,7 @@ class TransformersBackend:
 
     @contextmanager
     def _only_our_settings(self, sampling: Sampling, pad: int) -> Iterator[None]:
-        """The model's own generation config put aside inside the block: `generate` fills gaps from it."""
+        """Replace the model's own generation config inside the block, because `generate` would fill gaps from it."""
         from transformers import GenerationConfig
 
         own = self.model.generation_config
@@ -356,5 +356,5 @@ class TransformersBackend:
 
 
 def _with_opening(reply: Reply, opening: str) -> Reply:
-    """The reply with the mark of thinking that stood at the end of its prompt."""
+    """The reply preceded by the mark of thinking at the end of its prompt."""
     return replace(reply, text=f"{opening}\n{reply.text}") if opening else reply
