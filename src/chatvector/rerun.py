@@ -21,7 +21,7 @@ from chatvector.checkpoint.remote import RemoteStorage
 from chatvector.checkpoint.storage import Storage
 from chatvector.errors import InputError, MissingInput, UsageError, brief, first_five
 from chatvector.mergekit_recipes import read_mergekit_file
-from chatvector.messages import silent
+from chatvector.messages import Say, silent
 from chatvector.origins import parents_of
 from chatvector.preparation import Job
 from chatvector.provenance.licences import judge
@@ -62,7 +62,7 @@ def model_of_manifest(name: str) -> str | None:
         return None
 
 
-def load_from_afar(model: str, settings: list[str], output: str | None, say: Callable[[str], None]) -> Loaded:
+def load_from_afar(model: str, settings: list[str], output: str | None, say: Say) -> Loaded:
     """As `load_recipe`, from the manifest of a model on the hub or in an object store.
 
     Also raises what `open_storage` raises.

@@ -124,6 +124,7 @@ WITH_TOOLS = "{% for tool in tools %}{{ tool | tojson }}{% endfor %}" + CHATML.r
     ("source", "stops"),
     [
         (PARTED.replace("LAST", "<|im_end|>").replace("INNER", "<|eom|>"), ["<|im_end|>", "<|eot|>"]),
+        (PARTED.replace("LAST", "<|im_end|>").replace("INNER", "</tool_call><|eom|>"), ["<|im_end|>", "<|eot|>"]),
         (PARTED.replace("LAST", "<|eom|>answer<|im_end|>").replace("INNER", "<|eom|>"), ["<|im_end|>", "<|eot|>"]),
         (PARTED.replace("LAST", "<|eom|>").replace("INNER", "<|eom|>"), ["<|eom|>", "<|eot|>"]),
         ([("default", CHATML), ("tool_use", WITH_TOOLS)], ["<|im_end|>", "<|eot|>"]),
@@ -135,7 +136,13 @@ WITH_TOOLS = "{% for tool in tools %}{{ tool | tojson }}{% endfor %}" + CHATML.r
         (CHATML.replace("message['content']", "''").replace("message.content", "''"), []),
     ],
     ids=[
-        *("a part, another end", "a part, then the end", "a part, no other end", "named, with tools only"),
+        *(
+            "a part, another end",
+            "a part behind what is not special",
+            "a part, then the end",
+            "a part, no other end",
+            "named, with tools only",
+        ),
         *("named", "lists of parts", "call", "call closed twice", "call closed by no special token"),
         "no answer shown",
     ],

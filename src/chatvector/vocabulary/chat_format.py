@@ -130,7 +130,7 @@ def _stop_token_after(
             if match.group() not in within:
                 return match.group()
             if USER_2 in after:
-                break
+                return None
     return None
 
 
